@@ -1,0 +1,18 @@
+//! What goes into [`crate::Engine::step`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::commands::Command;
+use crate::sample::Sample;
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Input {
+    /// A device reported.
+    Sample(Sample),
+    /// Somebody wants something done.
+    Command(Command),
+    /// Time passed: a deadline of [`crate::Engine::next_deadline`] came.
+    Tick,
+}

@@ -1,0 +1,126 @@
+//! Facts in, findings out: when something is a problem.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Category, Class, RuleId};
+use crate::time::Span;
+
+/// How bad a problem is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Good to know.
+    Low,
+    /// To be done in the ordinary course.
+    Medium,
+    /// To be done soon.
+    High,
+    /// Danger: now.
+    Critical,
+}
+
+/// A `[[rule]]`: when a finding is made, and of what category.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Its name.
+    pub id: RuleId,
+    /// Raised by whoever changes it; written into every ticket.
+    pub version: u32,
+    /// The class of assets it watches.
+    pub class: Class,
+    /// What kind of ticket it opens.
+    pub category: Category,
+    /// How bad that is.
+    pub severity: Severity,
+    /// The condition.
+    pub when: Condition,
+}
+
+/// A condition over the facts of one asset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// A fact crosses a threshold, and stays there.
+    Threshold {
+        /// Which fact.
+        fact: FactName,
+        /// Above or below.
+        side: Side,
+        /// Raised at this value.
+        raise_at: Level,
+        /// Cleared at this value, on the other side of `raise_at` (hysteresis).
+        clear_at: Level,
+        /// Raised only after it has held for this long.
+        hold: Span,
+        /// Raised only after this many readings in a row, at least 1.
+        readings: u32,
+    },
+    /// A car stays longer than the bay allows.
+    Overstay {
+        /// On top of the bay's longest stay.
+        grace: Span,
+    },
+    /// Nothing was heard of the asset.
+    Silent {
+        /// For how long; `None`: the asset's own `stale_after`.
+        after: Option<Span>,
+    },
+}
+
+/// Which way a threshold is crossed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Raised when the value is at or above.
+    Above,
+    /// Raised when the value is at or below.
+    Below,
+}
+
+/// A threshold value: a number, or the asset's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Thousandths of the fact's unit.
+    Milli(i64),
+    /// The asset's own `full_at`.
+    FullAt,
+    /// The asset's own `clear_at`.
+    ClearAt,
+}
+
+/// The facts that rules can ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FactName {
+    /// Filling level of a bin in percent.
+    LevelPct,
+    /// Temperature at the sensor in degrees Celsius.
+    TemperatureC,
+    /// Battery charge in percent.
+    BatteryPct,
+    /// Battery voltage in volts.
+    BatteryV,
+    /// Speed of a vehicle in km/h.
+    SpeedKmh,
+}
+
+impl FactName {
+    /// Every fact.
+    pub const ALL: [FactName; 5] = [
+        FactName::LevelPct,
+        FactName::TemperatureC,
+        FactName::BatteryPct,
+        FactName::BatteryV,
+        FactName::SpeedKmh,
+    ];
+
+    /// The word in configuration and evidence.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            FactName::LevelPct => "level_pct",
+            FactName::TemperatureC => "temperature_c",
+            FactName::BatteryPct => "battery_pct",
+            FactName::BatteryV => "battery_v",
+            FactName::SpeedKmh => "speed_kmh",
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What a sensor said, before anybody has asked what it means here.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{DeviceKey, SourceName};
+use crate::place::Position;
+use crate::time::{Span, Utc};
+use crate::units::{
+    CentiDegrees, MilliCelsius, Millimetres, MillimetresPerSecond, Millivolts, Permille,
+};
+
+/// One report of one device: some quantities that were measured together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sample {
+    /// The way in.
+    pub source: SourceName,
+    /// Which device of the source; `None` where the source is one device (a GNSS receiver).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceKey>,
+    /// The device's own counter of reports, where it has one. A repeated value is the same report again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counter: Option<u32>,
+    /// When it was measured, where the source says so. `None`: at the moment it arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Utc>,
+    /// What was measured.
+    pub quantities: Vec<Quantity>,
+}
+
+/// One raw quantity, in the unit its name says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quantity {
+    /// Whether something stands on the bay.
+    Occupied(bool),
+    /// How long the state before the present one lasted, as the sensor itself counted it.
+    PreviousState {
+        /// Its length.
+        lasted: Span,
+        /// The most it can be wrong.
+        error: Span,
+    },
+    /// From the sensor to what it looks at.
+    Distance(Millimetres),
+    /// Filling level, from devices that work it out themselves.
+    Level(Permille),
+    /// Temperature at the sensor.
+    Temperature(MilliCelsius),
+    /// Battery charge.
+    BatteryLevel(Permille),
+    /// Battery voltage.
+    BatteryVoltage(Millivolts),
+    /// Whether the sensor hangs at an angle it should not have.
+    Tilted(bool),
+    /// Whether the lid stands open.
+    LidOpen(bool),
+    /// Whether the sensor itself reports fire.
+    Fire(bool),
+    /// Whether the brush, pump or suction works.
+    Working(bool),
+    /// Where a vehicle is.
+    Fix(Fix),
+    /// The device is there but cannot say: a reason in place of a value.
+    Absent(Absent),
+}
+
+/// A position with what the receiver knows about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fix {
+    /// Where.
+    pub position: Position,
+    /// Speed over ground.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speed: Option<MillimetresPerSecond>,
+    /// Direction of movement; receivers leave it out at rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub course: Option<CentiDegrees>,
+    /// Horizontal accuracy (one standard deviation, or the receiver's own estimate).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<Millimetres>,
+    /// Satellites used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub satellites: Option<u8>,
+}
+
+/// A quantity that a device should have and has not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Absent {
+    /// What is missing.
+    pub what: Missing,
+    /// Why.
+    pub why: NoData,
+}
+
+/// The quantities a device can report as missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// Occupancy of a bay.
+    Occupied,
+    /// Distance to the waste.
+    Distance,
+    /// Temperature.
+    Temperature,
+    /// Position.
+    Fix,
+}
+
+/// Why there is no value. Never replaced by a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoData {
+    /// The receiver sees too few satellites.
+    NoFix,
+    /// The sensor got no echo or no target.
+    NoTarget,
+    /// Nearer than the sensor can measure.
+    TooClose,
+    /// The sensor reports a fault of its own.
+    SensorFault,
+    /// The value is outside what the sensor or the place can have.
+    OutOfRange,
+    /// Nothing was heard for longer than the asset allows.
+    Silent,
+}

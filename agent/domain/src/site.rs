@@ -1,0 +1,150 @@
+//! What is installed here: the box, its assets, what feeds them, and the policies for them.
+//!
+//! Made by the agent's configuration check, which is the only place that turns text into these types;
+//! everything in here is already valid.
+
+use std::collections::BTreeMap;
+
+use crate::ids::{AssetKey, BoxId, DeviceKey, SiteId, SourceName, TenantId};
+use crate::place::Position;
+use crate::rules::Rule;
+use crate::time::Span;
+use crate::units::{Millimetres, MillimetresPerSecond, Permille};
+
+/// Everything the core must know of its surroundings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Site {
+    /// Who the box is.
+    pub identity: Identity,
+    /// Every asset by its name.
+    pub assets: BTreeMap<AssetKey, Asset>,
+    /// When a finding is made of facts.
+    pub rules: Vec<Rule>,
+    /// How tickets behave.
+    pub tickets: TicketPolicy,
+}
+
+/// The three levels of the topic prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Tenant.
+    pub tenant: TenantId,
+    /// Site.
+    pub site: SiteId,
+    /// Box.
+    pub id: BoxId,
+}
+
+/// Something that is watched.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asset {
+    /// What people call it, by language tag (`zh`, `en`).
+    pub names: BTreeMap<String, String>,
+    /// Where it stands, for what stands still.
+    pub position: Option<Position>,
+    /// Which street it belongs to.
+    pub street: Option<crate::ids::AssetId>,
+    /// The devices it is measured by.
+    pub feeds: Vec<Feed>,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// One device of one source.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Feed {
+    /// The source.
+    pub source: SourceName,
+    /// The device; `None` when the source is one device.
+    pub device: Option<DeviceKey>,
+}
+
+/// What an asset is, with what only that kind has.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kind {
+    /// A parking bay.
+    Bay(Bay),
+    /// A bin.
+    Bin(Bin),
+    /// A vehicle.
+    Vehicle(Vehicle),
+    /// A street: a line to draw.
+    Street {
+        /// The middle line, at least two points.
+        line: Vec<Position>,
+    },
+}
+
+/// Settings of a bay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bay {
+    /// The longest stay that is allowed; `None`: as long as one likes.
+    pub max_stay: Option<Span>,
+    /// A car counts only after it has stood this long.
+    pub occupied_after: Span,
+    /// A bay counts as left only after it was free this long.
+    pub free_after: Span,
+    /// Without a report for this long the bay is `unknown`.
+    pub stale_after: Span,
+}
+
+/// Settings of a bin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bin {
+    /// Distance from the sensor to the bottom of the empty bin.
+    pub empty: Millimetres,
+    /// Distance from the sensor to the full line; smaller than `empty`.
+    pub full: Millimetres,
+    /// From this level on the bin is full.
+    pub full_at: Permille,
+    /// Below this level it no longer is; smaller than `full_at`.
+    pub clear_at: Permille,
+    /// Litres, where known.
+    pub capacity_l: Option<u32>,
+    /// Without a report for this long the level is `unknown`.
+    pub stale_after: Span,
+}
+
+/// Settings of a vehicle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vehicle {
+    /// What it does.
+    pub kind: VehicleKind,
+    /// The fastest it may go and still be sweeping.
+    pub work_speed_max: MillimetresPerSecond,
+    /// Standing still for this long is parked rather than idle.
+    pub parked_after: Span,
+    /// Without a position for this long the vehicle is `unknown`.
+    pub stale_after: Span,
+}
+
+/// What a vehicle does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VehicleKind {
+    /// Sweeps.
+    Sweeper,
+    /// Washes.
+    Washer,
+    /// Collects bins.
+    Collector,
+    /// Anything else.
+    Other,
+}
+
+/// How tickets behave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TicketPolicy {
+    /// The same problem inside this time after closing is the old ticket again, as rework.
+    pub reopen_within: Span,
+    /// How long the retained state of a closed ticket stays on the broker.
+    pub keep_closed: Span,
+}
+
+impl Default for TicketPolicy {
+    fn default() -> TicketPolicy {
+        TicketPolicy {
+            reopen_within: Span::from_mins(24 * 60),
+            keep_closed: Span::from_mins(7 * 24 * 60),
+        }
+    }
+}

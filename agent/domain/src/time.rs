@@ -1,0 +1,332 @@
+//! Time as an argument.
+//!
+//! The core never reads a clock. The agent reads it once per turn (`clock.rs`) and hands it in as [`Now`].
+//!
+//! * [`Monotonic`]: milliseconds of this boot. Durations and deadlines inside a boot use it.
+//! * [`Utc`]: milliseconds since 1970, with a [`ClockQuality`]. Stored and sent, never used for ordering.
+//! * [`Moment`]: both together with the boot they belong to, so that a duration across a restart can be
+//!   told from one inside a boot ([`Moment::since`]).
+
+use std::fmt;
+use std::ops::{Add, Sub};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A length of time in milliseconds, never negative.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Span(u64);
+
+impl Span {
+    /// No time at all.
+    pub const ZERO: Span = Span(0);
+
+    /// A span of `ms` milliseconds.
+    #[must_use]
+    pub const fn from_ms(ms: u64) -> Span {
+        Span(ms)
+    }
+
+    /// A span of `s` seconds; saturates at the largest span.
+    #[must_use]
+    pub const fn from_secs(s: u64) -> Span {
+        Span(s.saturating_mul(1000))
+    }
+
+    /// A span of `m` minutes; saturates at the largest span.
+    #[must_use]
+    pub const fn from_mins(m: u64) -> Span {
+        Span::from_secs(m.saturating_mul(60))
+    }
+
+    /// Milliseconds.
+    #[must_use]
+    pub const fn as_ms(self) -> u64 {
+        self.0
+    }
+
+    /// Whole seconds, cut off.
+    #[must_use]
+    pub const fn as_secs(self) -> u64 {
+        self.0 / 1000
+    }
+
+    /// The sum, or the largest span when it would not fit.
+    #[must_use]
+    pub const fn saturating_add(self, other: Span) -> Span {
+        Span(self.0.saturating_add(other.0))
+    }
+
+    /// `n` times the span, or the largest span when it would not fit.
+    #[must_use]
+    pub const fn saturating_mul(self, n: u64) -> Span {
+        Span(self.0.saturating_mul(n))
+    }
+}
+
+/// Written for people: `1h 05m`, `3m 20s`, `450ms`.
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (s, ms) = (self.0 / 1000, self.0 % 1000);
+        let (d, h, m) = (s / 86_400, s / 3600 % 24, s / 60 % 60);
+        match (d, h, m, s % 60) {
+            (0, 0, 0, 0) => write!(f, "{ms}ms"),
+            (0, 0, 0, s) => write!(f, "{s}s"),
+            (0, 0, m, s) => write!(f, "{m}m {s:02}s"),
+            (0, h, m, _) => write!(f, "{h}h {m:02}m"),
+            (d, h, _, _) => write!(f, "{d}d {h:02}h"),
+        }
+    }
+}
+
+/// Milliseconds since this boot's clock began. Only comparable inside one boot.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Monotonic(u64);
+
+impl Monotonic {
+    /// The instant `ms` milliseconds after the clock began.
+    #[must_use]
+    pub const fn from_ms(ms: u64) -> Monotonic {
+        Monotonic(ms)
+    }
+
+    /// Milliseconds since the clock began.
+    #[must_use]
+    pub const fn as_ms(self) -> u64 {
+        self.0
+    }
+
+    /// The time from `earlier` to `self`, zero when `earlier` is later.
+    #[must_use]
+    pub const fn since(self, earlier: Monotonic) -> Span {
+        Span(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Span> for Monotonic {
+    type Output = Monotonic;
+    fn add(self, span: Span) -> Monotonic {
+        Monotonic(self.0.saturating_add(span.0))
+    }
+}
+
+/// Wall time in milliseconds since 1970-01-01T00:00:00Z.
+///
+/// Serialised as RFC 3339 in UTC with milliseconds: `2026-06-04T04:00:03.120Z`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
+pub struct Utc(i64);
+
+impl Utc {
+    /// The instant `ms` milliseconds after 1970 (before it, when negative). The value is held inside
+    /// the years 1 to 9999, so that it can always be written.
+    #[must_use]
+    pub const fn from_ms(ms: i64) -> Utc {
+        const MIN: i64 = -62_135_596_800_000;
+        const MAX: i64 = 253_402_207_199_999;
+        Utc(if ms < MIN {
+            MIN
+        } else if ms > MAX {
+            MAX
+        } else {
+            ms
+        })
+    }
+
+    /// Milliseconds since 1970.
+    #[must_use]
+    pub const fn as_ms(self) -> i64 {
+        self.0
+    }
+
+    /// The time from `earlier` to `self`, zero when `earlier` is later.
+    #[must_use]
+    pub const fn since(self, earlier: Utc) -> Span {
+        let ms = self.0.saturating_sub(earlier.0);
+        Span(if ms < 0 { 0 } else { ms.unsigned_abs() })
+    }
+
+    /// Reads RFC 3339 with any offset.
+    ///
+    /// # Errors
+    /// The text is not a timestamp with an offset.
+    pub fn parse(text: &str) -> Result<Utc, BadTime> {
+        let t: jiff::Timestamp = text.parse().map_err(|_| BadTime(text.to_owned()))?;
+        Ok(Utc::from_ms(t.as_millisecond()))
+    }
+}
+
+/// A text that should have been an RFC 3339 timestamp.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not an RFC 3339 time with offset, such as 2026-06-04T12:00:03.120+08:00: {0:?}")]
+pub struct BadTime(String);
+
+impl Add<Span> for Utc {
+    type Output = Utc;
+    fn add(self, span: Span) -> Utc {
+        Utc::from_ms(self.0.saturating_add(i64::try_from(span.0).unwrap_or(i64::MAX)))
+    }
+}
+
+impl Sub<Span> for Utc {
+    type Output = Utc;
+    fn sub(self, span: Span) -> Utc {
+        Utc::from_ms(self.0.saturating_sub(i64::try_from(span.0).unwrap_or(i64::MAX)))
+    }
+}
+
+impl fmt::Display for Utc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let t = jiff::Timestamp::from_millisecond(self.0).expect("Utc::from_ms keeps the range");
+        write!(f, "{t:.3}")
+    }
+}
+
+impl Serialize for Utc {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Utc {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Utc, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
+        Utc::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+/// How far wall time can be trusted; worst first, so that `min` of two is the honest one.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum ClockQuality {
+    /// Nobody has set the clock since the box started.
+    #[default]
+    Unset,
+    /// Worked out from another time: the last one known before a restart, or a sensor's own counting.
+    Estimated,
+    /// Kept by NTP.
+    Ntp,
+    /// Taken from a satellite receiver.
+    Gnss,
+}
+
+/// Which start of the box: counted up by one, and synced, at every start.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Boot(pub u32);
+
+/// An instant as the box knows it. Stored with what it dates, and handed to every step as [`Now`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Moment {
+    /// The boot that `monotonic` belongs to.
+    pub boot: Boot,
+    /// Milliseconds in that boot.
+    pub monotonic: Monotonic,
+    /// Wall time.
+    pub utc: Utc,
+    /// Trust in `utc`.
+    pub clock: ClockQuality,
+}
+
+/// The present, as handed to [`crate::Engine::step`].
+pub type Now = Moment;
+
+impl Moment {
+    /// Time from `earlier` to `self`: by the monotonic clock inside a boot, by wall time across
+    /// boots. Never negative.
+    #[must_use]
+    pub fn since(self, earlier: Moment) -> Span {
+        if self.boot == earlier.boot {
+            self.monotonic.since(earlier.monotonic)
+        } else {
+            self.utc.since(earlier.utc)
+        }
+    }
+
+    /// The same boot's instant at wall time `utc`, with the monotonic clock moved by the same amount
+    /// (held at the start of the boot when it would fall before it).
+    #[must_use]
+    pub fn at(self, utc: Utc) -> Moment {
+        let shift = utc.as_ms().saturating_sub(self.utc.as_ms());
+        let monotonic = if shift < 0 {
+            Monotonic(self.monotonic.0.saturating_sub(shift.unsigned_abs()))
+        } else {
+            Monotonic(self.monotonic.0.saturating_add(shift.unsigned_abs()))
+        };
+        Moment { monotonic, utc, ..self }
+    }
+
+    /// The monotonic instant `span` after this moment, seen from `now`'s boot: for a moment of an
+    /// earlier boot it is worked out from wall time.
+    #[must_use]
+    pub fn deadline(self, span: Span, now: Now) -> Monotonic {
+        if self.boot == now.boot {
+            self.monotonic + span
+        } else {
+            let passed = now.since(self);
+            now.monotonic + Span(span.0.saturating_sub(passed.0))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moment(boot: u32, ms: u64, utc: i64) -> Moment {
+        Moment {
+            boot: Boot(boot),
+            monotonic: Monotonic(ms),
+            utc: Utc::from_ms(utc),
+            clock: ClockQuality::Ntp,
+        }
+    }
+
+    #[test]
+    fn utc_is_written_with_milliseconds_and_read_back() {
+        let t = Utc::parse("2026-06-04T12:00:03.12+08:00").unwrap();
+        assert_eq!(t.to_string(), "2026-06-04T04:00:03.120Z");
+        assert_eq!(Utc::parse(&t.to_string()).unwrap(), t);
+        assert_eq!(Utc::from_ms(0).to_string(), "1970-01-01T00:00:00.000Z");
+        assert!(Utc::parse("2026-06-04 12:00").is_err());
+    }
+
+    #[test]
+    fn a_stepped_wall_clock_does_not_change_a_duration_inside_a_boot() {
+        let before = moment(1, 10_000, 1_000_000);
+        let after = moment(1, 15_000, -500_000);
+        assert_eq!(after.since(before), Span::from_secs(5));
+    }
+
+    #[test]
+    fn across_boots_wall_time_counts_and_never_runs_backwards() {
+        let before = moment(1, 900_000, 1_000_000);
+        assert_eq!(moment(2, 10, 1_060_000).since(before), Span::from_mins(1));
+        assert_eq!(moment(2, 10, 0).since(before), Span::ZERO);
+    }
+
+    #[test]
+    fn a_deadline_of_an_earlier_boot_is_carried_over_by_wall_time() {
+        let began = moment(1, 900_000, 1_000_000);
+        let now = moment(2, 5_000, 1_040_000);
+        assert_eq!(began.deadline(Span::from_mins(1), now), Monotonic(25_000));
+        assert_eq!(began.deadline(Span::from_secs(10), now), Monotonic(5_000));
+    }
+
+    #[test]
+    fn spans_read_like_people_say_them() {
+        let text = |ms| Span::from_ms(ms).to_string();
+        assert_eq!(text(450), "450ms");
+        assert_eq!(text(65_000), "1m 05s");
+        assert_eq!(text(3_900_000), "1h 05m");
+        assert_eq!(text(90_000_000), "1d 01h");
+    }
+}

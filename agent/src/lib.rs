@@ -1,0 +1,1 @@
+//! Everything of Steward that touches the world.
