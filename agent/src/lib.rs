@@ -1,1 +1,13 @@
 //! Everything of Steward that touches the world.
+//!
+//! ```text
+//! sources ─► engine (owns domain::Engine) ─► outbox (sled) ─► mqtt ─► broker
+//!                ▲                                             │
+//!                └──────────────── control ◄── commands ◄──────┘
+//! ```
+//! Modules stand in the order the data flows.
+
+pub mod clock;
+pub mod config;
+pub mod outbox;
+pub mod sources;

@@ -1,0 +1,162 @@
+//! The configuration: TOML in, types that cannot be wrong out.
+//!
+//! `file.rs` reads the text with its places; `check.rs` turns it into the types below and reports every
+//! fault at once, as `file:line:col`, cause and fix. Nothing after start can fail because of it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use domain::decode::lorawan::Codec;
+use domain::ids::{DeviceKey, SourceName};
+use domain::site::Site;
+
+/// Everything a box is told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What the core must know.
+    pub site: Site,
+    /// Where local hours are computed.
+    pub timezone: jiff::tz::TimeZone,
+    /// The broker to publish to.
+    pub broker: Broker,
+    /// Where and how much to buffer.
+    pub buffer: Buffer,
+    /// Every way in, in the order of the file.
+    pub sources: Vec<Source>,
+    /// The local HTTP server; `None`: switched off.
+    pub http: Option<Http>,
+    /// First 16 hex digits of the SHA-256 of the files read, for `P/info`.
+    pub hash: String,
+}
+
+/// A broker and how to speak to it.
+#[derive(Debug, Clone)]
+pub struct Broker {
+    /// Where.
+    pub url: BrokerUrl,
+    /// User name; by default the box id.
+    pub username: Option<String>,
+    /// Password, read from `password_file`.
+    pub password: Option<Secret>,
+    /// Own certificate authority, PEM; `None`: the system's roots.
+    pub ca_file: Option<PathBuf>,
+    /// Time between pings; also bounds how long a dead link goes unseen.
+    pub keep_alive: Duration,
+    /// How long TCP, TLS and CONNACK together may take.
+    pub connect_timeout: Duration,
+    /// Most messages on their way without PUBACK, 1 to 1000.
+    pub window: u16,
+    /// Largest packet the broker takes, in bytes.
+    pub packet_max: u32,
+}
+
+/// `mqtt://host:port`, `mqtts://`, `ws://host:port/path`, `wss://`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerUrl {
+    /// The transport.
+    pub scheme: Scheme,
+    /// Host name or address.
+    pub host: String,
+    /// Port; by default 1883, 8883, 80, 443.
+    pub port: u16,
+    /// Path for `ws` and `wss`, with its leading slash; empty otherwise.
+    pub path: String,
+}
+
+/// How bytes travel to the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// TCP.
+    Mqtt,
+    /// TLS over TCP.
+    Mqtts,
+    /// WebSocket.
+    Ws,
+    /// WebSocket over TLS.
+    Wss,
+}
+
+/// A text that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides `text`.
+    #[must_use]
+    pub fn new(text: String) -> Secret {
+        Secret(text)
+    }
+
+    /// The text itself, for the one place that needs it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// The outbox on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Buffer {
+    /// Its directory.
+    pub dir: PathBuf,
+    /// Most bytes on disk.
+    pub max_size: u64,
+    /// Longest time between a durable message and its commit, and the loss window of `telemetry`.
+    pub commit_every: Duration,
+}
+
+/// The local HTTP server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http {
+    /// Address to listen on.
+    pub listen: SocketAddr,
+}
+
+/// One way in.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Its name.
+    pub name: SourceName,
+    /// What it is.
+    pub kind: SourceKind,
+}
+
+/// The kinds of sources, with what each must know.
+#[derive(Debug, Clone)]
+pub enum SourceKind {
+    /// Battery nodes over a serial line.
+    NodeLink(Serial),
+    /// A GNSS receiver that speaks NMEA 0183, on a tty; or a file, read once to its end.
+    Nmea(Serial),
+    /// A ChirpStack v4 network server behind an MQTT broker.
+    ChirpStack(ChirpStack),
+}
+
+/// A serial line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Serial {
+    /// The tty (or, for `nmea`, a file).
+    pub device: PathBuf,
+    /// Bits per second.
+    pub baud: u32,
+}
+
+/// A network server's broker.
+#[derive(Debug, Clone)]
+pub struct ChirpStack {
+    /// Where its events are published; by default the box's own broker.
+    pub broker: Broker,
+    /// The topic filter of the events.
+    pub topic: String,
+    /// The devices that belong to assets, each with the codec that is pinned to it.
+    pub devices: BTreeMap<DeviceKey, Option<Codec>>,
+}
