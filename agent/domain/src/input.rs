@@ -9,6 +9,8 @@ use crate::sample::Sample;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Input {
+    /// The box has started: everything that brokers keep is published afresh.
+    Start,
     /// A device reported.
     Sample(Sample),
     /// Somebody wants something done.

@@ -1,12 +1,39 @@
 //! The decisions of Steward: pure, synchronous, deterministic.
-pub mod commands;
-pub mod decode;
+//!
+//! ```text
+//! bytes ─► decode ─► Sample ─► Reading ─► parking │ waste │ sweeping ─► facts ─► rules
+//!                                                                               │ findings
+//! Outputs (records, messages) ◄──────────────────────────────── tickets ◄───────┘
+//! ```
+//!
+//! [`Engine::step`] takes one [`input::Input`] and the time, and gives one [`output::Outputs`]. The crate
+//! knows no clock, no I/O, no logging and no hash-ordered iteration: the same inputs give the same
+//! outputs, byte for byte, on every machine. Modules stand in the order the data flows.
+
 pub mod ids;
-pub mod input;
-pub mod output;
 pub mod place;
-pub mod rules;
-pub mod sample;
-pub mod site;
 pub mod time;
 pub mod units;
+
+pub mod input;
+pub mod sample;
+
+pub mod decode;
+pub mod site;
+
+pub mod reading;
+
+pub mod parking;
+pub mod sweeping;
+pub mod waste;
+
+pub mod rules;
+pub mod tickets;
+
+pub mod commands;
+mod timers;
+
+mod engine;
+pub mod output;
+
+pub use engine::Engine;

@@ -105,6 +105,14 @@ pub enum Body {
     Empty,
 }
 
+/// A plain struct as a JSON object.
+pub(crate) fn to_map<T: Serialize>(value: &T) -> serde_json::Map<String, serde_json::Value> {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::Object(map)) => map,
+        other => unreachable!("only structs with plain fields are sent, not {other:?}"),
+    }
+}
+
 impl Topic {
     /// Whether the broker keeps the latest message of this topic.
     #[must_use]
@@ -146,6 +154,4 @@ pub struct Outputs {
     pub messages: Vec<Message>,
     /// What was refused.
     pub rejected: Vec<Rejected>,
-    /// Whether the whole retained picture was asked for again.
-    pub refresh: bool,
 }

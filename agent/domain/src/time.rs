@@ -264,6 +264,17 @@ impl Moment {
         Moment { monotonic, utc, ..self }
     }
 
+    /// The same boot's moment at `instant`, with wall time moved by the same amount.
+    #[must_use]
+    pub fn at_instant(self, instant: Monotonic) -> Moment {
+        let utc = if instant < self.monotonic {
+            self.utc - self.monotonic.since(instant)
+        } else {
+            self.utc + instant.since(self.monotonic)
+        };
+        Moment { monotonic: instant, utc, ..self }
+    }
+
     /// The monotonic instant `span` after this moment, seen from `now`'s boot: for a moment of an
     /// earlier boot it is worked out from wall time.
     #[must_use]

@@ -1,4 +1,13 @@
 //! Facts in, findings out: when something is a problem.
+//!
+//! A rule watches every asset of its class. What it remembers of each is a `Watch`; what comes out is a
+//! [`Finding`] at the moment a problem begins and another when it is over, never in between.
+
+mod book;
+mod watch;
+
+pub(crate) use book::{Due, Fact, RuleBook, Seen};
+pub use watch::{Edge, Evidence, Finding, READINGS_MAX};
 
 use serde::{Deserialize, Serialize};
 
@@ -111,6 +120,17 @@ impl FactName {
         FactName::BatteryV,
         FactName::SpeedKmh,
     ];
+
+    /// The unit that people read it in.
+    #[must_use]
+    pub const fn unit(self) -> &'static str {
+        match self {
+            FactName::LevelPct | FactName::BatteryPct => "%",
+            FactName::TemperatureC => "°C",
+            FactName::BatteryV => "V",
+            FactName::SpeedKmh => "km/h",
+        }
+    }
 
     /// The word in configuration and evidence.
     #[must_use]

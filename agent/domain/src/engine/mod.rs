@@ -1,0 +1,344 @@
+//! The engine: one function that decides, and a table of deadlines.
+//!
+//! * `watched`: an asset's state, whatever its class.
+//! * `answers`: commands that were carried out, so that a repeat gets the same answer.
+//! * `publish`: what is said of an asset.
+
+mod answers;
+mod publish;
+mod watched;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use self::answers::Answers;
+use self::watched::{Told, Watched};
+use crate::commands::{Action, Command};
+use crate::decode::Reason;
+use crate::ids::{AssetKey, SourceName};
+use crate::input::Input;
+use crate::output::{Outputs, Record, Rejected};
+use crate::reading::{Reading, date};
+use crate::rules::{Due, RuleBook, Seen};
+use crate::sample::Sample;
+use crate::site::{Feed, Site};
+use crate::tickets::{Desk, News, State};
+use crate::time::{Moment, Monotonic, Now};
+use crate::timers::{Timer, Timers};
+
+/// Everything the box knows and decides.
+#[derive(Debug)]
+pub struct Engine {
+    site: Site,
+    feeds: BTreeMap<Feed, AssetKey>,
+    assets: BTreeMap<AssetKey, Watched>,
+    rules: RuleBook,
+    desk: Desk,
+    answers: Answers,
+    timers: Timers,
+    started: Moment,
+    /// Stored records that could not be read, told at the start.
+    unreadable: Vec<String>,
+    /// Stored records of assets and rules that are no longer configured, removed at the start.
+    orphans: Vec<String>,
+}
+
+/// Deadlines worked off in one step. More would mean that a handler sets what it has just been called
+/// for; what is left over is due again in the next step.
+const DUE_MAX: usize = 100_000;
+
+impl Engine {
+    /// An engine for `site` that goes on from the records `stored` by the one before it.
+    ///
+    /// A record that cannot be read does not keep the box from starting: it is left where it is and
+    /// told as rejected by the first step. Records of assets and rules that are no longer configured
+    /// are removed by it.
+    #[must_use]
+    pub fn new(site: Site, stored: Vec<Record>, now: Now) -> Engine {
+        let feeds = site
+            .assets
+            .iter()
+            .flat_map(|(key, asset)| asset.feeds.iter().map(|feed| (feed.clone(), key.clone())))
+            .collect();
+        let watched = |(key, asset): (&AssetKey, &crate::site::Asset)| {
+            Watched::new(&asset.kind).map(|watched| (key.clone(), watched))
+        };
+        let assets = site.assets.iter().filter_map(watched).collect();
+        let mut engine = Engine {
+            site,
+            feeds,
+            assets,
+            rules: RuleBook::default(),
+            desk: Desk::default(),
+            answers: Answers::default(),
+            timers: Timers::default(),
+            started: now,
+            unreadable: vec![],
+            orphans: vec![],
+        };
+        for record in stored {
+            engine.restore(record, now);
+        }
+        engine.arm(now);
+        engine
+    }
+
+    /// Decides what follows from `input` at `now`. Never fails: what cannot be taken is an output.
+    pub fn step(&mut self, input: Input, now: Now) -> Outputs {
+        let mut out = Outputs::default();
+        self.work_off_due(now, &mut out);
+        match input {
+            Input::Start => self.start(now, &mut out),
+            Input::Sample(sample) => self.sample(&sample, now, &mut out),
+            Input::Command(command) => self.command(&command, now, &mut out),
+            Input::Tick => {}
+        }
+        out
+    }
+
+    /// When [`Engine::step`] must be called again, if nothing comes in before.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Monotonic> {
+        self.timers.next()
+    }
+
+    /// The present state of every asset, as it would be published.
+    pub fn states(&self) -> impl Iterator<Item = (&AssetKey, Map<String, Value>)> {
+        self.assets.iter().map(|(key, watched)| (key, watched.view()))
+    }
+
+    /// Tickets on which work may still be due.
+    #[must_use]
+    pub fn open_tickets(&self) -> usize {
+        self.desk.all().filter(|t| t.state.is_open()).count()
+    }
+
+    /// The site the engine was made for.
+    #[must_use]
+    pub fn site(&self) -> &Site {
+        &self.site
+    }
+
+    fn restore(&mut self, Record { key, value }: Record, now: Now) {
+        let Some(value) = value else { return };
+        let (kind, rest) = key.split_once('/').unwrap_or((&key, ""));
+        let known = match kind {
+            "asset" => {
+                let place = self.assets.iter_mut().find(|(k, _)| k.to_string() == rest);
+                match place.map(|(_, watched)| watched.restore(&value)) {
+                    Some(true) => true,
+                    Some(false) => return self.unreadable.push(key),
+                    None => false,
+                }
+            }
+            "watch" => self.rules.restore(&self.site, rest, &value),
+            "ticket" => match self.desk.restore(&value) {
+                Some(ticket) => {
+                    let id = ticket.ticket_id.clone();
+                    let purge = self.desk.purge_at(&id, &self.site.tickets, now);
+                    self.timers.set(Timer::Purge(id), purge);
+                    true
+                }
+                None => return self.unreadable.push(key),
+            },
+            "command" => self.answers.restore(rest, &value),
+            _ => false,
+        };
+        if !known {
+            self.orphans.push(key);
+        }
+    }
+
+    /// Sets every deadline that follows from what is known at the start.
+    fn arm(&mut self, now: Now) {
+        let keys: Vec<AssetKey> = self.assets.keys().cloned().collect();
+        for key in keys {
+            self.rearm(&key, now);
+            let stay = self.assets[&key].stay_since();
+            for (rule, deadline) in self.rules.listen(&self.site, &key, stay, now) {
+                self.timers.set(Timer::Rule(rule, key.clone()), deadline);
+            }
+        }
+    }
+
+    fn start(&mut self, now: Now, out: &mut Outputs) {
+        for key in std::mem::take(&mut self.orphans) {
+            out.records.push(Record { key, value: None });
+        }
+        for key in std::mem::take(&mut self.unreadable) {
+            let detail = format!("the stored record {key} cannot be read");
+            out.rejected.push(Rejected { source: None, reason: Reason::Malformed, detail });
+        }
+        self.publish_all(now, out);
+    }
+
+    /// Everything that brokers keep, as it is now.
+    fn publish_all(&self, now: Now, out: &mut Outputs) {
+        for (key, asset) in &self.site.assets {
+            out.messages.push(publish::info(key, asset, now));
+            if let Some(watched) = self.assets.get(key) {
+                out.messages.push(publish::state(key, watched, now));
+            }
+        }
+        out.messages.extend(self.desk.all().map(News::state));
+    }
+
+    fn work_off_due(&mut self, now: Now, out: &mut Outputs) {
+        for _ in 0..DUE_MAX {
+            let Some((deadline, timer)) = self.timers.pop_due(now.monotonic) else { return };
+            let at = now.at_instant(deadline);
+            match timer {
+                Timer::Settle(key) => {
+                    self.change(&key, at, at, out, |w, id, spec| w.settle(id, &spec.kind, at));
+                }
+                Timer::Stale(key) => {
+                    self.change(&key, at, at, out, |w, _, _| w.silent(at));
+                }
+                Timer::Rule(rule, key) => {
+                    let watched = &self.assets[&key];
+                    let due = Due { stay: watched.stay_since(), heard: watched.heard() };
+                    let seen = self.rules.due(&self.site, (rule, &key), due, at);
+                    self.conclude(&key, seen, out);
+                }
+                Timer::Purge(id) => {
+                    let news = self.desk.purge(&id, at);
+                    self.spread(news, out);
+                }
+            }
+        }
+    }
+
+    fn sample(&mut self, sample: &Sample, now: Now, out: &mut Outputs) {
+        let feed = Feed { source: sample.source.clone(), device: sample.device.clone() };
+        let Some(key) = self.feeds.get(&feed).cloned() else {
+            let device = feed.device.as_ref().map_or("without a name", |d| d.as_str());
+            let detail = format!("no asset is fed by device {device} of source {}", feed.source);
+            return reject(&feed.source, Reason::UnknownDevice, detail, out);
+        };
+        let (at, quality) = date(sample, now);
+        let watched = self.assets.get_mut(&key).expect("only watched assets have feeds");
+        if !watched.is_new(&feed, sample.counter, at.utc) {
+            let counter = sample.counter.unwrap_or_default();
+            let detail = format!("{key} has report {counter} already");
+            return reject(&feed.source, Reason::Duplicate, detail, out);
+        }
+        let reading = Reading { asset: &key, at, quality, quantities: &sample.quantities };
+        let kind = &self.site.assets[&key].kind;
+        out.messages.push(publish::telemetry(&reading, kind));
+        self.change(&key, at, now, out, |w, id, spec| {
+            w.report(id, &spec.kind, sample.quantities.as_slice(), at, now)
+        });
+    }
+
+    /// Lets `how` change an asset, and draws every consequence: state, events, rules, deadlines.
+    fn change(
+        &mut self,
+        key: &AssetKey,
+        at: Moment,
+        now: Now,
+        out: &mut Outputs,
+        how: impl FnOnce(&mut Watched, &str, &crate::site::Asset) -> Told,
+    ) {
+        let spec = &self.site.assets[key];
+        let watched = self.assets.get_mut(key).expect("every deadline is of a watched asset");
+        let told = how(watched, key.id.as_str(), spec);
+        out.records.push(watched.record(key));
+        if told.state {
+            out.messages.push(publish::state(key, watched, at));
+        }
+        for (kind, data) in told.events {
+            out.messages.push(publish::event(key, kind, data, at));
+        }
+        let seen = self.rules.observe(&self.site, key, &told.facts, at, now);
+        self.rearm(key, now);
+        self.conclude(key, seen, out);
+    }
+
+    /// Sets the asset's own deadlines anew.
+    fn rearm(&mut self, key: &AssetKey, now: Now) {
+        let kind = &self.site.assets[key].kind;
+        let watched = &self.assets[key];
+        let settle = watched.settle_at(kind, now);
+        let stale = watched.stale_at(kind, self.started, now);
+        self.timers.set(Timer::Settle(key.clone()), settle);
+        self.timers.set(Timer::Stale(key.clone()), stale);
+    }
+
+    fn conclude(&mut self, key: &AssetKey, seen: Seen, out: &mut Outputs) {
+        out.records.extend(seen.records);
+        for (rule, deadline) in seen.deadlines {
+            self.timers.set(Timer::Rule(rule, key.clone()), deadline);
+        }
+        for finding in seen.findings {
+            let news = self.desk.find(&self.site, finding);
+            self.spread(news, out);
+        }
+    }
+
+    fn spread(&mut self, news: News, out: &mut Outputs) {
+        out.records.extend(news.records);
+        out.messages.extend(news.messages);
+        for (id, deadline) in news.purge {
+            self.timers.set(Timer::Purge(id), deadline);
+        }
+    }
+
+    fn command(&mut self, command: &Command, now: Now, out: &mut Outputs) {
+        if let Some(answer) = self.answers.known(&command.id) {
+            out.messages.push(publish::reply(&command.by, answer.clone(), now));
+            return;
+        }
+        let answer = match self.carry_out(command, now, out) {
+            Ok(result) => answers::yes(&command.id, result),
+            Err((code, why)) => answers::no(&command.id, code, &why),
+        };
+        out.messages.push(publish::reply(&command.by, answer.clone(), now));
+        out.records.extend(self.answers.keep(&command.id, answer));
+    }
+
+    fn carry_out(
+        &mut self,
+        command: &Command,
+        now: Now,
+        out: &mut Outputs,
+    ) -> Result<Map<String, Value>, (&'static str, String)> {
+        use crate::time::ClockQuality;
+        if let Some(until) = command.expires_at
+            && now.clock > ClockQuality::Unset
+            && until < now.utc
+        {
+            return Err((
+                "expired",
+                format!("it was to be done by {until}, and it is {}", now.utc),
+            ));
+        }
+        match &command.action {
+            Action::Ping => Ok(Map::new()),
+            Action::Refresh => {
+                self.publish_all(now, out);
+                Ok(Map::new())
+            }
+            Action::Ticket { ticket, step, note } => {
+                let by = &command.by;
+                let taken = self.desk.step(ticket, *step, by, note.clone(), &self.site, now);
+                let (news, result) = taken.map_err(|refusal| ("refused", refusal.to_string()))?;
+                let subject = self.desk.subject(ticket);
+                if let Some((rule, asset)) = subject
+                    && result["state"] == Value::String(State::Closed.to_string())
+                {
+                    out.records.extend(self.rules.closed(&self.site, &rule, &asset));
+                }
+                self.spread(news, out);
+                Ok(result)
+            }
+        }
+    }
+}
+
+fn reject(source: &SourceName, reason: Reason, detail: String, out: &mut Outputs) {
+    out.rejected.push(Rejected { source: Some(source.clone()), reason, detail });
+}
+
+#[cfg(test)]
+mod tests;

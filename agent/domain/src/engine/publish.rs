@@ -1,0 +1,164 @@
+//! What is said of an asset, and to whom.
+
+use serde_json::{Map, Value, json};
+
+use super::watched::Watched;
+use crate::ids::{AssetKey, Requester};
+use crate::output::{Body, Lane, Message, Quality, Topic, to_map};
+use crate::reading::Reading;
+use crate::sample::Quantity;
+use crate::site::{Asset, Kind, VehicleKind};
+use crate::sweeping::PositionView;
+use crate::time::{Moment, Now};
+use crate::waste::filling_level;
+
+pub(super) fn state(key: &AssetKey, watched: &Watched, at: Moment) -> Message {
+    let quality = if watched.is_known() { Quality::Good } else { Quality::Stale };
+    Message {
+        lane: Lane::State,
+        topic: Topic::AssetState(key.clone()),
+        at: at.utc,
+        clock: at.clock,
+        quality,
+        body: Body::Flat(watched.view()),
+    }
+}
+
+pub(super) fn event(
+    key: &AssetKey,
+    kind: &'static str,
+    data: Map<String, Value>,
+    at: Moment,
+) -> Message {
+    Message {
+        lane: Lane::Event,
+        topic: Topic::AssetEvent(key.clone()),
+        at: at.utc,
+        clock: at.clock,
+        quality: Quality::Good,
+        body: Body::Event { kind, data },
+    }
+}
+
+pub(super) fn reply(by: &Requester, answer: Map<String, Value>, now: Now) -> Message {
+    Message {
+        lane: Lane::Ticket,
+        topic: Topic::Reply(by.clone()),
+        at: now.utc,
+        clock: now.clock,
+        quality: Quality::Good,
+        body: Body::Flat(answer),
+    }
+}
+
+/// What does not change by itself: names, place, settings that a viewer needs.
+pub(super) fn info(key: &AssetKey, asset: &Asset, now: Now) -> Message {
+    let mut body = Map::new();
+    body.insert("names".into(), json!(asset.names));
+    if let Some(position) = asset.position {
+        body.insert("position".into(), Value::Object(to_map(&PositionView::new(position, None))));
+    }
+    if let Some(street) = &asset.street {
+        body.insert("street".into(), json!(street));
+    }
+    match &asset.kind {
+        Kind::Bay(bay) => {
+            if let Some(max) = bay.max_stay {
+                body.insert("max_stay_s".into(), json!(max.as_secs()));
+            }
+        }
+        Kind::Bin(bin) => {
+            body.insert("full_at_pct".into(), json!(bin.full_at.percent()));
+            if let Some(litres) = bin.capacity_l {
+                body.insert("capacity_l".into(), json!(litres));
+            }
+        }
+        Kind::Vehicle(vehicle) => {
+            let kind = match vehicle.kind {
+                VehicleKind::Sweeper => "sweeper",
+                VehicleKind::Washer => "washer",
+                VehicleKind::Collector => "collector",
+                VehicleKind::Other => "other",
+            };
+            body.insert("kind".into(), json!(kind));
+        }
+        Kind::Street { line } => {
+            let points: Vec<[f64; 2]> = line.iter().map(|p| [p.lon(), p.lat()]).collect();
+            let geometry = json!({"type": "LineString", "coordinates": points});
+            body.insert("geometry".into(), geometry);
+        }
+    }
+    Message {
+        lane: Lane::State,
+        topic: Topic::AssetInfo(key.clone()),
+        at: now.utc,
+        clock: now.clock,
+        quality: Quality::Good,
+        body: Body::Flat(body),
+    }
+}
+
+/// One point of an asset's series: what was measured and, for a bin, what it means.
+pub(super) fn telemetry(reading: &Reading<'_>, kind: &Kind) -> Message {
+    let mut point = Map::new();
+    point.insert("at".into(), json!(reading.at.utc));
+    for quantity in reading.quantities {
+        add(&mut point, quantity, kind);
+    }
+    Message {
+        lane: Lane::Telemetry,
+        topic: Topic::AssetTelemetry(reading.asset.clone()),
+        at: reading.at.utc,
+        clock: reading.at.clock,
+        quality: reading.quality,
+        body: Body::Flat(Map::from_iter([("points".to_owned(), json!([point]))])),
+    }
+}
+
+fn add(point: &mut Map<String, Value>, quantity: &Quantity, kind: &Kind) {
+    let mut put = |name: &str, value: Value| {
+        point.insert(name.to_owned(), value);
+    };
+    match *quantity {
+        Quantity::Occupied(yes) => put("occupied", json!(yes)),
+        Quantity::PreviousState { lasted, error } => {
+            put("previous_s", json!(lasted.as_secs()));
+            put("previous_error_s", json!(error.as_secs()));
+        }
+        Quantity::Distance(mm) => {
+            put("distance_mm", json!(mm.0));
+            if let Kind::Bin(bin) = kind {
+                put("level_pct", json!(filling_level(mm, bin.empty, bin.full).percent()));
+            }
+        }
+        Quantity::Level(level) => put("level_pct", json!(level.percent())),
+        Quantity::Temperature(t) => put("temperature_c", json!(f64::from(t.0) / 1000.0)),
+        Quantity::BatteryLevel(b) => put("battery_pct", json!(b.percent())),
+        Quantity::BatteryVoltage(v) => put("battery_v", json!(f64::from(v.0) / 1000.0)),
+        Quantity::Tilted(yes) => put("tilted", json!(yes)),
+        Quantity::LidOpen(yes) => put("lid_open", json!(yes)),
+        Quantity::Fire(yes) => put("fire", json!(yes)),
+        Quantity::Working(yes) => put("working", json!(yes)),
+        Quantity::Fix(fix) => {
+            put("lat", json!(fix.position.lat()));
+            put("lon", json!(fix.position.lon()));
+            put("datum", json!(fix.position.datum));
+            if let Some(speed) = fix.speed {
+                put("speed_kmh", json!(libm::round(speed.kmh() * 100.0) / 100.0));
+            }
+            if let Some(course) = fix.course {
+                put("course_deg", json!(f64::from(course.0) / 100.0));
+            }
+            if let Some(accuracy) = fix.accuracy {
+                put("hacc_m", json!(f64::from(accuracy.0) / 1000.0));
+            }
+            if let Some(satellites) = fix.satellites {
+                put("satellites", json!(satellites));
+            }
+        }
+        Quantity::Absent(absent) => {
+            put("missing", json!(absent.what));
+            put("why", json!(absent.why));
+        }
+    }
+}

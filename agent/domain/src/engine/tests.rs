@@ -1,0 +1,446 @@
+//! The whole core at once: samples and commands in, messages and records out.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::commands::TicketStep;
+use crate::ids::TicketId;
+use crate::ids::{AssetId, BoxId, Category, Class, DeviceKey, Requester, RuleId, SiteId, TenantId};
+use crate::output::{Body, Lane, Message, Topic};
+use crate::place::{Datum, Position};
+use crate::rules::{Condition, Level, Rule, Severity, Side};
+use crate::sample::Quantity;
+use crate::site::{Asset, Bay, Bin, Identity, Kind, TicketPolicy};
+use crate::time::{Boot, ClockQuality, Span, Utc};
+use crate::units::{Millimetres, Permille};
+
+fn t(minutes: u64) -> Now {
+    boot(1, minutes, minutes)
+}
+
+fn boot(boot: u32, uptime_minutes: u64, minutes: u64) -> Now {
+    Moment {
+        boot: Boot(boot),
+        monotonic: Monotonic::from_ms(uptime_minutes * 60_000),
+        utc: Utc::from_ms(1_780_000_000_000) + Span::from_mins(minutes),
+        clock: ClockQuality::Ntp,
+    }
+}
+
+fn asset(id: &str, kind: Kind) -> (AssetKey, Asset) {
+    let class = if matches!(kind, Kind::Bay(_)) { Class::Bay } else { Class::Bin };
+    let feed =
+        Feed { source: SourceName::new("s").unwrap(), device: Some(DeviceKey::new(id).unwrap()) };
+    let asset = Asset {
+        names: BTreeMap::new(),
+        position: Some(Position::from_degrees(31.81, 119.97, Datum::Wgs84).unwrap()),
+        street: None,
+        feeds: vec![feed],
+        kind,
+    };
+    (AssetKey::new(class, AssetId::new(id).unwrap()), asset)
+}
+
+fn rule(id: &str, class: Class, category: &str, when: Condition) -> Rule {
+    Rule {
+        id: RuleId::new(id).unwrap(),
+        version: 1,
+        class,
+        category: Category::new(category).unwrap(),
+        severity: Severity::Medium,
+        when,
+    }
+}
+
+fn site() -> Site {
+    let bay = Bay {
+        max_stay: Some(Span::from_mins(60)),
+        occupied_after: Span::from_mins(1),
+        free_after: Span::from_mins(1),
+        stale_after: Span::from_mins(120),
+    };
+    let bin = Bin {
+        empty: Millimetres(1000),
+        full: Millimetres(0),
+        full_at: Permille::from_percent(85),
+        clear_at: Permille::from_percent(60),
+        capacity_l: None,
+        stale_after: Span::from_mins(120),
+    };
+    let full = Condition::Threshold {
+        fact: FactName::LevelPct,
+        side: Side::Above,
+        raise_at: Level::FullAt,
+        clear_at: Level::ClearAt,
+        hold: Span::ZERO,
+        readings: 2,
+    };
+    let overstay = Condition::Overstay { grace: Span::from_mins(5) };
+    let silent = Condition::Silent { after: None };
+    Site {
+        identity: Identity {
+            tenant: TenantId::new("longcheng").unwrap(),
+            site: SiteId::new("xuejia").unwrap(),
+            id: BoxId::new("xj-1").unwrap(),
+        },
+        assets: [asset("b-1", Kind::Bay(bay)), asset("bin-1", Kind::Bin(bin))].into(),
+        rules: vec![
+            rule("bin-full", Class::Bin, "bin_overflow", full),
+            rule("overstay", Class::Bay, "overstay", overstay),
+            rule("bin-silent", Class::Bin, "bin_fault", silent),
+        ],
+        tickets: TicketPolicy::default(),
+    }
+}
+
+use crate::rules::FactName;
+
+fn engine() -> Engine {
+    Engine::new(site(), vec![], t(0))
+}
+
+fn say(device: &str, counter: u32, quantity: Quantity) -> Input {
+    Input::Sample(Sample {
+        source: SourceName::new("s").unwrap(),
+        device: Some(DeviceKey::new(device).unwrap()),
+        counter: Some(counter),
+        at: None,
+        quantities: vec![quantity],
+    })
+}
+
+fn level(counter: u32, percent: u32) -> Input {
+    say("bin-1", counter, Quantity::Distance(Millimetres(1000 - percent * 10)))
+}
+
+fn command(id: &str, ticket: &TicketId, step: TicketStep) -> Input {
+    Input::Command(Command {
+        id: id.into(),
+        by: Requester::new("duty").unwrap(),
+        issued_at: None,
+        expires_at: None,
+        action: Action::Ticket { ticket: ticket.clone(), step, note: None },
+    })
+}
+
+/// The event types of the ticket lane, in order.
+fn ticket_events(messages: &[Message]) -> Vec<&'static str> {
+    messages
+        .iter()
+        .filter_map(|m| match (&m.topic, &m.body) {
+            (Topic::TicketEvent(_), Body::Event { kind, .. }) => Some(*kind),
+            _ => None,
+        })
+        .collect()
+}
+
+fn ticket_in(messages: &[Message]) -> TicketId {
+    messages
+        .iter()
+        .find_map(|m| match &m.topic {
+            Topic::TicketState(id) => Some(id.clone()),
+            _ => None,
+        })
+        .expect("a ticket was told")
+}
+
+fn reply(out: &Outputs) -> &Map<String, Value> {
+    out.messages
+        .iter()
+        .find_map(|m| match (&m.topic, &m.body) {
+            (Topic::Reply(_), Body::Flat(body)) => Some(body),
+            _ => None,
+        })
+        .expect("every command is answered")
+}
+
+fn fill_up(engine: &mut Engine) -> Outputs {
+    let _ = engine.step(level(1, 90), t(1));
+    engine.step(level(2, 91), t(2))
+}
+
+#[test]
+fn a_full_bin_is_one_ticket_with_its_evidence() {
+    let mut engine = engine();
+    let out = fill_up(&mut engine);
+    assert_eq!(ticket_events(&out.messages), ["ticket.raised"]);
+    let state = out.messages.iter().find(|m| matches!(m.topic, Topic::TicketState(_))).unwrap();
+    assert_eq!((state.lane, state.topic.retained()), (Lane::Ticket, true));
+    let Body::Flat(body) = &state.body else { panic!("a state is flat") };
+    assert_eq!(body["category"], "bin_overflow");
+    assert_eq!(body["evidence"].as_array().unwrap().len(), 2);
+    assert_eq!(body["rule"]["version"], 1);
+    assert_eq!(body["place"]["lat"], 31.81);
+    assert!(body.get("times").is_none());
+    for (counter, minute) in (3..20).zip(3..) {
+        let out = engine.step(level(counter, 95), t(minute));
+        assert!(ticket_events(&out.messages).is_empty());
+    }
+}
+
+#[test]
+fn emptied_clears_and_full_again_reopens_the_same_ticket() {
+    let mut engine = engine();
+    let id = ticket_in(&fill_up(&mut engine).messages);
+    let out = engine.step(level(3, 5), t(10));
+    assert_eq!(ticket_events(&out.messages), ["ticket.cleared"]);
+    let out = engine.step(level(4, 6), t(20));
+    let collections = out.messages.iter().filter(|m| m.lane == Lane::Event).count();
+    assert_eq!(collections, 1);
+    let _ = engine.step(level(5, 90), t(180));
+    let out = engine.step(level(6, 92), t(190));
+    assert_eq!(ticket_events(&out.messages), ["ticket.reopened"]);
+    assert_eq!(ticket_in(&out.messages), id);
+}
+
+#[test]
+fn long_after_it_is_a_new_ticket_that_names_the_old_one() {
+    let mut engine = engine();
+    let old = ticket_in(&fill_up(&mut engine).messages);
+    let _ = engine.step(level(3, 5), t(10));
+    let late = 10 + 25 * 60;
+    let _ = engine.step(level(4, 90), t(late));
+    let out = engine.step(level(5, 92), t(late + 1));
+    assert_eq!(ticket_events(&out.messages), ["ticket.expired", "ticket.raised"]);
+    let raised = out.messages.iter().rev().find_map(|m| match &m.body {
+        Body::Flat(body) => Some(body),
+        _ => None,
+    });
+    assert_eq!(raised.unwrap()["prior"], old.as_str());
+}
+
+#[test]
+fn a_stay_over_the_limit_is_found_at_its_minute() {
+    let mut engine = engine();
+    let _ = engine.step(say("b-1", 1, Quantity::Occupied(false)), t(0));
+    let _ = engine.step(say("b-1", 2, Quantity::Occupied(true)), t(10));
+    // Nothing comes in: deadlines alone must do it.
+    let mut raised_at = None;
+    while let Some(deadline) = engine.next_deadline() {
+        let now = t(0).at_instant(deadline);
+        let out = engine.step(Input::Tick, now);
+        if ticket_events(&out.messages).contains(&"ticket.raised") {
+            raised_at = Some(now.monotonic);
+            break;
+        }
+    }
+    assert_eq!(raised_at, Some(t(75).monotonic));
+    let _ = engine.step(say("b-1", 3, Quantity::Occupied(false)), t(90));
+    let out = engine.step(Input::Tick, t(92));
+    assert_eq!(ticket_events(&out.messages), ["ticket.cleared"]);
+}
+
+#[test]
+fn one_late_tick_finds_the_same_at_the_same_time_as_many() {
+    let mut engine = engine();
+    let _ = engine.step(say("b-1", 1, Quantity::Occupied(true)), t(0));
+    let out = engine.step(Input::Tick, t(600));
+    let raised = out.messages.iter().find(|m| matches!(m.topic, Topic::TicketEvent(_))).unwrap();
+    assert_eq!(raised.at, t(65).utc);
+}
+
+#[test]
+fn a_silent_sensor_is_found_and_heard_again() {
+    let mut engine = engine();
+    let _ = engine.step(level(1, 30), t(0));
+    let out = engine.step(Input::Tick, t(120));
+    assert_eq!(ticket_events(&out.messages), ["ticket.raised"]);
+    let states = out.messages.iter().filter(|m| m.lane == Lane::State).count();
+    assert_eq!(states, 1, "and the bin is unknown");
+    let out = engine.step(level(2, 31), t(130));
+    assert_eq!(ticket_events(&out.messages), ["ticket.cleared"]);
+}
+
+#[test]
+fn silence_while_the_box_was_off_is_not_the_sensors() {
+    let mut engine = engine();
+    let out = engine.step(level(1, 30), t(0));
+    let mut engine = Engine::new(site(), out.records, boot(2, 0, 10_000));
+    let out = engine.step(Input::Start, boot(2, 1, 10_001));
+    assert!(ticket_events(&out.messages).is_empty());
+    let out = engine.step(Input::Tick, boot(2, 120, 10_120));
+    assert_eq!(ticket_events(&out.messages), ["ticket.raised"]);
+}
+
+#[test]
+fn a_repeated_report_counts_once() {
+    let mut engine = engine();
+    let _ = engine.step(level(1, 90), t(1));
+    let out = engine.step(level(1, 90), t(2));
+    assert_eq!(out.rejected[0].reason, Reason::Duplicate);
+    assert!(out.messages.is_empty() && out.records.is_empty());
+}
+
+#[test]
+fn an_unknown_device_is_a_counted_rejection() {
+    let out = engine().step(say("stranger", 1, Quantity::Occupied(true)), t(1));
+    assert_eq!(out.rejected[0].reason, Reason::UnknownDevice);
+    assert!(out.rejected[0].detail.contains("stranger"));
+    assert!(out.messages.is_empty());
+}
+
+#[test]
+fn people_move_tickets_and_are_refused_where_there_is_no_way() {
+    let mut engine = engine();
+    let id = ticket_in(&fill_up(&mut engine).messages);
+    let out = engine.step(command("1", &id, TicketStep::Ack), t(3));
+    assert_eq!(reply(&out)["result"]["state"], "acknowledged");
+    let out = engine.step(command("2", &id, TicketStep::Ack), t(4));
+    let error = reply(&out)["error"]["msg"].as_str().unwrap();
+    assert!(error.contains("cannot ack a ticket that is acknowledged"), "{error}");
+    let out = engine.step(command("1", &id, TicketStep::Ack), t(5));
+    assert_eq!(reply(&out)["result"]["state"], "acknowledged", "a repeat gets its old answer");
+    assert!(ticket_events(&out.messages).is_empty());
+    let out = engine.step(command("3", &id, TicketStep::Close), t(6));
+    assert_eq!(ticket_events(&out.messages), ["ticket.closed"]);
+    assert_eq!(engine.open_tickets(), 0);
+}
+
+#[test]
+fn closed_while_nothing_was_done_comes_back_as_rework() {
+    let mut engine = engine();
+    let id = ticket_in(&fill_up(&mut engine).messages);
+    let _ = engine.step(command("1", &id, TicketStep::Close), t(3));
+    let _ = engine.step(level(3, 93), t(4));
+    let out = engine.step(level(4, 93), t(5));
+    assert_eq!(ticket_events(&out.messages), ["ticket.reopened"]);
+    assert_eq!(ticket_in(&out.messages), id);
+}
+
+#[test]
+fn a_rejected_ticket_is_not_raised_against_that_word() {
+    let mut engine = engine();
+    let id = ticket_in(&fill_up(&mut engine).messages);
+    let _ = engine.step(command("1", &id, TicketStep::Reject), t(3));
+    let _ = engine.step(level(3, 5), t(4));
+    let _ = engine.step(level(4, 90), t(5));
+    let out = engine.step(level(5, 90), t(6));
+    assert!(ticket_events(&out.messages).is_empty());
+}
+
+#[test]
+fn a_closed_ticket_leaves_after_a_week() {
+    let mut engine = engine();
+    let id = ticket_in(&fill_up(&mut engine).messages);
+    let _ = engine.step(level(3, 5), t(3));
+    let _ = engine.step(command("1", &id, TicketStep::Close), t(4));
+    let out = engine.step(Input::Tick, t(4 + 7 * 24 * 60));
+    let empty = out.messages.iter().find(|m| m.body == Body::Empty).unwrap();
+    assert_eq!(empty.topic, Topic::TicketState(id.clone()));
+    let removed = out.records.iter().any(|r| r.key == format!("ticket/{id}") && r.value.is_none());
+    assert!(removed);
+}
+
+#[test]
+fn records_of_what_is_no_longer_configured_are_removed() {
+    let stored = ["asset/bay/gone", "watch/gone/bin/bin-1", "strange"];
+    let records = stored.map(|key| Record { key: key.into(), value: Some(b"{}".to_vec()) });
+    let mut engine = Engine::new(site(), records.into(), t(0));
+    let out = engine.step(Input::Start, t(0));
+    let removed: Vec<_> = out.records.iter().map(|r| r.key.as_str()).collect();
+    assert_eq!(removed, stored);
+    assert!(out.rejected.is_empty());
+}
+
+#[test]
+fn a_damaged_record_is_told_and_does_not_stop_the_start() {
+    let record = Record { key: "asset/bay/b-1".into(), value: Some(b"{]".to_vec()) };
+    let mut engine = Engine::new(site(), vec![record], t(0));
+    let out = engine.step(Input::Start, t(0));
+    assert!(out.rejected[0].detail.contains("asset/bay/b-1"));
+    assert!(out.messages.iter().any(|m| m.lane == Lane::State));
+}
+
+/// The stored records as they would be after these outputs.
+fn store(records: &mut BTreeMap<String, Vec<u8>>, out: &Outputs) {
+    for record in &out.records {
+        match &record.value {
+            Some(value) => records.insert(record.key.clone(), value.clone()),
+            None => records.remove(&record.key),
+        };
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Happening {
+    Level(u32),
+    Car(bool),
+    Restart,
+    Pass(u64),
+    Step(usize),
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        4 => (0u32..=100).prop_map(Happening::Level),
+        3 => any::<bool>().prop_map(Happening::Car),
+        1 => Just(Happening::Restart),
+        2 => (1u64..200).prop_map(Happening::Pass),
+        1 => (0usize..5).prop_map(Happening::Step),
+    ]
+}
+
+/// Runs a history; gives every message, and after each step how many open tickets each identity has.
+fn run(history: &[Happening]) -> (Vec<Message>, Vec<BTreeMap<String, usize>>) {
+    let mut engine = engine();
+    let (mut minute, mut boots, mut booted_at) = (0, 1, 0);
+    let (mut messages, mut open, mut records) = (vec![], vec![], BTreeMap::new());
+    for (i, one) in history.iter().enumerate() {
+        minute += 1;
+        let counter = u32::try_from(i).unwrap();
+        let tickets: Vec<TicketId> = engine.desk.all().map(|t| t.ticket_id.clone()).collect();
+        let input = match one {
+            Happening::Level(percent) => level(counter, *percent),
+            Happening::Car(there) => say("b-1", counter, Quantity::Occupied(*there)),
+            Happening::Pass(minutes) => {
+                minute += minutes;
+                Input::Tick
+            }
+            Happening::Restart => {
+                (boots, booted_at) = (boots + 1, minute);
+                let stored = records.iter().map(|(key, value): (&String, &Vec<u8>)| Record {
+                    key: key.clone(),
+                    value: Some(value.clone()),
+                });
+                engine = Engine::new(site(), stored.collect(), boot(boots, 0, minute));
+                Input::Start
+            }
+            Happening::Step(which) => match tickets.last() {
+                Some(id) => command(&format!("c{i}"), id, TicketStep::ALL[*which]),
+                None => Input::Tick,
+            },
+        };
+        let out = engine.step(input, boot(boots, minute - booted_at, minute));
+        store(&mut records, &out);
+        let mut count = BTreeMap::new();
+        for ticket in engine.desk.all().filter(|t| t.state.is_open()) {
+            *count.entry(ticket.key.clone()).or_default() += 1;
+        }
+        open.push(count);
+        messages.extend(out.messages);
+    }
+    (messages, open)
+}
+
+proptest! {
+    #[test]
+    fn at_most_one_open_ticket_per_problem_and_the_same_again_every_time(
+        history in prop::collection::vec(happening(), 1..120),
+    ) {
+        let (messages, open) = run(&history);
+        for (i, count) in open.iter().enumerate() {
+            prop_assert!(count.values().all(|&n| n == 1), "after {:?}: {count:?}", history[i]);
+        }
+        let mut revisions = BTreeMap::new();
+        for message in &messages {
+            if let (Topic::TicketEvent(id), Body::Event { data, .. }) = (&message.topic, &message.body) {
+                let rev = data["rev"].as_u64().unwrap();
+                let before = revisions.insert(id.clone(), rev).unwrap_or(0);
+                prop_assert_eq!(rev, before + 1, "every transition is told once, in order");
+            }
+        }
+        prop_assert_eq!(run(&history).0, messages);
+    }
+}
