@@ -20,6 +20,9 @@ pub enum BadId {
         /// The most that is allowed.
         max: usize,
     },
+    /// Not the name of a class of assets.
+    #[error("has {0:?} in place of a class of assets")]
+    Class(String),
     /// A character that the rule does not allow.
     #[error("has {found:?} at position {position}; allowed are {allowed}")]
     Character {
@@ -236,6 +239,16 @@ impl AssetKey {
     }
 }
 
+impl FromStr for AssetKey {
+    type Err = BadId;
+    fn from_str(text: &str) -> Result<AssetKey, BadId> {
+        let (class, id) = text.split_once('/').unwrap_or((text, ""));
+        let known = Class::ALL.into_iter().find(|c| c.as_str() == class);
+        let Some(class) = known else { return Err(BadId::Class(class.to_owned())) };
+        Ok(AssetKey { class, id: AssetId::new(id)? })
+    }
+}
+
 impl fmt::Display for AssetKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.class, self.id)
@@ -262,6 +275,16 @@ mod tests {
     fn an_id_from_outside_is_checked_when_it_is_read() {
         assert!(serde_json::from_str::<AssetId>("\"b-1\"").is_ok());
         assert!(serde_json::from_str::<AssetId>("\"b/1\"").is_err());
+    }
+
+    #[test]
+    fn asset_keys_are_read_as_they_are_written() {
+        for class in Class::ALL {
+            let key = AssetKey::new(class, AssetId::new("x-1").unwrap());
+            assert_eq!(key.to_string().parse(), Ok(key));
+        }
+        assert_eq!("bay".parse::<AssetKey>(), Err(BadId::Empty));
+        assert!(matches!("bus/x".parse::<AssetKey>(), Err(BadId::Class(_))));
     }
 
     #[test]

@@ -125,8 +125,9 @@ impl Engine {
         let (kind, rest) = key.split_once('/').unwrap_or((&key, ""));
         let known = match kind {
             "asset" => {
-                let place = self.assets.iter_mut().find(|(k, _)| k.to_string() == rest);
-                match place.map(|(_, watched)| watched.restore(&value)) {
+                let key_of = rest.parse::<AssetKey>().ok();
+                let place = key_of.and_then(|k| self.assets.get_mut(&k));
+                match place.map(|watched| watched.restore(&value)) {
                     Some(true) => true,
                     Some(false) => return self.unreadable.push(key),
                     None => false,

@@ -44,11 +44,11 @@ pub(crate) struct Seen {
 impl RuleBook {
     /// Takes back what was stored; answers whether the record still belongs to a rule and an asset.
     pub(crate) fn restore(&mut self, site: &Site, key: &str, value: &[u8]) -> bool {
-        let found = site.rules.iter().enumerate().find_map(|(i, rule)| {
-            let id = key.strip_prefix(rule.id.as_str())?.strip_prefix('/')?;
-            let asset =
-                site.assets.keys().find(|a| a.class == rule.class && a.to_string() == id)?;
-            Some((i, asset.clone()))
+        let found = key.split_once('/').and_then(|(rule, asset)| {
+            let asset: AssetKey = asset.parse().ok()?;
+            let i = site.rules.iter().position(|r| r.id.as_str() == rule)?;
+            let fits = site.rules[i].class == asset.class && site.assets.contains_key(&asset);
+            fits.then_some((i, asset))
         });
         match (found, serde_json::from_slice(value)) {
             (Some(place), Ok(watch)) => {
