@@ -1,0 +1,71 @@
+# Steward. `make demo` shows it, `make test` checks it; `make help` lists the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+NPM ?= npm
+DASHBOARD := agent/dashboard
+DIST := $(DASHBOARD)/dist/index.html
+DASHBOARD_SOURCES := $(shell find $(DASHBOARD)/src $(DASHBOARD)/public $(DASHBOARD)/index.html \
+	$(DASHBOARD)/*.json $(DASHBOARD)/*.ts $(DASHBOARD)/*.js -type f 2>/dev/null)
+
+.PHONY: help
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.PHONY: demo
+demo: dashboard ## A simulated street, an MQTT broker and the dashboard in one command (ARGS="--for 60s --speed 60")
+	$(CARGO) build --release --locked -p steward
+	@exec target/release/steward demo $(ARGS)
+
+.PHONY: build
+build: dashboard ## The release binary with the dashboard inside: target/release/steward
+	$(CARGO) build --release --locked -p steward
+
+.PHONY: dashboard
+dashboard: $(DIST) ## The dashboard's built files
+
+$(DASHBOARD)/node_modules/.package-lock.json: $(DASHBOARD)/package-lock.json
+	cd $(DASHBOARD) && $(NPM) ci --no-audit --no-fund
+	@touch $@
+
+$(DIST): $(DASHBOARD)/node_modules/.package-lock.json $(DASHBOARD_SOURCES)
+	cd $(DASHBOARD) && $(NPM) run build
+	@touch $@
+
+.PHONY: test
+test: needs check no-std tests docs dashboard-test deny ## Every check there is
+	@echo
+	@echo "make test: everything passed"
+
+.PHONY: needs
+needs: ## What the tests need from Debian: installed when it may be, named when not
+	@tests/needs mosquitto
+
+.PHONY: check
+check: dashboard ## Formatting and lints
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+.PHONY: tests
+tests: dashboard ## Unit, property and system tests
+	$(CARGO) test --workspace --locked
+
+# In a workspace build the host's features would hide a lost no_std, so each package is checked alone.
+.PHONY: no-std
+no-std: ## The firmware packages build without the standard library
+	tests/no-std wire drivers node
+
+.PHONY: docs
+docs: ## Reference documentation builds without a warning
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --document-private-items
+
+.PHONY: dashboard-test
+dashboard-test: $(DASHBOARD)/node_modules/.package-lock.json ## The dashboard's types and tests
+	cd $(DASHBOARD) && $(NPM) run check && $(NPM) test
+
+.PHONY: deny
+deny: ## Licences, bans and sources of dependencies; advisories where their data can be had
+	tests/deny
