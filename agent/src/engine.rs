@@ -1,0 +1,235 @@
+//! Owns [`domain::Engine`]: takes what arrives, decides, commits once, and only then tells the sources.
+//!
+//! One turn is everything that has arrived by now: its steps are decided one after another and stored as
+//! one batch. While the store cannot take a turn (a full disk), the turn is held and tried again and
+//! nothing new is taken in: the sources wait, and what they have read stays where it is.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use domain::decode::Reason;
+use domain::input::Input;
+use domain::output::{Body, Message, Outputs, Rejected, Topic};
+use domain::time::{Moment, Now};
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::clock::Clock;
+use crate::outbox::{Outbox, Turn};
+use crate::record::Recorder;
+use crate::sources::Arrival;
+
+/// Inputs decided in one turn at the most: bounds the batch, and the time until the first of them is
+/// acknowledged.
+const TURN_MAX: usize = 256;
+/// Points of one asset that travel in one telemetry message at the most, to keep it below 32 KB.
+const POINTS_MAX: usize = 100;
+/// A turn begins at least this often, so that the watchdog can tell an idle engine from a stuck one.
+const BEAT: Duration = Duration::from_secs(5);
+/// Between two tries to commit a turn that the store did not take.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What the engine shows of itself.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    /// Turns so far; standing still means stuck.
+    pub turns: u64,
+    /// Inputs so far.
+    pub inputs: u64,
+    /// What was refused, by the source's name (`command` for commands) and the reason.
+    pub rejected: BTreeMap<String, BTreeMap<Reason, u64>>,
+    /// Tickets on which work may still be due.
+    pub open_tickets: usize,
+    /// Why the store does not take turns at present.
+    pub store_trouble: Option<String>,
+}
+
+/// Why the engine ended.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The recording could not be written.
+    #[error("the recording cannot be written: {0}")]
+    Record(#[from] std::io::Error),
+    /// The outbox has gone away.
+    #[error("the outbox has stopped")]
+    OutboxGone,
+}
+
+/// Everything the engine task works with.
+pub struct EngineTask {
+    /// The core.
+    pub engine: domain::Engine,
+    /// What happens. Bounded by [`crate::sources::ARRIVALS_MAX`]; its end ends the task.
+    pub arrivals: mpsc::Receiver<Arrival>,
+    /// Where turns go.
+    pub outbox: Outbox,
+    /// The time.
+    pub clock: Clock,
+    /// Where inputs are written down, if they are.
+    pub recorder: Option<Recorder>,
+    /// What the task shows.
+    pub status: watch::Sender<Status>,
+    /// A turn that is stored before anything else (`P/info`).
+    pub first: Turn,
+}
+
+impl EngineTask {
+    /// Works until every sender of arrivals is gone and what they sent is stored.
+    ///
+    /// # Errors
+    /// The recording cannot be written, or the outbox is gone: the box must not go on without either.
+    pub async fn run(mut self) -> Result<(), EngineError> {
+        let mut turn = std::mem::take(&mut self.first);
+        let now = self.clock.now();
+        self.decide(Input::Start, now, &mut turn)?;
+        self.commit(turn, vec![]).await?;
+        let mut batch = Vec::with_capacity(TURN_MAX);
+        loop {
+            let ended = self.gather(&mut batch).await;
+            let mut turn = Turn::default();
+            let mut waiting = vec![];
+            let now = self.clock.now();
+            if batch.is_empty() {
+                self.decide(Input::Tick, now, &mut turn)?;
+            }
+            for Arrival { input, committed } in batch.drain(..) {
+                self.decide(input, now, &mut turn)?;
+                waiting.extend(committed);
+            }
+            self.commit(turn, waiting).await?;
+            if ended {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for arrivals or for the next deadline; answers whether no more can come.
+    async fn gather(&mut self, batch: &mut Vec<Arrival>) -> bool {
+        let due = self.engine.next_deadline().map_or(BEAT, |at| self.clock.until(at).min(BEAT));
+        match tokio::time::timeout(due, self.arrivals.recv_many(batch, TURN_MAX)).await {
+            Ok(0) => true,
+            Ok(_) | Err(_) => false,
+        }
+    }
+
+    fn decide(&mut self, input: Input, now: Now, turn: &mut Turn) -> Result<(), EngineError> {
+        if let Some(recorder) = &mut self.recorder {
+            // A tick says nothing that the next input's time does not say as well.
+            if input != Input::Tick {
+                recorder.write(now, &input)?;
+            }
+        }
+        let ticked = input == Input::Tick;
+        let outputs = self.engine.step(input, now);
+        self.status.send_modify(|status| {
+            status.inputs += u64::from(!ticked);
+            count(status, &outputs.rejected);
+        });
+        absorb(turn, outputs, now);
+        Ok(())
+    }
+
+    async fn commit(
+        &mut self,
+        mut turn: Turn,
+        waiting: Vec<oneshot::Sender<()>>,
+    ) -> Result<(), EngineError> {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.flush()?;
+        }
+        let empty = turn.records.is_empty() && turn.messages.is_empty();
+        while !empty {
+            match self.outbox.commit(turn).await {
+                Ok(()) => break,
+                Err(error) => {
+                    let Some(held) = error.turn else { return Err(EngineError::OutboxGone) };
+                    turn = held;
+                    self.trouble(Some(error.why.to_string()));
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+        self.trouble(None);
+        for told in waiting {
+            // A source that has gone meanwhile does not wait for the answer any more.
+            let _ = told.send(());
+        }
+        let open_tickets = self.engine.open_tickets();
+        self.status.send_modify(|status| {
+            status.turns += 1;
+            status.open_tickets = open_tickets;
+        });
+        Ok(())
+    }
+
+    /// Shows trouble of the store, and logs it once when it comes and once when it goes.
+    fn trouble(&self, why: Option<String>) {
+        let before = self.status.borrow().store_trouble.clone();
+        match (&before, &why) {
+            (None, Some(why)) => tracing::error!(error = %why, "the outbox does not take turns"),
+            (Some(_), None) => tracing::info!("the outbox takes turns again"),
+            _ => {}
+        }
+        if before != why {
+            self.status.send_modify(|status| status.store_trouble = why);
+        }
+    }
+}
+
+fn count(status: &mut Status, rejected: &[Rejected]) {
+    for one in rejected {
+        let source = one.source.as_ref().map_or("command", |s| s.as_str());
+        let reasons = status.rejected.entry(source.to_owned()).or_default();
+        let n = reasons.entry(one.reason).or_default();
+        *n += 1;
+        // The first of its kind is news; the rest is a number.
+        if *n == 1 {
+            tracing::warn!(source, reason = one.reason.as_str(), detail = %one.detail, "rejected");
+        } else {
+            tracing::debug!(source, reason = one.reason.as_str(), detail = %one.detail, "rejected");
+        }
+    }
+}
+
+/// Adds what a step decided to the turn. Points of one asset join one telemetry message.
+fn absorb(turn: &mut Turn, outputs: Outputs, now: Moment) {
+    let Outputs { records, messages, rejected: _ } = outputs;
+    turn.records.extend(records);
+    for message in messages {
+        tell(&message, now);
+        if !join(&mut turn.messages, &message) {
+            turn.messages.push(message);
+        }
+    }
+}
+
+/// Logs what happens to tickets: that is what an operator looks for in the journal.
+fn tell(message: &Message, now: Moment) {
+    if let (Topic::TicketEvent(ticket), Body::Event { kind, data }) = (&message.topic, &message.body) {
+        let category = data.get("category").and_then(Value::as_str).unwrap_or_default();
+        let late_ms = now.utc.since(message.at).as_ms();
+        tracing::info!(ticket_id = %ticket, kind, category, late_ms, "ticket");
+    }
+}
+
+fn join(messages: &mut [Message], message: &Message) -> bool {
+    let Topic::AssetTelemetry(key) = &message.topic else { return false };
+    let of_asset = |m: &&mut Message| matches!(&m.topic, Topic::AssetTelemetry(k) if k == key);
+    let Some(earlier) = messages.iter_mut().rev().find(of_asset) else { return false };
+    if earlier.quality != message.quality || earlier.clock != message.clock {
+        return false;
+    }
+    let (Body::Flat(body), Body::Flat(more)) = (&mut earlier.body, &message.body) else {
+        return false;
+    };
+    let (Some(Value::Array(points)), Some(Value::Array(new))) =
+        (body.get_mut("points"), more.get("points"))
+    else {
+        return false;
+    };
+    if points.len() + new.len() > POINTS_MAX {
+        return false;
+    }
+    points.extend(new.iter().cloned());
+    true
+}
