@@ -5,6 +5,7 @@
 
 pub mod lorawan;
 pub mod nmea;
+pub mod node_link;
 
 use std::collections::BTreeMap;
 
