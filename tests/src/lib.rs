@@ -1,3 +1,6 @@
-//! What the system tests share: where the recorded data is, and later the simulated street.
+//! What the system tests share: the recorded data, the program under test, and the brokers around it.
 
 pub mod data;
+pub mod mosquitto;
+pub mod program;
+pub mod subscriber;

@@ -1,0 +1,139 @@
+//! A real broker: mosquitto on a free port of the loopback, started and stopped by the test.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+/// A running mosquitto with persistence. Killed when dropped.
+#[derive(Debug)]
+pub struct Mosquitto {
+    child: Child,
+    /// Where it listens on 127.0.0.1.
+    pub port: u16,
+    dir: PathBuf,
+}
+
+/// A mosquitto that is stopped and can be started again as it was.
+#[derive(Debug)]
+pub struct Stopped {
+    port: u16,
+    dir: PathBuf,
+}
+
+/// Where Debian puts it; `/usr/sbin` is not on everybody's path.
+const PLACES: [&str; 3] = ["mosquitto", "/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"];
+
+impl Mosquitto {
+    /// Starts one that keeps its sessions and messages in `dir`. `None` when mosquitto is not
+    /// installed; that has then been said, and the test should return.
+    ///
+    /// # Panics
+    /// It is installed and does not start.
+    #[must_use]
+    pub fn start(dir: PathBuf) -> Option<Mosquitto> {
+        let Some(program) = installed() else {
+            let told = writeln!(
+                std::io::stderr(),
+                "SKIPPED: mosquitto is not installed (apt-get install mosquitto mosquitto-clients)"
+            );
+            told.expect("stderr takes a line");
+            return None;
+        };
+        // A port that was free a moment ago may be taken by another test: then another one is tried.
+        for _ in 0..20 {
+            let port = free_port();
+            if let Some(broker) = launch(program, port, dir.clone()) {
+                return Some(broker);
+            }
+        }
+        panic!("mosquitto does not start, see {}", dir.display());
+    }
+
+    /// Ends it as an operator would; sessions and retained messages are on disk afterwards.
+    ///
+    /// # Panics
+    /// It cannot be signalled.
+    #[must_use]
+    pub fn stop(mut self) -> Stopped {
+        let pid = self.child.id().to_string();
+        let killed = Command::new("kill").args(["-TERM", &pid]).status().expect("kill exists");
+        assert!(killed.success(), "mosquitto was gone already");
+        self.child.wait().expect("a child can be waited for");
+        Stopped { port: self.port, dir: self.dir.clone() }
+    }
+
+    /// Its address as a URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("mqtt://127.0.0.1:{}", self.port)
+    }
+}
+
+impl Stopped {
+    /// Starts it again on its old port.
+    ///
+    /// # Panics
+    /// It does not start.
+    #[must_use]
+    pub fn start(self) -> Mosquitto {
+        let program = installed().expect("it ran before");
+        launch(program, self.port, self.dir).expect("its port is still free")
+    }
+}
+
+impl Drop for Mosquitto {
+    fn drop(&mut self) {
+        // Stopped already, or to be stopped now: both are right.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port that is free now.
+///
+/// # Panics
+/// The loopback has none.
+#[must_use]
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("the loopback has a free port");
+    listener.local_addr().expect("it is bound").port()
+}
+
+fn installed() -> Option<&'static str> {
+    let runs = |program: &&str| {
+        Command::new(program).arg("-h").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+    };
+    PLACES.iter().copied().find(|program| runs(program))
+}
+
+fn launch(program: &str, port: u16, dir: PathBuf) -> Option<Mosquitto> {
+    let config = dir.join("mosquitto.conf");
+    let text = format!(
+        "listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\n\
+         persistence_location {}/\nautosave_interval 1\nmax_queued_messages 0\n\
+         max_inflight_messages 0\nuser root\nlog_dest stderr\nlog_type all\n",
+        dir.display()
+    );
+    fs::write(&config, text).expect("the test's directory can be written");
+    let mut child = Command::new(program)
+        .arg("-c")
+        .arg(&config)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("mosquitto is installed");
+    let mut log = BufReader::new(child.stderr.take().expect("it is piped"));
+    let mut said = String::new();
+    while log.read_line(&mut said).is_ok_and(|n| n > 0) {
+        if said.contains(" running") {
+            // Its log must be read on, or it stops when the pipe is full.
+            std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+            return Some(Mosquitto { child, port, dir });
+        }
+    }
+    child.wait().expect("a child can be waited for");
+    fs::write(dir.join("mosquitto.log"), said).expect("the test's directory can be written");
+    None
+}
