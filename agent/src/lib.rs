@@ -12,4 +12,6 @@ pub mod config;
 pub mod outbox;
 pub mod sources;
 
+pub mod mqtt;
+
 pub mod demo;
