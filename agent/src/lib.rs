@@ -14,4 +14,6 @@ pub mod sources;
 
 pub mod mqtt;
 
+pub mod http;
+
 pub mod demo;
