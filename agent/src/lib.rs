@@ -11,3 +11,9 @@ pub mod clock;
 pub mod config;
 pub mod outbox;
 pub mod sources;
+
+pub mod mqtt;
+
+pub mod http;
+
+pub mod demo;

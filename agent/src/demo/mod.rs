@@ -1,0 +1,3 @@
+//! The simulated street as byte streams into the real sources.
+
+pub mod pty;

@@ -1,0 +1,214 @@
+//! The local web server: the dashboard's files, the way from the browser to the broker, and a sign of life.
+//!
+//! It holds no state of the street: the dashboard learns everything over MQTT ([`bridge`]). It listens on
+//! loopback unless the configuration says otherwise.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/`, `/assets/…` | the dashboard ([`files`]) |
+//! | `/mqtt` | a WebSocket with subprotocol `mqtt`, carried to the box's broker |
+//! | `/healthz` | 200 while the process serves |
+
+pub mod bridge;
+pub mod files;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri};
+use axum::middleware::map_response;
+use axum::routing::{any, get};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use self::bridge::{Bridge, CONNECTIONS_MAX, Connect, Foreign, Patience, Refusal, check_origin};
+use self::files::{Files, plain};
+
+/// How long requests may take to finish when the server stops.
+const STOP_WITHIN: Duration = Duration::from_secs(3);
+
+/// What the server offers.
+pub struct Site {
+    /// The dashboard.
+    pub files: Files,
+    /// The way to the broker.
+    pub broker: Connect,
+    /// How long the bridge waits.
+    pub patience: Patience,
+    /// Public names of the box (behind a reverse proxy) whose pages may use the bridge.
+    pub names: Vec<String>,
+}
+
+/// A server that has its address but does not answer yet.
+#[derive(Debug)]
+pub struct Listening {
+    /// Where: with the port the system chose when port 0 was asked for.
+    pub addr: SocketAddr,
+    listener: TcpListener,
+}
+
+/// Why there is no server.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// Something else listens there.
+    #[error(
+        "address {0} is in use, perhaps by another steward; stop it, or choose another port \
+         (port 0 takes any free one)"
+    )]
+    InUse(SocketAddr),
+    /// Ports below 1024 belong to the system.
+    #[error("not allowed to listen on {0}; choose a port from 1024 on")]
+    Privileged(SocketAddr),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {addr}: {source}")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The server broke off.
+    #[error("the web server on {addr} failed: {source}")]
+    Serve {
+        /// The address.
+        addr: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Takes the address.
+///
+/// # Errors
+/// It is in use, not allowed, or not an address of this machine.
+pub async fn listen(addr: SocketAddr) -> Result<Listening, HttpError> {
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::AddrInUse => HttpError::InUse(addr),
+        io::ErrorKind::PermissionDenied => HttpError::Privileged(addr),
+        _ => HttpError::Listen { addr, source },
+    };
+    let listener = TcpListener::bind(addr).await.map_err(failed)?;
+    let addr = listener.local_addr().map_err(failed)?;
+    Ok(Listening { addr, listener })
+}
+
+impl Listening {
+    /// Answers until `stop`; then lets requests finish for at most 3 s and closes every bridge.
+    ///
+    /// # Errors
+    /// The listener broke.
+    pub async fn serve(self, site: Site, stop: CancellationToken) -> Result<(), HttpError> {
+        let Listening { addr, listener } = self;
+        if !addr.ip().is_loopback() {
+            warn!(%addr, "the web server is reachable from other machines");
+        }
+        info!(%addr, "web server listens");
+        let routes = routes(site, stop.clone());
+        let asked = stop.clone();
+        let server = axum::serve(listener, routes)
+            .with_graceful_shutdown(async move { asked.cancelled().await });
+        let late = async {
+            stop.cancelled().await;
+            tokio::time::sleep(STOP_WITHIN).await;
+        };
+        tokio::select! {
+            outcome = server => outcome.map_err(|source| HttpError::Serve { addr, source }),
+            () = late => Ok(()),
+        }
+    }
+}
+
+/// What every request is answered from.
+struct Shared {
+    files: Files,
+    bridge: Bridge,
+    names: Vec<String>,
+}
+
+fn routes(site: Site, stop: CancellationToken) -> Router {
+    let Site { files, broker, patience, names } = site;
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let bridge = Bridge { connect: broker, patience, places, stop };
+    Router::new()
+        .route("/healthz", get(|| async { plain(StatusCode::OK, "ok\n") }))
+        .route("/mqtt", any(mqtt))
+        .fallback(get(file))
+        .layer(map_response(secure))
+        .with_state(Arc::new(Shared { files, bridge, names }))
+}
+
+async fn file(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap) -> Response<Body> {
+    shared.files.answer(uri.path(), &headers)
+}
+
+async fn mqtt(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response<Body> {
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(_) => {
+            return plain(
+                StatusCode::UPGRADE_REQUIRED,
+                "This is a WebSocket with subprotocol mqtt.\n",
+            );
+        }
+    };
+    if let Err(foreign) = check_origin(&headers, &shared.names) {
+        warn!(?foreign, "bridge refused a page");
+        let words = match foreign {
+            Foreign::Page => "Pages of other sites may not use this broker.\n",
+            Foreign::Name => {
+                "Open the box by its address, or add this name to its configuration.\n"
+            }
+        };
+        return plain(StatusCode::FORBIDDEN, words);
+    }
+    match shared.bridge.upgrade(upgrade) {
+        Ok(answer) => answer,
+        Err(Refusal::Protocol) => {
+            plain(StatusCode::BAD_REQUEST, "The WebSocket must offer subprotocol mqtt.\n")
+        }
+        Err(Refusal::Full) => {
+            warn!(max = CONNECTIONS_MAX, "bridge is full");
+            plain(StatusCode::SERVICE_UNAVAILABLE, "Too many browsers are connected.\n")
+        }
+    }
+}
+
+/// What a page of ours may do in a browser: run its own scripts, show its own pictures, speak to its own
+/// server, and be framed by nobody.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; \
+                      img-src 'self' data:; connect-src 'self' ws: wss:; manifest-src 'self'; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Adds the headers that hold for every answer.
+async fn secure(mut answer: axum::response::Response) -> axum::response::Response {
+    let fixed: [(&'static str, &'static str); 7] = [
+        ("content-security-policy", POLICY),
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+        ("referrer-policy", "no-referrer"),
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cross-origin-resource-policy", "same-origin"),
+        ("permissions-policy", "camera=(), microphone=(), payment=(), usb=()"),
+    ];
+    for (name, value) in fixed {
+        let name = HeaderName::from_static(name);
+        answer.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests;

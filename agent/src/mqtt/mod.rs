@@ -1,0 +1,3 @@
+//! Everything that speaks MQTT.
+
+pub mod broker;
