@@ -83,7 +83,7 @@ struct TicketArgs {
 }
 
 /// Why a command could not be read. The requester, where known, is told so.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{why}")]
 pub struct BadCommand {
     /// The id, as far as it could be read.

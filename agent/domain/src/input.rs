@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::commands::Command;
+use crate::commands::{BadCommand, Command};
 use crate::sample::Sample;
 
 /// One thing that happened.
@@ -15,6 +15,8 @@ pub enum Input {
     Sample(Sample),
     /// Somebody wants something done.
     Command(Command),
+    /// Somebody wants something that cannot be read: answered where it is known who asks.
+    BadCommand(BadCommand),
     /// Time passed: a deadline of [`crate::Engine::next_deadline`] came.
     Tick,
 }

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use self::answers::Answers;
 use self::watched::{Told, Watched};
-use crate::commands::{Action, Command};
+use crate::commands::{Action, BadCommand, Command};
 use crate::decode::Reason;
 use crate::ids::{AssetKey, SourceName};
 use crate::input::Input;
@@ -92,6 +92,7 @@ impl Engine {
             Input::Start => self.start(now, &mut out),
             Input::Sample(sample) => self.sample(&sample, now, &mut out),
             Input::Command(command) => self.command(&command, now, &mut out),
+            Input::BadCommand(bad) => refuse(bad, now, &mut out),
             Input::Tick => {}
         }
         out
@@ -335,6 +336,15 @@ impl Engine {
             }
         }
     }
+}
+
+fn refuse(bad: BadCommand, now: Now, out: &mut Outputs) {
+    if let (Some(id), Some(by)) = (&bad.id, &bad.by) {
+        out.messages.push(publish::reply(by, answers::no(id, "invalid", &bad.why), now));
+    }
+    let by = bad.by.as_ref().map_or("somebody", |by| by.as_str());
+    let detail = format!("a command of {by}: {}", bad.why);
+    out.rejected.push(Rejected { source: None, reason: Reason::Malformed, detail });
 }
 
 fn reject(source: &SourceName, reason: Reason, detail: String, out: &mut Outputs) {

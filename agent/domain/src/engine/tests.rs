@@ -299,6 +299,18 @@ fn people_move_tickets_and_are_refused_where_there_is_no_way() {
 }
 
 #[test]
+fn a_command_that_cannot_be_read_is_answered_and_counted() {
+    let bad = Command::parse("fly", br#"{"id":"x1","by":"duty"}"#).unwrap_err();
+    let out = engine().step(Input::BadCommand(bad), t(1));
+    assert_eq!(reply(&out)["id"], "x1");
+    assert_eq!(reply(&out)["error"]["code"], "invalid");
+    assert!(out.rejected[0].detail.contains("fly"));
+    let nobody = Command::parse("ping", b"{").unwrap_err();
+    let out = engine().step(Input::BadCommand(nobody), t(1));
+    assert!(out.messages.is_empty() && out.rejected.len() == 1);
+}
+
+#[test]
 fn closed_while_nothing_was_done_comes_back_as_rework() {
     let mut engine = engine();
     let id = ticket_in(&fill_up(&mut engine).messages);
