@@ -3,3 +3,7 @@
 
 mod nmea_drives;
 mod nmea_receivers;
+
+mod command_line;
+mod outage;
+mod tidy;

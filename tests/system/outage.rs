@@ -9,7 +9,10 @@ use steward::demo::pty::Pty;
 use system_tests::mosquitto::Mosquitto;
 use system_tests::program::{PATIENCE, Running};
 use system_tests::subscriber::{Heard, Subscriber, prove};
-use wire::{Bin, Body, Deframer, Distance, Down, FRAME_MAX, Frame, Header, Measured, Report, Temperature, Up};
+use wire::{
+    Bin, Body, Deframer, Distance, Down, FRAME_MAX, Frame, Header, Measured, Report, Temperature,
+    Up,
+};
 
 const NODE: u32 = 7;
 
