@@ -19,15 +19,19 @@
 #[cfg(test)]
 extern crate std;
 
+mod event;
+
+mod node;
+mod watch;
+
 mod bay;
 mod bin;
-mod command;
-mod event;
-mod node;
-mod record;
 mod thermometer;
+
 mod unsent;
-mod watch;
+
+mod command;
+mod record;
 
 pub use bay::Phase;
 pub use event::{ACTIONS_MAX, Action, Actions, Event, Reading, Sense};

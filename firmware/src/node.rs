@@ -97,6 +97,8 @@ pub(crate) struct Due {
     pub(crate) hello: u64,
     pub(crate) store: Option<u64>,
     temperature_asked: bool,
+    /// The latest record did not get into its place: the next one goes there, and not over the good one.
+    store_failed: bool,
 }
 
 impl Node {
@@ -127,6 +129,7 @@ impl Node {
                 hello: after(now_ms, spread.into()),
                 store: Some(now_ms),
                 temperature_asked: false,
+                store_failed: false,
             },
             answer: None,
             command: None,
@@ -144,9 +147,10 @@ impl Node {
             Event::Wake => {}
             Event::Read(reading) => self.read(reading, &mut actions),
             Event::Heard(heard) => self.hear(heard, &mut actions),
-            Event::Stored(true) => {}
+            Event::Stored(true) => self.due.store_failed = false,
             Event::Stored(false) => {
                 self.counters.store_failures = self.counters.store_failures.saturating_add(1);
+                self.due.store_failed = true;
                 self.due.store = Some(after(self.now, STORE_RETRY_MS));
             }
         }
@@ -321,7 +325,9 @@ impl Node {
         }
         if self.due.store.is_some_and(|due| self.now >= due) {
             self.due.store = None;
-            self.record.serial = self.record.serial.saturating_add(1);
+            if !self.due.store_failed {
+                self.record.serial = self.record.serial.saturating_add(1);
+            }
             if let Watch::Bay(watch) = &self.watch {
                 self.record.baseline = watch.bay.baseline();
             }

@@ -22,7 +22,7 @@ const _: () = assert!(Body::POSTCARD_MAX_SIZE <= BODY_LEN);
 /// What a node keeps over a restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record {
-    /// Counted up with every record written.
+    /// Counted up with every record that got to its place; 4 billion outlast any memory.
     pub(crate) serial: u32,
     /// Starts so far.
     pub(crate) boot: u32,

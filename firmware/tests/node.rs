@@ -264,8 +264,10 @@ fn a_memory_that_fails_is_tried_again_and_does_not_stop_the_node() {
     bench.run(10 * 60 * SECOND);
     assert_eq!(bench.bays().len(), 1);
     assert!((5..=12).contains(&bench.node.counters().store_failures));
+    let place = bench.node.record().place();
     bench.memory_works = true;
     bench.run(120 * SECOND);
+    assert_eq!(bench.node.record().place(), place, "never over the good one");
     let stored = bench.memory.map(|bytes| Record::decode(&bytes).ok());
     assert_eq!(Record::newest(stored[0], stored[1]), Some(*bench.node.record()));
 }

@@ -40,9 +40,11 @@
 extern crate std;
 
 mod body;
-mod deframer;
-mod frame;
 mod settings;
+
+mod frame;
+
+mod deframer;
 
 pub use body::{
     Ack, Answer, Battery, Bay, BayState, Bin, Distance, Down, Firmware, Hello, Identify, Measured,
