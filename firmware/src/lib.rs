@@ -1,1 +1,39 @@
+//! A battery node: what it measures, when, what it makes of it, and how it gets it across.
+//!
+//! ```text
+//! board: pins, bus, clock, line, memory
+//!   │ Event                                                              ▲ Action
+//!   ▼                                                                    │
+//! Node::step ──► thermometer ─┐                                          │
+//!            ──► bay ─────────┼─► unsent (until acknowledged) ──► wire::Frame
+//!            ──► bin ─────────┘                                          │
+//!            ◄── commands ◄── wire::Heard        record (settings, counters) ──► memory
+//! ```
+//!
+//! Responsible for every decision of a node. It touches no hardware, reads no clock and never waits:
+//! the board hands in what happened and the time, and carries out what comes back. Everything has a
+//! fixed size, everything is an integer, and no byte from outside can make it panic.
 
+#![no_std]
+
+#[cfg(test)]
+extern crate std;
+
+mod event;
+
+mod node;
+mod watch;
+
+mod bay;
+mod bin;
+mod thermometer;
+
+mod unsent;
+
+mod command;
+mod record;
+
+pub use bay::Phase;
+pub use event::{ACTIONS_MAX, Action, Actions, Event, Reading, Sense};
+pub use node::{Counters, Identity, Kind, Node};
+pub use record::{RECORD_LEN, Record, RecordFault};

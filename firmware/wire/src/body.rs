@@ -212,7 +212,7 @@ pub enum Distance {
     NoTarget,
     /// Nearer than the sensor can measure.
     TooClose,
-    /// The sensor does not answer, or its answers contradict each other.
+    /// The sensor does not answer.
     Fault,
 }
 

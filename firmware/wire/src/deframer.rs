@@ -38,6 +38,9 @@ pub enum Fault {
 
 /// Finds frames in a stream of bytes. After any disturbance it is back in step at the next delimiter.
 /// Two delimiters in a row are nothing.
+///
+/// Whoever dates a frame dates it by its last byte that is not a delimiter: when its own delimiter is
+/// lost, the one in front of the next frame completes it, perhaps minutes later.
 #[derive(Debug, Clone)]
 pub struct Deframer {
     /// What came since the last delimiter. Full queue: the rest up to the next delimiter is dropped and

@@ -14,9 +14,10 @@
 //!   (<https://postcard.jamesmunns.com/wire-format>): variable-length integers, one byte per variant.
 //! * COBS (Cheshire and Baker, "Consistent Overhead Byte Stuffing", 1999) keeps 0x00 out of the frame, so
 //!   that after any disturbance a receiver is back in step at the next 0x00.
-//! * The CRC is CRC-32C (CRC-32/ISCSI), over everything before it. In a frame of up to 655 bytes, and none
-//!   comes near that, it finds every error of up to five bits (Koopman, "32-bit cyclic redundancy codes for
-//!   Internet applications", 2002). It is checked before anything else is looked at.
+//! * The CRC is CRC-32C (CRC-32/ISCSI), over everything before it. Of what stands inside the stuffing, up to
+//!   655 bytes, and none comes near that, it finds every error of up to five bits (Koopman, "32-bit cyclic
+//!   redundancy codes for Internet applications", 2002). It is checked before anything is decoded. A flipped
+//!   bit on the line may also hit the stuffing; the tests try every one.
 //! * A sender that was silent puts one more 0x00 in front: what the line picked up while nobody drove it
 //!   is then a frame of its own, and not the beginning of this one.
 //!
@@ -40,9 +41,11 @@
 extern crate std;
 
 mod body;
-mod deframer;
-mod frame;
 mod settings;
+
+mod frame;
+
+mod deframer;
 
 pub use body::{
     Ack, Answer, Battery, Bay, BayState, Bin, Distance, Down, Firmware, Hello, Identify, Measured,

@@ -33,8 +33,8 @@ pub struct BaySettings {
     pub arrive_nt: u16,
     /// Below this distance the bay may be empty: nanotesla, at least 500 and less than `arrive_nt`.
     pub leave_nt: u16,
-    /// A field that varies by more than this within a second belongs to something that moves:
-    /// nanotesla from lowest to highest, 200 to 20 000.
+    /// A field that varies by more than this over the last eight readings belongs to something that
+    /// moves: nanotesla from lowest to highest, 200 to 20 000.
     pub moving_nt: u16,
     /// Milliseconds for which the field must keep still before a new state counts, 500 to 60 000.
     pub settle_ms: u16,

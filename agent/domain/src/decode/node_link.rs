@@ -35,6 +35,9 @@ const NEWS_MAX: usize = 256;
 pub struct NodeLink {
     source: SourceName,
     deframer: Deframer,
+    /// When the latest byte came that is not a delimiter. It dates the frame: the delimiter may be lost,
+    /// and then the next frame's completes it, minutes later.
+    byte_at: Option<Utc>,
     news: VecDeque<News>,
     news_dropped: u64,
     unknown: u64,
@@ -68,6 +71,7 @@ impl NodeLink {
         NodeLink {
             source,
             deframer: Deframer::new(),
+            byte_at: None,
             news: VecDeque::new(),
             news_dropped: 0,
             unknown: 0,
@@ -139,8 +143,11 @@ impl Decode for NodeLink {
         };
         self.tally.bytes += bytes.len() as u64;
         for &byte in bytes {
+            if byte != DELIMITER {
+                self.byte_at = Some(received);
+            }
             if let Some(heard) = self.deframer.push(byte) {
-                self.hear(heard, received, samples);
+                self.hear(heard, self.byte_at.unwrap_or(received), samples);
             }
         }
     }
@@ -532,6 +539,18 @@ mod tests {
         let (mut link, mut samples) = (link(), vec![]);
         link.feed(Raw::Bytes(&up(1, 1, report)), Utc::from_ms(i64::MIN), &mut samples);
         assert_eq!(samples[0].at, Some(Utc::from_ms(i64::MIN)));
+    }
+
+    #[test]
+    fn a_frame_is_dated_by_its_last_byte_and_not_by_a_late_delimiter() {
+        let (mut link, mut samples) = (link(), vec![]);
+        let bytes = hex(BAY_OCCUPIED);
+        let (delimiter, frame) = bytes.split_last().unwrap();
+        link.feed(Raw::Bytes(frame), RECEIVED, &mut samples);
+        assert_eq!(samples, []);
+        let later = RECEIVED + Span::from_mins(10);
+        link.feed(Raw::Bytes(&[*delimiter]), later, &mut samples);
+        assert_eq!(samples[0].at, Some(RECEIVED));
     }
 
     #[test]

@@ -1,0 +1,78 @@
+//! What a node does about what it hears.
+
+use wire::{Answer, BROADCAST, Body, Down, Frame, Heard, Outcome, Settings};
+
+use crate::event::{Action, Actions};
+use crate::node::{Node, Watch, push};
+use crate::watch::after;
+
+impl Node {
+    /// Takes what the line said. What is meant for others is let pass.
+    pub(crate) fn hear(&mut self, heard: Heard, actions: &mut Actions) {
+        let own = self.identity.node;
+        match heard {
+            Heard::Fault(_) => {
+                self.counters.line_faults = self.counters.line_faults.saturating_add(1);
+            }
+            Heard::Unknown { header, .. } if header.node == own => {
+                self.counters.unknown_kinds = self.counters.unknown_kinds.saturating_add(1);
+            }
+            Heard::Frame(Frame { header, body: Body::Down(down) }) => {
+                if header.node == own {
+                    self.obey(header.counter, down, actions);
+                } else if header.node == BROADCAST && !matches!(down, Down::Ack(_)) {
+                    // All nodes at once would answer on top of each other.
+                    self.carry_out(down, actions);
+                }
+            }
+            // Another node of the line, or its conversation.
+            Heard::Unknown { .. } | Heard::Frame(_) => {}
+        }
+    }
+
+    /// Carries out a command and has it answered, when it has a number to answer to.
+    fn obey(&mut self, to: u32, down: Down, actions: &mut Actions) {
+        let numbered = to != 0 && !matches!(down, Down::Ack(_) | Down::Time(_));
+        if numbered && let Some(done) = self.command.filter(|done| done.to == to) {
+            self.answer = Some(done);
+            return;
+        }
+        let outcome = self.carry_out(down, actions);
+        if numbered {
+            self.command = Some(Answer { to, outcome });
+            self.answer = self.command;
+        }
+    }
+
+    fn carry_out(&mut self, down: Down, actions: &mut Actions) -> Outcome {
+        match down {
+            Down::Ack(ack) => self.unsent.acknowledge(ack.counter, self.now),
+            Down::Settings(settings) if settings.check().is_err() => return Outcome::OutOfRange,
+            Down::Settings(settings) => self.adopt(settings),
+            Down::Recalibrate => match &mut self.watch {
+                Watch::Bay(watch) => {
+                    watch.bay.recalibrate(self.now);
+                    self.record.baseline = None;
+                }
+                Watch::Bin(_) => return Outcome::NotForMe,
+            },
+            Down::Identify(identify) => {
+                push(actions, Action::Identify { seconds: identify.seconds });
+            }
+            Down::Time(time) => push(actions, Action::SetClock { unix_s: time.unix_s }),
+        }
+        Outcome::Done
+    }
+
+    fn adopt(&mut self, settings: Settings) {
+        self.record.settings = settings;
+        self.due.store = Some(self.now);
+        let battery = after(self.now, u64::from(settings.battery_s) * 1000);
+        self.due.battery = self.due.battery.min(battery);
+        self.due.hello = self.due.hello.min(battery);
+        match &mut self.watch {
+            Watch::Bay(watch) => watch.retime(&settings, self.now),
+            Watch::Bin(watch) => watch.retime(&settings, self.now),
+        }
+    }
+}
