@@ -122,7 +122,11 @@ fn write_sensor(out: &mut String, sensor: Sensor) -> std::fmt::Result {
             writeln!(out, "source = \"{LINE_SOURCE}\"\ndevice = \"{number}\"")
         }
         Sensor::LoRa(eui, codec) => {
-            writeln!(out, "source = \"{LNS_SOURCE}\"\ndevice = \"{eui:016x}\"\ncodec = \"{codec}\"")
+            writeln!(
+                out,
+                "source = \"{LNS_SOURCE}\"\ndevice = \"{eui:016x}\"\ncodec = \"{}\"",
+                codec.as_str()
+            )
         }
     }
 }
