@@ -12,4 +12,6 @@ pub mod street;
 mod chance;
 pub mod world;
 
+pub mod sensors;
+
 pub mod pty;
