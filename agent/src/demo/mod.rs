@@ -15,3 +15,5 @@ pub mod world;
 pub mod sensors;
 
 pub mod pty;
+
+pub mod feed;
