@@ -17,3 +17,5 @@ pub mod sensors;
 pub mod pty;
 
 pub mod feed;
+
+pub mod plan;

@@ -167,7 +167,7 @@ impl Iterator for Fillings {
         let chance = &mut self.chance;
         let (level, rate, over) = match (self.emptied, self.bin) {
             // Two bins of the market street are nearly full when it begins.
-            (None, 0) => (chance.between(740, 760), chance.between(1100, 1300), true),
+            (None, 0) => (chance.between(755, 775), chance.between(1500, 1700), true),
             (None, 1) => (chance.between(620, 660), chance.between(540, 660), true),
             (None, _) => (chance.between(50, 400), chance.between(80, 240), chance.once_in(4)),
             (Some(_), _) => (chance.between(20, 50), chance.between(80, 300), chance.once_in(4)),
