@@ -1,3 +1,4 @@
 //! Everything that speaks MQTT.
 
 pub mod broker;
+pub mod peer;
