@@ -4,6 +4,7 @@
 //! anywhere; messages (MQTT) arrive whole. The same decoders serve the live sources and `steward replay`.
 
 pub mod lorawan;
+pub mod nmea;
 pub mod node_link;
 
 use std::collections::BTreeMap;
