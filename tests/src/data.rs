@@ -19,14 +19,20 @@ pub fn set(name: &str) -> Option<PathBuf> {
     if set.is_dir() {
         return Some(set);
     }
-    // Straight to stderr: the test harness would hold back a print of a test that passes.
-    let told = writeln!(
-        io::stderr(),
+    say(&format!(
         "SKIPPED: no data set {name} in {}; set STEWARD_DATA to the directory that holds it",
         root.display()
-    );
-    told.expect("stderr takes a line");
+    ));
     None
+}
+
+/// Tells the person at the terminal, also from a test that passes: the test harness holds back what
+/// such a test prints.
+///
+/// # Panics
+/// Nobody is there to be told: stderr is closed.
+pub fn say(line: &str) {
+    writeln!(io::stderr(), "{line}").expect("stderr takes a line");
 }
 
 /// A file of a set, whole.

@@ -72,7 +72,7 @@ impl Decode for Nmea {
             }
             Raw::Mqtt { payload, .. } => {
                 self.tally.bytes += payload.len() as u64;
-                self.tally.reject(Reason::Topic);
+                self.tally.reject(Reason::Malformed);
             }
         }
     }
@@ -353,7 +353,7 @@ mod tests {
         let mut nmea = Nmea::new(SourceName::new("gnss").unwrap());
         let message = Raw::Mqtt { topic: "gnss", payload: b"$GNGGA" };
         nmea.feed(message, Utc::from_ms(0), &mut Vec::new());
-        assert_eq!(nmea.tally().rejected[&Reason::Topic], 1);
+        assert_eq!(nmea.tally().rejected[&Reason::Malformed], 1);
     }
 
     fn session() -> impl Strategy<Value = String> {
