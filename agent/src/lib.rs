@@ -11,3 +11,5 @@ pub mod clock;
 pub mod config;
 pub mod outbox;
 pub mod sources;
+
+pub mod mqtt;
