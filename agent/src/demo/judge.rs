@@ -165,7 +165,14 @@ impl Judge {
             self.ids.note(envelope.id);
         }
         let event = path.strip_prefix("ticket/").is_some_and(|rest| rest.ends_with("/event"));
-        if event { self.ticket(&envelope.kind?, envelope.time?, envelope.data?) } else { None }
+        match (event, envelope.kind, envelope.time, envelope.data) {
+            (false, ..) => None,
+            (true, Some(kind), Some(time), Some(data)) => self.ticket(&kind, time, data),
+            (true, ..) => {
+                self.malformed += 1;
+                None
+            }
+        }
     }
 
     fn ticket(&mut self, kind: &str, at: Utc, data: serde_json::Value) -> Option<News> {
@@ -515,9 +522,13 @@ mod tests {
         let gap = judged(&gap.concat(), &plan);
         assert_eq!((gap.lanes[&Lane::State].gaps, gap.good()), (1, false));
 
-        let odd = [&good[..], &[delivery("bay/b-01/tel", &json!({"no": "header"}))]];
-        let odd = judged(&odd.concat(), &plan);
-        assert_eq!((odd.malformed, odd.good()), (1, false));
+        for (path, body) in [
+            ("bay/b-01/tel", json!({"no": "header"})),
+            ("ticket/t-9/event", json!({"id": "x", "lane": "ticket", "seq": next})),
+        ] {
+            let odd = judged(&[&good[..], &[delivery(path, &body)]].concat(), &plan);
+            assert_eq!((odd.malformed, odd.good()), (1, false), "{path}");
+        }
 
         let mut same_id = state(2);
         same_id.payload = state(1).payload.clone();
