@@ -19,3 +19,8 @@ pub mod pty;
 pub mod feed;
 
 pub mod plan;
+
+pub mod judge;
+
+pub mod screen;
+pub mod summary;
