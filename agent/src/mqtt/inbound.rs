@@ -19,7 +19,8 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::LinkStatus;
-use super::session::{Backoff, Broken, Connection, STABLE_AFTER, Session, in_words};
+use super::link::{BEAT, Beats, found, lost};
+use super::session::{Backoff, Broken, Connection, Session, in_words};
 use super::topics::Prefix;
 use crate::clock::Clock;
 use crate::config::Broker;
@@ -36,9 +37,6 @@ const PACKET_MAX: usize = 1024 * 1024;
 /// So many connections in a row ended by a packet beyond [`PACKET_MAX`]: the broker would send it
 /// for ever, so the session is thrown away with it.
 const POISONED_AFTER: u32 = 3;
-/// The link's own clock: patience and stability are counted in these.
-const BEAT: Duration = Duration::from_secs(1);
-
 /// A message from a broker.
 #[derive(Debug)]
 pub struct Delivery {
@@ -199,34 +197,6 @@ fn command(
     }
 }
 
-/// Shows and logs the end of a connection; logs once per loss, not once per try.
-pub(super) fn lost(
-    status: &watch::Sender<LinkStatus>,
-    clock: &Clock,
-    client_id: &str,
-    why: String,
-) {
-    status.send_modify(|s| {
-        if s.connected || s.since.is_none() {
-            tracing::warn!(client_id, error = %why, "link to the broker is down");
-            s.since = Some(clock.now().utc);
-        }
-        s.connected = false;
-        s.last_error = Some(why);
-    });
-}
-
-/// Shows and logs an accepted connection.
-pub(super) fn found(status: &watch::Sender<LinkStatus>, clock: &Clock, client_id: &str, conn: u64) {
-    tracing::info!(client_id, conn, "link to the broker is up");
-    status.send_modify(|s| {
-        s.connected = true;
-        s.conn = conn;
-        s.since = Some(clock.now().utc);
-        s.last_error = None;
-    });
-}
-
 /// Why a connection ended.
 enum End {
     /// On request, or nobody receives any more.
@@ -239,13 +209,6 @@ enum End {
 struct Unacked {
     publish: Publish,
     done: oneshot::Receiver<()>,
-}
-
-/// Time in beats, so that no clock is read.
-#[derive(Default)]
-struct Beats {
-    silent: u32,
-    connected: u32,
 }
 
 /// One connection with everything that is on its way through it.
@@ -289,7 +252,7 @@ impl Link<'_> {
     }
 
     fn take(&mut self, event: Result<Event, Broken>) -> Option<End> {
-        self.beats.silent = 0;
+        self.beats.heard();
         match event {
             Err(broken) => Some(why(&broken.error)),
             Ok(Event::Incoming(Incoming::ConnAck(_))) => self.connected(),
@@ -353,17 +316,12 @@ impl Link<'_> {
     }
 
     fn beat(&mut self, reading: bool, backoff: &mut Backoff) -> Option<End> {
-        if self.status.borrow().connected {
-            self.beats.connected += 1;
-            if BEAT * self.beats.connected == STABLE_AFTER {
-                backoff.held();
-            }
+        if !reading {
+            // Silence is our own doing then.
+            self.beats.heard();
         }
-        if reading {
-            self.beats.silent += 1;
-        }
-        (BEAT * self.beats.silent > self.silence_max)
-            .then(|| End::Broken(format!("no sign of life for {:?}", self.silence_max)))
+        let connected = self.status.borrow().connected;
+        self.beats.pass(connected, self.silence_max, backoff).map(End::Broken)
     }
 }
 

@@ -12,7 +12,13 @@
 
 pub mod topics;
 
+pub mod payload;
+
 pub mod session;
+
+mod link;
+
+pub mod pipe;
 
 pub mod inbound;
 
@@ -28,8 +34,9 @@ pub struct LinkStatus {
     pub connected: bool,
     /// Since when it is so; `None` before the first try has ended.
     pub since: Option<Utc>,
-    /// Connections that were accepted, counted from 1 in this boot; the number of the present one.
-    pub conn: u64,
+    /// The number of the last accepted connection: the publishing link counts tries, from 1 in each
+    /// boot, a subscription counts what was accepted.
+    pub conn: u32,
     /// Tries after the first.
     pub reconnects: u64,
     /// What ended the last connection or try, in words.

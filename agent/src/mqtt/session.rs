@@ -27,9 +27,6 @@ use crate::config::{Broker, Scheme};
 const WAIT_MIN: Duration = Duration::from_millis(100);
 /// The highest ceiling of a wait.
 const WAIT_MAX: Duration = Duration::from_secs(30);
-/// A connection that held this long was a good one: the next failure is the first again. A broker
-/// that accepts and then hangs up does not get there.
-pub(super) const STABLE_AFTER: Duration = Duration::from_secs(30);
 /// Beside what the settings allow, how long a link may do nothing at all before it counts as dead.
 const SILENCE_MARGIN: Duration = Duration::from_secs(5);
 
