@@ -7,7 +7,9 @@
 //! [`Mapping`](crate::decode::json::Mapping). Neither knows what a reading means at this place.
 
 pub mod chirpstack;
+pub mod things_stack;
 
+mod protobuf;
 mod recent;
 mod uplinks;
 
