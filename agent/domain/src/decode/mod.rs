@@ -3,6 +3,7 @@
 //! A decoder is pure: it is fed what arrived and answers with what it means. Streams (a tty) may be cut
 //! anywhere; messages (MQTT) arrive whole. The same decoders serve the live sources and `steward replay`.
 
+pub mod json;
 pub mod lorawan;
 pub mod nmea;
 pub mod node_link;
@@ -146,6 +147,11 @@ impl Tally {
     pub fn rejected_total(&self) -> u64 {
         self.rejected.values().sum()
     }
+}
+
+/// The most similar of the names that are known, for the answer to one that is not.
+fn nearest(name: &str, known: impl Iterator<Item = String>) -> String {
+    known.min_by_key(|known| strsim::damerau_levenshtein(known, name)).unwrap_or_default()
 }
 
 /// Reads one kind of source.
