@@ -379,8 +379,11 @@ impl<'a> Link<'a> {
                 if let Some(OnItsWay { key, .. }) = self.written.remove(&ack.pkid) {
                     self.status.send_modify(|s| s.acked += 1);
                     self.settled.extend(key.map(|key| (key, Outcome::Acknowledged)));
-                    if self.settled.len() >= SETTLE_AT {
+                    // With nothing else to do: a topic that was taken may be free now.
+                    let idle = !self.more && self.taking.is_none();
+                    if self.settled.len() >= SETTLE_AT || (idle && key.is_some()) {
                         self.settle();
+                        self.more = true;
                     }
                 }
             }

@@ -9,15 +9,15 @@ use domain::output::{Body, Lane, Message, Record};
 use super::Turn;
 use super::entry::{self, Key, Stored};
 use super::ledger::{DropReason, Ledger, Position};
-use super::queue::{Outcome, Queue, Slot, Waiting};
+use super::queue::{Outcome, Queue, Slot, Waiting, stored};
 use super::restore::META;
 use super::store::{Batch, StoreError};
 use super::value::{self, Found};
 use crate::mqtt::payload::{self, Stamp};
 use crate::mqtt::topics;
 
-/// The order in which lanes make room; a ticket only when all before it are empty.
-const ROOM_FROM: [Lane; 4] = [Lane::Telemetry, Lane::State, Lane::Event, Lane::Ticket];
+/// The order in which lanes make room: none before all in front of it are empty.
+pub(super) const ROOM_FROM: [Lane; 4] = [Lane::Telemetry, Lane::State, Lane::Event, Lane::Ticket];
 /// Messages looked at together when room is made.
 const ROOM_PAGE: usize = 16;
 
@@ -172,21 +172,20 @@ impl<'q> Draft<'q> {
         self.waiting.get(path).or_else(|| self.queue.waiting.get(path)).copied().unwrap_or_default()
     }
 
-    /// Evicts the oldest of the least important until no more than `bytes_max` are stored. What is in
-    /// flight, or came with this very draft, stays; so the bound may be passed by as much.
+    /// Evicts from `lanes`, in their order and each from its oldest on, until no more than `bytes_max`
+    /// are stored. What is in flight, or came with this very draft, stays, and so does everything
+    /// more important; the bound may be passed by as much, until the next commit.
     pub(super) fn make_room(
         &mut self,
+        lanes: &[Lane],
         bytes_max: u64,
         reason: DropReason,
     ) -> Result<(), StoreError> {
-        for lane in ROOM_FROM {
-            let lower = ROOM_FROM.iter().filter(|lower| **lower != Lane::Ticket);
-            if lane == Lane::Ticket
-                && lower.map(|lane| self.ledgers[*lane as usize].stored).any(|stored| stored > 0)
-            {
-                return Ok(());
+        for lane in lanes {
+            self.make_room_in(*lane, bytes_max, reason)?;
+            if self.ledgers[*lane as usize].stored > 0 {
+                break;
             }
-            self.make_room_in(lane, bytes_max, reason)?;
         }
         Ok(())
     }
@@ -216,14 +215,13 @@ impl<'q> Draft<'q> {
         if self.touched.contains(&key) || self.queue.is_in_flight(key) {
             return Ok(());
         }
-        let (bytes, pieces) = match found {
-            Found::Blob(blob, pieces) => (blob.len() as u64, *pieces),
-            Found::Damaged => (0, 0),
-        };
+        let readable = stored(key.position, found);
+        let (bytes, pieces) =
+            readable.as_ref().map_or((0, 0), |(_, slot)| (slot.bytes, slot.pieces));
         self.delete(key, pieces)?;
         self.ledgers[key.lane as usize].drop(key.position, bytes, reason);
-        if let (Lane::State, Found::Blob(blob, _)) = (key.lane, found)
-            && let Some(stored) = Stored::decode(blob)
+        if let Some((stored, _)) = readable
+            && key.lane == Lane::State
         {
             let waiting = self.waiting_at(&stored.path).without(key.position);
             self.waiting.insert(stored.path, waiting);

@@ -236,7 +236,8 @@ impl Outbox {
         answer.await.unwrap_or(Err(CommitError { why: CommitFault::Stopped, turn: None }))
     }
 
-    /// Takes up to `max` messages that are not on their way already, the highest lane first.
+    /// Takes up to `max` messages that are not on their way already, the highest lane first; none while
+    /// no link is up. The next message of a retained topic waits until the one before is settled.
     ///
     /// # Errors
     /// The store cannot be read, or the outbox has stopped.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use domain::output::Lane;
 use domain::time::{Boot, Utc};
 
-use super::draft::{Draft, Drafted, Next};
+use super::draft::{Draft, Drafted, Next, ROOM_FROM};
 use super::entry::{self, Entry, Key, Stored};
 use super::floor::Floor;
 use super::ledger::{DropReason, Ledger, Position};
@@ -95,6 +95,9 @@ pub(super) struct Queue {
     pub(super) lanes: [LaneState; 4],
     /// By topic.
     pub(super) waiting: BTreeMap<String, Waiting>,
+    /// Retained topics with a message in flight. There is never more than one: were a newer one
+    /// acknowledged before an older, sending the older again would leave the broker with the past.
+    pub(super) sending: BTreeMap<String, Key>,
 }
 
 impl Queue {
@@ -106,7 +109,7 @@ impl Queue {
         self.ensure_open()?;
         let mut draft = Draft::new(self)?;
         draft.add(turns)?;
-        draft.make_room(self.bytes_max, DropReason::BufferFull)?;
+        draft.make_room(&ROOM_FROM, self.bytes_max, DropReason::BufferFull)?;
         let drafted = draft.finish();
         self.write(drafted)
     }
@@ -177,11 +180,12 @@ impl Queue {
         Err(error)
     }
 
-    /// Evicts a part of what is stored, oldest and least important first.
+    /// Evicts a part of what is stored, oldest and least important first. A disk can be full through
+    /// no fault of ours, so tickets stay.
     fn give_up_space(&mut self) -> Result<(), StoreError> {
         let mut draft = Draft::new(self)?;
         let keep = draft.bytes() / 100 * DISK_FULL_KEEP_PERCENT;
-        draft.make_room(keep, DropReason::DiskFull)?;
+        draft.make_room(&ROOM_FROM[..3], keep, DropReason::DiskFull)?;
         let Drafted { batch, next } = draft.finish();
         self.store.commit(batch)?;
         self.adopt(next);
@@ -197,12 +201,16 @@ impl Queue {
     }
 
     /// Takes up to `max` messages that are not in flight, highest lane first, each lane in order.
+    /// Nothing while no link is up: what is taken counts as perhaps sent.
     ///
     /// # Errors
     /// The store cannot be read; nothing is taken.
     pub(super) fn take(&mut self, max: usize) -> Result<Vec<Entry>, StoreError> {
         self.ensure_open()?;
         let mut entries = Vec::new();
+        if self.conn == 0 {
+            return Ok(entries);
+        }
         for lane in Lane::ALL {
             match self.take_from(lane, max, &mut entries) {
                 Err(error) if entries.is_empty() => return Err(error),
@@ -232,31 +240,36 @@ impl Queue {
                 return Ok(Full::No);
             }
             for (position, found) in page {
-                self.take_one(Key { lane, position }, found, entries);
+                if !self.take_one(Key { lane, position }, found, entries) {
+                    return Ok(Full::No);
+                }
             }
         }
     }
 
-    fn take_one(&mut self, key: Key, found: Found, entries: &mut Vec<Entry>) {
+    /// Takes one message. `false`: the lane must wait, for the topic is taken.
+    fn take_one(&mut self, key: Key, found: Found, entries: &mut Vec<Entry>) -> bool {
         let lane = &mut self.lanes[key.lane as usize];
-        lane.cursor = key.position.next();
+        let behind = key.position.next();
         if lane.settled.contains_key(&key.position) {
-            return;
+            lane.cursor = behind;
+            return true;
         }
-        let stored = match found {
-            Found::Blob(blob, pieces) => {
-                Stored::decode(&blob).map(|stored| (stored, blob.len(), pieces))
-            }
-            Found::Damaged => None,
-        };
-        let Some((stored, bytes, pieces)) = stored else {
+        let Some((stored, slot)) = stored(key.position, &found) else {
             tracing::error!(lane = key.lane.as_str(), seq = key.position.seq, "message is damaged");
             let slot = Slot { position: key.position, pieces: 0, bytes: 0 };
             lane.settled.insert(key.position, (slot, Outcome::Dropped(DropReason::Damaged)));
-            return;
+            lane.cursor = behind;
+            return true;
         };
-        lane.in_flight
-            .insert(key.position, Slot { position: key.position, pieces, bytes: bytes as u64 });
+        if stored.retain && self.sending.contains_key(&stored.path) {
+            return false;
+        }
+        lane.cursor = behind;
+        lane.in_flight.insert(key.position, slot);
+        if stored.retain {
+            self.sending.insert(stored.path.clone(), key);
+        }
         if key.lane == Lane::State
             && let Some(waiting) = self.waiting.get_mut(&stored.path)
         {
@@ -266,7 +279,7 @@ impl Queue {
                 self.waiting.remove(&stored.path);
             }
         }
-        let live = self.conn != 0 && stored.boot == self.boot && stored.conn == self.conn;
+        let live = stored.boot == self.boot && stored.conn == self.conn;
         entries.push(Entry {
             key,
             path: stored.path,
@@ -275,6 +288,7 @@ impl Queue {
             at: stored.at,
             payload: stored.payload,
         });
+        true
     }
 
     /// A lane of which nothing is left, though its ledger says otherwise, has lost something.
@@ -296,6 +310,7 @@ impl Queue {
         let lane = &mut self.lanes[key.lane as usize];
         if let Some(slot) = lane.in_flight.remove(&key.position) {
             lane.settled.insert(key.position, (slot, outcome));
+            self.sending.retain(|_, sending| *sending != key);
         }
     }
 
@@ -320,6 +335,7 @@ impl Queue {
     /// The connection is gone: what it had not acknowledged is to be taken again, in order.
     pub(super) fn link_down(&mut self) {
         self.conn = 0;
+        self.sending.clear();
         for lane in &mut self.lanes {
             if let Some((&first, _)) = lane.in_flight.first_key_value() {
                 lane.cursor = lane.cursor.min(first);
@@ -352,10 +368,7 @@ impl Queue {
         // Settled messages are few and still there; the first that is not among them is the oldest.
         let page = self.read(lane, Position::default(), settled.min(PAGE) + 1)?;
         let first = page.iter().find(|(at, _)| !self.settled(lane).contains_key(at));
-        Ok(first.and_then(|(_, found)| match found {
-            Found::Blob(blob, _) => Stored::decode(blob).map(|stored| stored.at),
-            Found::Damaged => None,
-        }))
+        Ok(first.and_then(|(at, found)| stored(*at, found)).map(|(stored, _)| stored.at))
     }
 
     /// Up to `limit` messages of `lane`, from `from` on.
@@ -378,6 +391,13 @@ impl Queue {
     pub(super) fn is_in_flight(&self, key: Key) -> bool {
         self.lanes[key.lane as usize].in_flight.contains_key(&key.position)
     }
+}
+
+/// The message at `position` and its slot; `None` when it cannot be read.
+pub(super) fn stored(position: Position, found: &Found) -> Option<(Stored, Slot)> {
+    let Found::Blob(blob, pieces) = found else { return None };
+    let slot = Slot { position, pieces: *pieces, bytes: blob.len() as u64 };
+    Some((Stored::decode(blob)?, slot))
 }
 
 /// Whether a take has all it may have.

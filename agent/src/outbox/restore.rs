@@ -9,10 +9,10 @@ use domain::time::Boot;
 use std::collections::BTreeMap;
 
 use super::draft::Draft;
-use super::entry::{self, RECORDS, Stored};
+use super::entry::{self, RECORDS};
 use super::floor::Floor;
 use super::ledger::{Ledger, Position};
-use super::queue::{LaneState, Queue, Slot, Waiting};
+use super::queue::{LaneState, Queue, Waiting, stored};
 use super::store::{Store, StoreError};
 use super::value::{self, Found};
 use crate::mqtt::topics::Prefix;
@@ -93,6 +93,7 @@ pub(super) fn restore(
         linked: false,
         closed: false,
         waiting: BTreeMap::new(),
+        sending: BTreeMap::new(),
     };
     if schema.is_none() {
         start_above_floor(&mut queue);
@@ -136,12 +137,10 @@ fn find_waiting(queue: &Queue, linked: u64) -> Result<BTreeMap<String, Waiting>,
         from = last.next();
         seen += page.len();
         for (position, found) in page {
-            let Found::Blob(blob, pieces) = found else { continue };
-            let Some(stored) = Stored::decode(&blob) else { continue };
+            let Some((stored, slot)) = stored(position, &found) else { continue };
             if u64::from(stored.boot.0) <= linked {
                 continue;
             }
-            let slot = Slot { position, pieces, bytes: blob.len() as u64 };
             let waiting = all.entry(stored.path).or_default();
             if position.sub == 0 {
                 *waiting = Waiting { value: Some(slot), empty: None };
