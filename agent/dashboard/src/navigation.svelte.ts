@@ -3,6 +3,9 @@
 export const VIEWS = ['map', 'tickets', 'bays', 'bins', 'vehicles', 'box'] as const;
 export type View = (typeof VIEWS)[number];
 
+/** Pages of one column, as the style sheets have it. */
+export const NARROW = '(max-width: 1023px)';
+
 /** A point that the map shall show; `n` grows, so that the same place can be asked for twice. */
 export interface Target {
   readonly n: number;
@@ -36,6 +39,8 @@ class Navigation {
   /** Brings a place to the middle of the map. */
   showOnMap(lat: number, lon: number): void {
     this.go('map');
+    // On a narrow page the drawer would cover the map.
+    if (matchMedia(NARROW).matches) this.ticketKey = null;
     this.target = { n: (this.target?.n ?? 0) + 1, lat, lon };
   }
 }

@@ -8,7 +8,10 @@ export type Language = 'zh' | 'en';
 export type Theme = 'auto' | 'light' | 'dark';
 
 const CATALOGUES: Readonly<Record<Language, Words>> = { zh, en };
-const FORMATS: Readonly<Record<Language, Format>> = { zh: new Format('zh-CN'), en: new Format('en-GB') };
+const FORMATS: Readonly<Record<Language, Format>> = {
+  zh: new Format('zh-CN', zh.spanUnits),
+  en: new Format('en-GB', en.spanUnits),
+};
 
 function stored(key: string): string | null {
   try {

@@ -6,6 +6,8 @@ import type { View } from './sheet';
 
 /** Drawn width of a street; the geometry is a middle line and says nothing of width. */
 const ROAD_M = 13;
+/** Drawn width of the pavement on each side, where bays and bins stand. */
+const WALK_M = 12;
 /** Names repeat along a street at this distance, in pixels. */
 const NAME_EVERY = 620;
 
@@ -23,7 +25,8 @@ export function drawGround(
   const paths = roads.map((road) => pathOf(road, view));
   c.lineJoin = 'round';
   c.lineCap = 'round';
-  stroke(c, paths, width + 3, palette.kerb);
+  stroke(c, paths, width + 2 * WALK_M * view.pixelsPerMetre, palette.walk);
+  stroke(c, paths, width + 2.5, palette.kerb);
   stroke(c, paths, width, palette.road);
   if (view.pixelsPerMetre > 0.55) {
     c.setLineDash([4.5 * view.pixelsPerMetre, 6 * view.pixelsPerMetre]);

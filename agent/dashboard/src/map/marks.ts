@@ -23,6 +23,8 @@ export function bayLook(bay: Bay, now: number): BayLook {
 
 /** Below this length in pixels bays are plain and drawn together, as there may be thousands in view. */
 const SMALL_PX = 9;
+/** Below this one a bay is a stripe of its true length: outlines would only touch. */
+const TINY_PX = 4.5;
 
 export function drawBays(
   c: CanvasRenderingContext2D,
@@ -31,9 +33,9 @@ export function drawBays(
   palette: Palette,
   now: number,
 ): void {
-  const length = Math.max(4.5, BAY_LENGTH_M * view.pixelsPerMetre);
-  const width = Math.max(3, BAY_WIDTH_M * view.pixelsPerMetre);
-  const small = new Map<BayLook, Path2D>();
+  const length = Math.max(1.2, BAY_LENGTH_M * view.pixelsPerMetre);
+  const width = Math.max(6, BAY_WIDTH_M * view.pixelsPerMetre);
+  const small = new Batches();
   for (const spot of spots) {
     const x = spot.at.x * view.scale + view.left;
     const y = spot.at.y * view.scale + view.top;
@@ -43,11 +45,28 @@ export function drawBays(
       drawBay(c, x, y, spot.angle, length, width, look, palette);
       continue;
     }
-    const path = small.get(look) ?? new Path2D();
-    small.set(look, path);
-    addCorners(path, x, y, spot.angle, length, width);
+    addCorners(small.path(look), x, y, spot.angle, length, width);
   }
-  drawSmall(c, small, palette);
+  if (length < TINY_PX) drawTiny(c, small.all, palette);
+  else drawSmall(c, small.all, palette);
+}
+
+/** Paths of a few dozen bays each: one path per bay, or one for all, takes several times as long. */
+class Batches {
+  static readonly #SIZE = 64;
+  readonly all: { readonly look: BayLook; readonly path: Path2D }[] = [];
+  readonly #open = new Map<BayLook, { path: Path2D; count: number }>();
+
+  path(look: BayLook): Path2D {
+    let batch = this.#open.get(look);
+    if (batch === undefined || batch.count >= Batches.#SIZE) {
+      batch = { path: new Path2D(), count: 0 };
+      this.#open.set(look, batch);
+      this.all.push({ look, path: batch.path });
+    }
+    batch.count += 1;
+    return batch.path;
+  }
 }
 
 function addCorners(
@@ -71,11 +90,11 @@ function addCorners(
 
 function drawSmall(
   c: CanvasRenderingContext2D,
-  paths: ReadonlyMap<BayLook, Path2D>,
+  batches: Batches['all'],
   palette: Palette,
 ): void {
   c.lineWidth = 1.1;
-  for (const [look, path] of paths) {
+  for (const { look, path } of batches) {
     const colour = look === 'over' ? palette.bay.occupied : palette.bay[look];
     c.fillStyle = c.strokeStyle = colour;
     if (look === 'occupied' || look === 'over') c.fill(path);
@@ -84,6 +103,19 @@ function drawSmall(
     c.stroke(path);
     c.setLineDash([]);
   }
+}
+
+function drawTiny(
+  c: CanvasRenderingContext2D,
+  batches: Batches['all'],
+  palette: Palette,
+): void {
+  for (const { look, path } of batches) {
+    c.fillStyle = look === 'over' ? palette.over : palette.bay[look];
+    c.globalAlpha = look === 'unknown' || look === 'out_of_service' ? 0.5 : 1;
+    c.fill(path);
+  }
+  c.globalAlpha = 1;
 }
 
 /** One bay: open when free, solid when taken, dashed when nobody knows, crossed when out of service. */
@@ -176,7 +208,7 @@ export function drawBins(
   spots: Iterable<Spot<Bin>>,
   palette: Palette,
 ): void {
-  const radius = Math.max(4, Math.min(12, 3.4 * view.pixelsPerMetre + 3));
+  const radius = Math.max(4.5, Math.min(13, 3 * view.pixelsPerMetre + 4));
   for (const spot of spots) {
     const x = spot.at.x * view.scale + view.left;
     const y = spot.at.y * view.scale + view.top;

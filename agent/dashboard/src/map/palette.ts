@@ -5,6 +5,7 @@ import type { Activity, BayStatus, Severity } from '../picture/model';
 export interface Palette {
   readonly ground: string;
   readonly dot: string;
+  readonly walk: string;
   readonly road: string;
   readonly kerb: string;
   readonly dash: string;
@@ -35,6 +36,7 @@ function readPalette(): Palette {
   return {
     ground: get('map-ground'),
     dot: get('map-dot'),
+    walk: get('map-walk'),
     road: get('map-road'),
     kerb: get('map-kerb'),
     dash: get('map-dash'),

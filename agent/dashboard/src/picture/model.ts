@@ -119,7 +119,7 @@ export interface Box {
   health: Health | null;
   /** When the health is from: its own time if the broker had kept it, else its arrival. */
   healthAt: number | null;
-  /** Arrival times of the latest health messages, oldest first, at most `BEATS_MAX`. */
+  /** When the latest health messages are from, oldest first, at most `BEATS_MAX`. */
   readonly beats: number[];
   epoch: number;
 }

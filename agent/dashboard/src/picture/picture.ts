@@ -259,8 +259,8 @@ export class Picture {
   #takeHealth(box: Box, body: Fields, arrival: Arrival): void {
     box.health = read.health(body, this.#odd);
     box.healthAt = arrival.retained ? box.health.header.at : arrival.at;
-    if (arrival.retained) return;
-    box.beats.push(arrival.at);
+    if (box.healthAt === null) return;
+    box.beats.push(box.healthAt);
     if (box.beats.length > BEATS_MAX) box.beats.shift();
   }
 

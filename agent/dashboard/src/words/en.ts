@@ -4,6 +4,8 @@ const many = (n: number, one: string, more: string): string => `${n === 1 ? one 
 
 export const en = {
   tag: 'en',
+  // No-break spaces: a number and its unit stay on one line.
+  spanUnits: { second: '\u00a0s', minute: '\u00a0min', hour: '\u00a0h', day: '\u00a0d' },
   title: 'Street operations',
   tagline: 'Street operations',
   skip: 'Skip to content',
@@ -60,6 +62,7 @@ export const en = {
     boxes: 'Boxes online',
     freeOf: (n: string) => `free of ${n}`,
     of: (n: string) => `of ${n}`,
+    outOfService: 'Out',
     overstays: (n: string) => `${n} over time`,
     noLevel: (n: string) => `${n} without a level`,
     levels: 'Fill levels, fullest first',
@@ -248,7 +251,7 @@ export const en = {
     noFlow: 'No steps are recorded.',
     showOnMap: 'Show on map',
     note: 'Note',
-    noteHint: 'Optional, goes into the flow log',
+    noteHint: 'Note for the flow log (optional)',
     cleared: 'The sensor reads normal again. Close it when the work is confirmed.',
     reopened: (n: number) => `Reopened ${n} ${many(n, 'time', 'times')}.`,
     gone: 'This ticket is no longer on the broker.',

@@ -5,9 +5,18 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
+/** What a span is counted in, with the space before it where the language writes one. */
+export interface SpanUnits {
+  readonly second: string;
+  readonly minute: string;
+  readonly hour: string;
+  readonly day: string;
+}
+
 /** The formats of one language; made once, as making an `Intl` object is slow. */
 export class Format {
   readonly #tag: string;
+  readonly #units: SpanUnits;
   readonly #numbers = new Map<string, Intl.NumberFormat>();
   readonly #time: Intl.DateTimeFormat;
   readonly #seconds: Intl.DateTimeFormat;
@@ -15,8 +24,9 @@ export class Format {
   readonly #full: Intl.DateTimeFormat;
   readonly #date: Intl.DateTimeFormat;
 
-  constructor(tag: string) {
+  constructor(tag: string, units: SpanUnits) {
     this.#tag = tag;
+    this.#units = units;
     const time = { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' } as const;
     this.#time = new Intl.DateTimeFormat(tag, time);
     this.#seconds = new Intl.DateTimeFormat(tag, { ...time, second: '2-digit' });
@@ -85,23 +95,22 @@ export class Format {
   /** A span in the largest one or two units; negative ones are 0: clocks of boxes may be ahead. */
   span(ms: number): string {
     const left = Math.max(0, ms);
-    if (left < MINUTE) return this.#short(Math.floor(left / SECOND), 'second');
-    if (left < HOUR) return this.#short(Math.floor(left / MINUTE), 'minute');
-    if (left < DAY) return this.#pair(left, HOUR, 'hour', MINUTE, 'minute');
-    if (left < 100 * DAY) return this.#pair(left, DAY, 'day', HOUR, 'hour');
-    return this.#short(Math.floor(left / DAY), 'day');
+    const { second, minute, hour, day } = this.#units;
+    if (left < MINUTE) return this.#whole(left, SECOND, second);
+    if (left < HOUR) return this.#whole(left, MINUTE, minute);
+    if (left < DAY) return this.#pair(left, HOUR, hour, MINUTE, minute);
+    if (left < 100 * DAY) return this.#pair(left, DAY, day, HOUR, hour);
+    return this.#whole(left, DAY, day);
   }
 
-  #short(value: number, unit: string): string {
-    return this.unit(value, unit);
+  #whole(ms: number, size: number, unit: string): string {
+    return `${this.number(Math.floor(ms / size))}${unit}`;
   }
 
   #pair(ms: number, big: number, bigUnit: string, small: number, smallUnit: string): string {
-    const whole = Math.floor(ms / big);
-    const rest = Math.floor((ms - whole * big) / small);
-    return rest === 0
-      ? this.#short(whole, bigUnit)
-      : `${this.#short(whole, bigUnit)} ${this.#short(rest, smallUnit)}`;
+    const rest = ms % big;
+    const whole = this.#whole(ms, big, bigUnit);
+    return rest < small ? whole : `${whole} ${this.#whole(rest, small, smallUnit)}`;
   }
 
   #of(key: string, options: Intl.NumberFormatOptions): Intl.NumberFormat {
