@@ -7,6 +7,8 @@ mod nmea_drives;
 mod nmea_receivers;
 mod parking_polls;
 
+mod bad_input;
 mod command_line;
+mod demo;
 mod outage;
 mod tidy;

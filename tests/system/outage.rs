@@ -146,7 +146,7 @@ async fn a_broker_that_goes_and_an_agent_that_is_killed_lose_nothing() {
     let arguments = ["run", "--config", &config];
 
     let mut agent = Running::start(&arguments);
-    agent.wait_for("connected");
+    agent.wait_for("link to the broker is up");
     node.deliver(1..=40).await;
     subscriber.wait_until("the first reports", |heard| told(heard, 40));
 
@@ -162,7 +162,7 @@ async fn a_broker_that_goes_and_an_agent_that_is_killed_lose_nothing() {
     let mut agent = Running::start(&arguments);
     node.deliver(141..=200).await;
     let broker = stopped.start();
-    agent.wait_for("connected");
+    agent.wait_for("link to the broker is up");
     node.deliver(201..=240).await;
     subscriber.wait_until("the last report", |heard| told(heard, 240));
     let (status, log) = agent.terminate();

@@ -92,7 +92,7 @@ impl Engine {
             Input::Start => self.start(now, &mut out),
             Input::Sample(sample) => self.sample(&sample, now, &mut out),
             Input::Command(command) => self.command(&command, now, &mut out),
-            Input::BadCommand(bad) => refuse(bad, now, &mut out),
+            Input::BadCommand(bad) => refuse(&bad, now, &mut out),
             Input::Tick => {}
         }
         out
@@ -338,7 +338,7 @@ impl Engine {
     }
 }
 
-fn refuse(bad: BadCommand, now: Now, out: &mut Outputs) {
+fn refuse(bad: &BadCommand, now: Now, out: &mut Outputs) {
     if let (Some(id), Some(by)) = (&bad.id, &bad.by) {
         out.messages.push(publish::reply(by, answers::no(id, "invalid", &bad.why), now));
     }

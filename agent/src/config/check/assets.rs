@@ -255,7 +255,7 @@ fn codec(value: &Value<'_>, tag: Option<Tag>) -> Option<Codec> {
         return None;
     }
     let text = value.as_text("a codec such as \"milesight/em400\"")?;
-    let found = Codec::ALL.into_iter().find(|codec| codec.as_str() == text);
+    let found = text.parse::<Codec>().ok();
     if found.is_none() {
         let known: Vec<_> = Codec::ALL.iter().map(|codec| codec.as_str()).collect();
         value.error(format!("unknown codec {text:?}"), did_you_mean(text, known));
