@@ -61,7 +61,7 @@ pub struct Status {
     pub connected: bool,
     /// The last trouble, in words; `None` when there is none.
     pub trouble: Option<String>,
-    /// Its counters, at most [`PUBLISH_EVERY`](intake::PUBLISH_EVERY) old.
+    /// Its counters, a quarter of a second old at most.
     pub tally: Tally,
     /// Reports that did not get their acknowledgement: they could not be stored, or the line did not
     /// take it. The device sends them again.

@@ -16,6 +16,9 @@ use super::Assets;
 /// The rules that apply unless the configuration says otherwise.
 const BUILT_IN: &str = include_str!("../../../../config/rules/default.toml");
 
+/// The most readings in a row that a rule can wait for: as many as a ticket keeps as its evidence.
+const READINGS_MAX: u32 = 8;
+
 /// The classes that rules can watch.
 const CLASSES: [(&str, Class); 3] =
     [("bay", Class::Bay), ("bin", Class::Bin), ("vehicle", Class::Vehicle)];
@@ -204,7 +207,7 @@ fn threshold(
     });
     let hold = values::span(Span::ZERO..=Span::from_mins(7 * 24 * 60));
     let hold = section.or("hold", defaults::HOLD, hold);
-    let readings = section.or("readings", defaults::READINGS, values::integer(1..=1000_u32));
+    let readings = section.or("readings", defaults::READINGS, values::integer(1..=READINGS_MAX));
     let (fact, raise_at, clear_at) = (fact?, raise_at?, clear_at?);
     Some(Condition::Threshold { fact, side, raise_at, clear_at, hold, readings })
 }
