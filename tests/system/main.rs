@@ -1,6 +1,7 @@
 //! One test program over all packages. What a module tests stands at its head.
 #![allow(clippy::unwrap_used, reason = "here a panic is the verdict, helpers of tests included")]
 
+mod gnss_receivers;
 mod lns_events;
 mod lorawan_vectors;
 mod nmea_drives;
