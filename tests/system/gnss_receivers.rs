@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use domain::decode::gnss::Gnss;
+use domain::decode::gpsd::Gpsd;
 use domain::decode::{Decode, Raw, Reason, Tally};
 use domain::ids::SourceName;
 use domain::sample::{Fix, Sample};
@@ -152,5 +153,27 @@ fn how_a_mixed_log_is_cut_changes_nothing() {
         for piece in [1, 7, 100, 4097] {
             assert_eq!(feed(gnss(), &bytes, piece), whole, "{}: pieces of {piece}", row.log);
         }
+    }
+}
+
+#[test]
+fn every_position_report_of_gpsd_is_a_sample() {
+    let Some(set) = data::set("gnss_gpsd") else { return };
+    for row in rows(&set) {
+        let bytes = data::read(&set, &format!("{}.log.chk", row.log));
+        let gpsd = Gpsd::new(SourceName::new("gnss").unwrap());
+        let (samples, tally) = feed(gpsd.clone(), &bytes, bytes.len());
+        let reject = |reason| tally.rejected.get(&reason).copied().unwrap_or(0);
+        // Some reports of a fix come without a place.
+        let (fixes, placeless) = (fixes(&samples), reject(Reason::Field));
+        assert_eq!(fixes.len() as u64 + placeless, row.reports[2] + row.reports[3], "{}", row.log);
+        assert_eq!(voids(&samples) as u64, row.reports[0] + row.reports[1], "{}", row.log);
+        let text = String::from_utf8_lossy(&bytes);
+        let no_place = |line: &&str| {
+            line.contains("\"TPV\"") && !line.contains("\"mode\":1") && !line.contains("\"lat\"")
+        };
+        let without = text.lines().filter(no_place).count() as u64 - row.reports[0];
+        assert_eq!((placeless, tally.rejected_total()), (without, without), "{}", row.log);
+        assert_eq!(feed(gpsd, &bytes, 1000), (samples, tally), "{}", row.log);
     }
 }

@@ -4,6 +4,8 @@
 //! anywhere; messages (MQTT) arrive whole. The same decoders serve the live sources and `steward replay`.
 
 pub mod gnss;
+pub mod gpsd;
+mod lines;
 pub mod lorawan;
 pub mod nmea;
 pub mod node_link;
