@@ -65,9 +65,8 @@ mod tests {
     fn cut(stream: &str) -> Vec<Result<String, Reason>> {
         let cut_at = |size| {
             let (mut lines, mut found) = (Lines::new(5), Vec::new());
-            let mut take = |line: Result<&[u8], Reason>| {
-                found.push(line.map(|l| String::from_utf8_lossy(l).into_owned()))
-            };
+            let text = |line: &[u8]| String::from_utf8_lossy(line).into_owned();
+            let mut take = |line: Result<&[u8], Reason>| found.push(line.map(text));
             for piece in stream.as_bytes().chunks(size) {
                 lines.feed(piece, &mut take);
             }

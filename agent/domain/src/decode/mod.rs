@@ -7,6 +7,7 @@ pub mod gnss;
 pub mod gpsd;
 mod lines;
 pub mod lorawan;
+pub mod measure;
 pub mod nmea;
 pub mod node_link;
 mod ubx;
