@@ -4,6 +4,7 @@
 mod gnss_receivers;
 mod lns_events;
 mod lorawan_vectors;
+mod modbus_level;
 mod nmea_drives;
 mod nmea_receivers;
 

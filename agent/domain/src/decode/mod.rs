@@ -8,6 +8,7 @@ pub mod gpsd;
 mod lines;
 pub mod lorawan;
 pub mod measure;
+pub mod modbus;
 pub mod nmea;
 pub mod node_link;
 mod ubx;
