@@ -410,7 +410,7 @@ impl Scaling {
     /// # Errors
     /// [`BadScaling::TwoMeanings`], [`BadScaling::NotAState`].
     pub fn with_meaning(mut self, raw: i64, meaning: Meaning) -> Result<Scaling, BadScaling> {
-        if self.meanings.iter().any(|&(known, _)| known == raw) {
+        if self.has_meaning(raw) {
             return Err(BadScaling::TwoMeanings(raw));
         }
         if matches!(meaning, Meaning::State(_)) && !self.measure.is_state() {
@@ -424,6 +424,12 @@ impl Scaling {
     #[must_use]
     pub const fn measure(&self) -> Measure {
         self.measure
+    }
+
+    /// Whether the number `raw` has a meaning of its own.
+    #[must_use]
+    pub fn has_meaning(&self, raw: i64) -> bool {
+        self.meanings.iter().any(|&(known, _)| known == raw)
     }
 
     /// The quantity, or that and why there is none. `None` for [`Meaning::NotFitted`].

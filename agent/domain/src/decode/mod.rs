@@ -3,6 +3,7 @@
 //! A decoder is pure: it is fed what arrived and answers with what it means. Streams (a tty) may be cut
 //! anywhere; messages (MQTT) arrive whole. The same decoders serve the live sources and `steward replay`.
 
+pub mod can;
 pub mod gnss;
 pub mod gpsd;
 mod lines;
