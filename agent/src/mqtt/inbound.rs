@@ -237,7 +237,7 @@ impl Link<'_> {
             let ended = tokio::select! {
                 () = stop.cancelled() => Some(End::Finished),
                 answer = first_answer(&mut self.unacked), if !self.unacked.is_empty() => {
-                    self.acknowledge(answer)
+                    self.acknowledge(answer.is_ok())
                 }
                 permit = self.deliveries.reserve(), if !self.waiting.is_empty() => {
                     hand_over(permit, &mut self.waiting)
@@ -301,9 +301,9 @@ impl Link<'_> {
         self.unacked.push_back(Unacked { publish, done });
     }
 
-    /// The receiver has answered for the oldest delivery.
-    fn acknowledge(&mut self, answer: Answer) -> Option<End> {
-        if answer.is_err() {
+    /// The receiver has answered for the oldest delivery: `taken`, or gone with it.
+    fn acknowledge(&mut self, taken: bool) -> Option<End> {
+        if !taken {
             return Some(End::Broken(
                 "a message could not be taken; the broker is asked for it again".to_owned(),
             ));
