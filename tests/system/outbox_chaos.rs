@@ -9,6 +9,7 @@ use serde_json::Value;
 use steward::clock::Clock;
 use steward::mqtt::LinkStatus;
 use steward::mqtt::pipe::{Pipe, PipeError};
+use steward::mqtt::session::Pace;
 use steward::outbox::{Opened, Outbox, Stats, Turn};
 use system_tests::broker::{Random, ScriptedBroker, Seen, Temper};
 use system_tests::outbox::{broker_at, buffer, identity, message, value_of};
@@ -17,6 +18,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Hundreds of connections must die in seconds.
+const HASTY: Pace = Pace {
+    wait_min: Duration::from_millis(1),
+    wait_max: Duration::from_millis(20),
+    stable_after: Duration::from_secs(30),
+};
 const UNKIND: Temper =
     Temper { refuse: 50, kick: 50, cut_before: 6, cut_after: 6, withhold: 0, batch: 7 };
 const KIND: Temper =
@@ -43,7 +50,7 @@ fn start(opened: Opened, broker: &ScriptedBroker, window: u16) -> Running {
         status,
         stop: stop.clone(),
     };
-    let pipe = tokio::spawn(pipe.run());
+    let pipe = tokio::spawn(pipe.run_at(HASTY));
     Running { outbox: opened.outbox, stop, status: shown, health, pipe }
 }
 

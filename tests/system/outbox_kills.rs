@@ -63,7 +63,7 @@ fn one_life(dir: &Path, first: u64, random: &mut Random) -> Vec<u64> {
     if early {
         // While it opens, or shortly after. A fault at a random time, not a wait for anything.
         let pause = Duration::from_micros(random.below(60_000));
-        runtime().block_on(tokio::time::sleep(pause));
+        runtime().block_on(async { tokio::time::sleep(pause).await });
         child.kill().unwrap();
     }
     let enough = random.below(40) + 1;
