@@ -142,7 +142,6 @@ async fn chaos(seed: u64, count: u64, window: u16, temper: Temper) {
         let payload: Value = serde_json::from_slice(&seen.retained[&topic]).unwrap();
         assert_eq!(value_of(&payload), Some(value), "{topic} shows the past");
     }
-    println!("seed {seed}: {} connections, {repeats} repeats", seen.connections);
     if temper == KIND {
         assert_eq!((repeats, seen.connections), (0, 1), "nothing went wrong, and yet");
     } else {

@@ -237,7 +237,7 @@ impl Link<'_> {
             let ended = tokio::select! {
                 () = stop.cancelled() => Some(End::Finished),
                 answer = first_answer(&mut self.unacked), if !self.unacked.is_empty() => {
-                    self.acknowledge(answer)
+                    self.acknowledge(answer.is_ok())
                 }
                 permit = self.deliveries.reserve(), if !self.waiting.is_empty() => {
                     hand_over(permit, &mut self.waiting)
@@ -302,8 +302,8 @@ impl Link<'_> {
     }
 
     /// The receiver has answered for the oldest delivery.
-    fn acknowledge(&mut self, answer: Answer) -> Option<End> {
-        if answer.is_err() {
+    fn acknowledge(&mut self, safe: bool) -> Option<End> {
+        if !safe {
             return Some(End::Broken(
                 "a message could not be taken; the broker is asked for it again".to_owned(),
             ));
