@@ -1,12 +1,12 @@
 //! Measures the outbox on this machine's disk: `cargo run --release -p system-tests --example
 //! outbox_figures [DIR]`. Prints one line per group size: messages and commits per second, the bytes the
-//! process wrote per message (`write_bytes` of /proc/self/io), and its memory.
+//! process wrote per message (`write_bytes` of /proc/self/io), and the memory it holds (anonymous pages).
 #![allow(clippy::print_stdout, reason = "figures are what it is for")]
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 #![allow(clippy::unwrap_used, reason = "without a disk there are no figures")]
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use domain::output::Lane;
@@ -41,9 +41,27 @@ async fn fill(outbox: &Outbox, writers: u64, per_turn: u64) -> u64 {
     turns * writers
 }
 
+/// As it is while the link is up: what is committed is taken and acknowledged at once.
+async fn steady(place: &Path) {
+    let dir = place.join(format!("outbox-figures-{}", std::process::id()));
+    let opened = Outbox::open(&buffer(&dir), &identity().unwrap()).unwrap();
+    opened.outbox.link_up(1).await.unwrap();
+    let before = number("/proc/self/io", "write_bytes:");
+    for n in 0..MESSAGES / 10 {
+        let messages = (0..10).map(|m| message(Lane::Event, 7, n * 10 + m).unwrap()).collect();
+        opened.outbox.commit(Turn { records: vec![], messages }).await.unwrap();
+        drain(&opened.outbox).await;
+    }
+    let bytes = (number("/proc/self/io", "write_bytes:") - before) / MESSAGES;
+    let memory = number("/proc/self/status", "RssAnon:") >> 10;
+    let file = fs::metadata(dir.join("core/db")).unwrap().len() >> 20;
+    println!("steady, 10 a turn: {bytes} bytes/message, {memory} MiB, file {file} MiB");
+    opened.outbox.close().await.unwrap();
+    fs::remove_dir_all(dir).unwrap();
+}
+
 /// Takes and acknowledges everything.
 async fn drain(outbox: &Outbox) {
-    outbox.link_up(1).await.unwrap();
     loop {
         let entries = outbox.take(100).await.unwrap();
         if entries.is_empty() {
@@ -57,17 +75,21 @@ async fn drain(outbox: &Outbox) {
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let place = std::env::args_os().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
+    steady(&place).await;
     let written = || number("/proc/self/io", "write_bytes:");
-    println!("writers per-turn  messages/s  turns/s  bytes/message in  out  RSS MiB  file MiB");
+    println!(
+        "writers per-turn  messages/s  turns/s  bytes/message in  out  anonymous RSS MiB  file MiB"
+    );
     for (writers, per_turn) in [(1, 1), (1, 10), (1, 100), (10, 1), (60, 1), (60, 10)] {
         let dir = place.join(format!("outbox-figures-{}-{writers}-{per_turn}", std::process::id()));
         let opened = Outbox::open(&buffer(&dir), &identity().unwrap()).unwrap();
         let (began, before) = (Instant::now(), written());
         let turns = fill(&opened.outbox, writers, per_turn).await;
         let (seconds, filled) = (began.elapsed().as_secs_f64(), written());
+        opened.outbox.link_up(1).await.unwrap();
         drain(&opened.outbox).await;
         opened.outbox.close().await.unwrap();
-        let rss = number("/proc/self/status", "VmRSS:") >> 10;
+        let rss = number("/proc/self/status", "RssAnon:") >> 10;
         let file = fs::metadata(dir.join("core/db")).unwrap().len() >> 20;
         println!(
             "{writers:7} {per_turn:8} {:11.0} {:8.0} {:17} {:4} {rss:8} {file:9}",
