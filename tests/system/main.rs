@@ -9,6 +9,10 @@ mod nmea_drives;
 mod nmea_receivers;
 mod parking_polls;
 
+mod outbox_chaos;
+mod outbox_commands;
+mod outbox_kills;
+
 mod bad_input;
 mod command_line;
 mod demo;
