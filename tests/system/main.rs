@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "here a panic is the verdict, helpers of tests included")]
 
 mod gnss_receivers;
+mod jt808_frames;
 mod lns_events;
 mod lorawan_vectors;
 mod modbus_level;
