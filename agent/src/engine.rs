@@ -1,4 +1,4 @@
-//! Owns [`domain::Engine`]: takes what arrives, decides, commits once, and only then tells the sources.
+//! Owns [`domain::Engine`]: takes what arrives, decides, and commits once; the outbox tells the sources when what they gave is safe.
 //!
 //! One turn is everything that has arrived by now: its steps are decided one after another and stored as
 //! one batch. While the store cannot take a turn (a full disk), the turn is held and tried again and
@@ -128,18 +128,16 @@ impl EngineTask {
 
     async fn commit(
         &mut self,
-        turn: Turn,
+        mut turn: Turn,
         waiting: Vec<oneshot::Sender<()>>,
     ) -> Result<(), EngineError> {
         if let Some(recorder) = &mut self.recorder {
             recorder.flush();
         }
-        if !turn.records.is_empty() || !turn.messages.is_empty() {
+        if !turn.records.is_empty() || !turn.messages.is_empty() || !waiting.is_empty() {
+            // The outbox tells the sources: telemetry may be safe later than the engine may go on.
+            turn.safe = waiting;
             self.store(turn).await?;
-        }
-        for told in waiting {
-            // A source that has gone meanwhile does not wait for the answer any more.
-            let _ = told.send(());
         }
         let open_tickets = self.engine.open_tickets();
         self.status.send_modify(|status| {

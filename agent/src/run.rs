@@ -214,7 +214,7 @@ impl Station {
             clock: self.clock.clone(),
             recorder,
             status,
-            first: Turn { records: vec![], messages: vec![info(config, &self.clock)] },
+            first: Turn { messages: vec![info(config, &self.clock)], ..Turn::default() },
         };
         self.tasks.spawn(async { (ENGINE, task.run().await.map_err(|e| e.to_string())) });
     }

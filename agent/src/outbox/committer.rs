@@ -1,6 +1,9 @@
 //! The thread that owns the queue. It answers requests in order, stores turns that wait together as one
-//! group, and deletes what is settled with the next commit or when `commit_every` has passed.
+//! group, and deletes what is settled with the next commit or when `commit_every` has passed. Telemetry in
+//! memory is stored when the link is gone, when it is older than [`AGE_MAX`], and before the end.
 
+use std::collections::VecDeque;
+use std::future;
 use std::io;
 use std::pin::Pin;
 use std::thread;
@@ -12,7 +15,7 @@ use tokio::time::Sleep;
 use super::entry::{Entry, Key};
 use super::queue::{Outcome, Queue};
 use super::store::StoreError;
-use super::{CommitError, CommitFault, Stats, Turn};
+use super::{AGE_MAX, CommitError, CommitFault, Stats, Turn};
 
 /// Turns stored as one at most.
 const GROUP_MAX: usize = 64;
@@ -20,6 +23,7 @@ const GROUP_MAX: usize = 64;
 const GROUP_ITEMS_MAX: usize = 2048;
 
 type Reply<T> = oneshot::Sender<T>;
+type Timer = Option<Pin<Box<Sleep>>>;
 
 /// What the thread is asked for.
 #[derive(Debug)]
@@ -42,7 +46,15 @@ pub(super) fn start(
 ) -> io::Result<()> {
     // A runtime of its own, for the timer only: everything else on this thread blocks.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    let committer = Committer { queue, requests, announce, commit_every, due: None };
+    let committer = Committer {
+        queue,
+        requests,
+        announce,
+        commit_every,
+        due: None,
+        ageing: None,
+        unsafe_yet: VecDeque::new(),
+    };
     let work = move || runtime.block_on(committer.run());
     thread::Builder::new().name("outbox".to_owned()).spawn(work).map(drop)
 }
@@ -53,7 +65,12 @@ struct Committer {
     announce: watch::Sender<u64>,
     commit_every: Duration,
     /// When what is settled must be deleted at the latest.
-    due: Option<Pin<Box<Sleep>>>,
+    due: Timer,
+    /// Until when telemetry that is in memory now may stay there, and the last number of it.
+    ageing: Option<(u64, Pin<Box<Sleep>>)>,
+    /// Who wants to know when telemetry up to a number cannot be lost any more. As many as the sources
+    /// have unacknowledged inputs, and for no longer than the ageing takes.
+    unsafe_yet: VecDeque<(u64, Vec<Reply<()>>)>,
 }
 
 impl Committer {
@@ -67,15 +84,16 @@ impl Committer {
             match request {
                 Some(Request::Commit { turn, reply }) => next = self.group(turn, reply),
                 Some(Request::Close { reply }) => {
-                    let flushed = self.queue.flush();
+                    let flushed = self.queue.spill();
+                    self.tell_safe();
                     // Closed before anybody is told so.
                     drop(self.queue);
                     return answer(reply, flushed);
                 }
                 Some(other) => self.answer(other),
                 None => {
-                    if let Err(error) = self.queue.flush() {
-                        tracing::warn!(error = %error, "acknowledged messages will be sent again");
+                    if let Err(error) = self.queue.spill() {
+                        tracing::warn!(error = %error, "telemetry in memory is lost, and acknowledged messages will be sent again");
                     }
                     return;
                 }
@@ -87,21 +105,44 @@ impl Committer {
     /// The next request; `None` when nobody can ask any more. Deletes what is settled when that is due.
     async fn wait(&mut self) -> Option<Request> {
         loop {
-            let Some(due) = &mut self.due else { return self.requests.recv().await };
+            let ageing = self.ageing.as_mut().map(|(_, sleep)| sleep);
             tokio::select! {
                 request = self.requests.recv() => return request,
-                () = due.as_mut() => {
+                () = elapsed(self.due.as_mut()) => {
                     self.due = None;
                     if let Err(error) = self.queue.flush() {
                         tracing::warn!(error = %error, "acknowledged messages stay for now");
                     }
-                    self.rearm();
+                }
+                () = elapsed(ageing) => {
+                    let last = self.ageing.take().map_or(0, |(last, _)| last);
+                    if let Err(error) = self.queue.spill_up_to(last) {
+                        tracing::warn!(error = %error, "telemetry stays in memory for now");
+                    }
                 }
             }
+            self.rearm();
+        }
+    }
+
+    /// Tells who waits for it that what they gave cannot be lost any more.
+    fn tell_safe(&mut self) {
+        let from = self.queue.held_from().unwrap_or(u64::MAX);
+        while let Some((_, told)) = self.unsafe_yet.pop_front_if(|(last, _)| *last < from) {
+            told.into_iter().for_each(|told| answer(told, ()));
         }
     }
 
     fn rearm(&mut self) {
+        self.tell_safe();
+        match (self.queue.held_from(), &self.ageing) {
+            (Some(_), None) => {
+                let sleep = Box::pin(tokio::time::sleep(AGE_MAX));
+                self.ageing = Some((self.queue.last_given(), sleep));
+            }
+            (None, Some(_)) => self.ageing = None,
+            _ => {}
+        }
         match (self.queue.is_settled(), &self.due) {
             (true, None) => self.due = Some(Box::pin(tokio::time::sleep(self.commit_every))),
             (false, Some(_)) => self.due = None,
@@ -133,6 +174,9 @@ impl Committer {
         }
         match self.queue.commit(&turns) {
             Ok(()) => {
+                let last = self.queue.last_given();
+                let told = turns.iter_mut().flat_map(|turn| std::mem::take(&mut turn.safe));
+                self.unsafe_yet.push_back((last, told.collect()));
                 replies.into_iter().for_each(|reply| answer(reply, Ok(())));
                 if turns.iter().any(|turn| !turn.messages.is_empty()) {
                     self.announce();
@@ -167,6 +211,9 @@ impl Committer {
             }
             Request::LinkDown { reply } => {
                 self.queue.link_down();
+                if let Err(error) = self.queue.flush() {
+                    tracing::warn!(error = %error, "telemetry stays in memory for now");
+                }
                 answer(reply, ());
             }
             Request::Stats { reply } => answer(reply, self.queue.stats()),
@@ -178,6 +225,13 @@ impl Committer {
 
     fn announce(&self) {
         self.announce.send_modify(|n| *n += 1);
+    }
+}
+
+async fn elapsed(timer: Option<&mut Pin<Box<Sleep>>>) {
+    match timer {
+        Some(timer) => timer.await,
+        None => future::pending().await,
     }
 }
 

@@ -16,6 +16,7 @@ mod committer;
 mod draft;
 mod entry;
 mod floor;
+mod held;
 mod ledger;
 mod memory;
 mod open;
@@ -30,6 +31,7 @@ mod tests;
 
 use std::path::PathBuf;
 use std::thread;
+use std::time::Duration;
 
 use domain::output::{Lane, Message, Record};
 use domain::site::Identity;
@@ -49,6 +51,9 @@ use crate::mqtt::topics::Prefix;
 /// Requests waiting for the committer. Full: the caller waits, so that nothing is taken from a source
 /// faster than it can be stored.
 const REQUESTS_MAX: usize = 64;
+/// Telemetry in memory longer than this is stored, within as long again. What is lost when the power
+/// fails is younger than twice this.
+pub const AGE_MAX: Duration = Duration::from_secs(5);
 /// The thread on which stores are opened. A panic there is caught and means a damaged store, so a panic
 /// hook that ends the process has to spare it.
 pub const OPENING_THREAD: &str = "outbox-open";
@@ -60,6 +65,8 @@ pub struct Turn {
     pub records: Vec<Record>,
     /// Messages, in order.
     pub messages: Vec<Message>,
+    /// Told when nothing of the turn can be lost any more: all of it is on the device or acknowledged.
+    pub safe: Vec<oneshot::Sender<()>>,
 }
 
 /// The outbox. Cheap to clone; when the last clone is gone the committer stores what it knows and ends.
@@ -222,7 +229,8 @@ impl Outbox {
         Ok(Opened { outbox, records, boot, damaged, quarantined })
     }
 
-    /// Stores `turn`, durably. Turns that arrive together are stored together. A commit that is not
+    /// Stores `turn`, durably but for telemetry while a link is up: that stays in memory until it is
+    /// acknowledged, the link goes down, or [`AGE_MAX`] has passed. Turns that arrive together are stored together. A commit that is not
     /// waited for to its end may still happen.
     ///
     /// # Errors
