@@ -229,12 +229,12 @@ pub(super) mod tests {
         ChirpStack { broker, topic, devices: BTreeMap::new() }
     }
 
-    fn topic() -> String {
+    pub(in crate::sources) fn topic() -> String {
         format!("application/7/device/{EUI}/event/up")
     }
 
     /// An uplink of an EM310-UDL that sees 2116 mm.
-    fn uplink(counter: u32) -> String {
+    pub(in crate::sources) fn uplink(counter: u32) -> String {
         serde_json::json!({
             "deduplicationId": format!("00000000-0000-0000-0000-{counter:012}"),
             "time": "2026-06-04T04:00:03.120Z",
