@@ -1,4 +1,4 @@
-//! Owns [`domain::Engine`]: takes what arrives, decides, and commits once; the outbox tells the sources when what they gave is safe.
+//! Owns [`domain::Engine`]: takes what arrives, decides, commits once, and only then tells the sources.
 //!
 //! One turn is everything that has arrived by now: its steps are decided one after another and stored as
 //! one batch. While the store cannot take a turn (a full disk), the turn is held and tried again and
@@ -134,10 +134,15 @@ impl EngineTask {
         if let Some(recorder) = &mut self.recorder {
             recorder.flush();
         }
-        if !turn.records.is_empty() || !turn.messages.is_empty() || !waiting.is_empty() {
-            // The outbox tells the sources: telemetry may be safe later than the engine may go on.
-            turn.safe = waiting;
+        // A source that is told may forget its input, and one that repeats it finds it known by the
+        // records: either way telemetry left in memory could not be had again.
+        turn.durable = !waiting.is_empty();
+        if !turn.records.is_empty() || !turn.messages.is_empty() {
             self.store(turn).await?;
+        }
+        for told in waiting {
+            // A source that has gone meanwhile does not wait for the answer any more.
+            let _ = told.send(());
         }
         let open_tickets = self.engine.open_tickets();
         self.status.send_modify(|status| {

@@ -2,7 +2,6 @@
 //! group, and deletes what is settled with the next commit or when `commit_every` has passed. Telemetry in
 //! memory is stored when the link is gone, when it is older than [`AGE_MAX`], and before the end.
 
-use std::collections::VecDeque;
 use std::future;
 use std::io;
 use std::pin::Pin;
@@ -46,15 +45,7 @@ pub(super) fn start(
 ) -> io::Result<()> {
     // A runtime of its own, for the timer only: everything else on this thread blocks.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    let committer = Committer {
-        queue,
-        requests,
-        announce,
-        commit_every,
-        due: None,
-        ageing: None,
-        unsafe_yet: VecDeque::new(),
-    };
+    let committer = Committer { queue, requests, announce, commit_every, due: None, ageing: None };
     let work = move || runtime.block_on(committer.run());
     thread::Builder::new().name("outbox".to_owned()).spawn(work).map(drop)
 }
@@ -68,9 +59,6 @@ struct Committer {
     due: Timer,
     /// Until when telemetry that is in memory now may stay there, and the last number of it.
     ageing: Option<(u64, Pin<Box<Sleep>>)>,
-    /// Who wants to know when telemetry up to a number cannot be lost any more. As many as the sources
-    /// have unacknowledged inputs, and for no longer than the ageing takes.
-    unsafe_yet: VecDeque<(u64, Vec<Reply<()>>)>,
 }
 
 impl Committer {
@@ -85,7 +73,6 @@ impl Committer {
                 Some(Request::Commit { turn, reply }) => next = self.group(turn, reply),
                 Some(Request::Close { reply }) => {
                     let flushed = self.queue.spill();
-                    self.tell_safe();
                     // Closed before anybody is told so.
                     drop(self.queue);
                     return answer(reply, flushed);
@@ -125,16 +112,7 @@ impl Committer {
         }
     }
 
-    /// Tells who waits for it that what they gave cannot be lost any more.
-    fn tell_safe(&mut self) {
-        let from = self.queue.held_from().unwrap_or(u64::MAX);
-        while let Some((_, told)) = self.unsafe_yet.pop_front_if(|(last, _)| *last < from) {
-            told.into_iter().for_each(|told| answer(told, ()));
-        }
-    }
-
     fn rearm(&mut self) {
-        self.tell_safe();
         match (self.queue.held_from(), &self.ageing) {
             (Some(_), None) => {
                 let sleep = Box::pin(tokio::time::sleep(AGE_MAX));
@@ -174,9 +152,6 @@ impl Committer {
         }
         match self.queue.commit(&turns) {
             Ok(()) => {
-                let last = self.queue.last_given();
-                let told = turns.iter_mut().flat_map(|turn| std::mem::take(&mut turn.safe));
-                self.unsafe_yet.push_back((last, told.collect()));
                 replies.into_iter().for_each(|reply| answer(reply, Ok(())));
                 if turns.iter().any(|turn| !turn.messages.is_empty()) {
                     self.announce();

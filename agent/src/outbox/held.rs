@@ -66,7 +66,8 @@ pub(super) struct NextMemory {
 
 /// Sees to it that numbers up to `last` are set aside.
 pub(super) fn reserve(held: &mut Held, last: u64) {
-    if last > held.reserved {
+    // Also at nought: what is reserved says that something is held.
+    if last >= held.reserved {
         held.reserved = last + RESERVE;
     }
 }

@@ -65,8 +65,8 @@ pub struct Turn {
     pub records: Vec<Record>,
     /// Messages, in order.
     pub messages: Vec<Message>,
-    /// Told when nothing of the turn can be lost any more: all of it is on the device or acknowledged.
-    pub safe: Vec<oneshot::Sender<()>>,
+    /// Nothing of it may stay in memory: a source will be told that it is safe.
+    pub durable: bool,
 }
 
 /// The outbox. Cheap to clone; when the last clone is gone the committer stores what it knows and ends.
@@ -184,6 +184,8 @@ pub struct LaneStats {
     pub ledger: Ledger,
     /// Messages on their way.
     pub in_flight: u64,
+    /// Messages in memory only: what a power failure would cost.
+    pub in_memory: u64,
     /// Messages done with, that the next commit takes out of the ledger's `stored`.
     pub settled: u64,
     /// The time of the oldest message that is not done with.
@@ -229,8 +231,8 @@ impl Outbox {
         Ok(Opened { outbox, records, boot, damaged, quarantined })
     }
 
-    /// Stores `turn`, durably but for telemetry while a link is up: that stays in memory until it is
-    /// acknowledged, the link goes down, or [`AGE_MAX`] has passed. Turns that arrive together are stored together. A commit that is not
+    /// Stores `turn`, durably but for telemetry while a link is up, unless [`Turn::durable`]: that stays in
+    /// memory until it is acknowledged, the link goes down, or [`AGE_MAX`] has passed. Turns that arrive together are stored together. A commit that is not
     /// waited for to its end may still happen.
     ///
     /// # Errors

@@ -111,7 +111,9 @@ impl Queue {
     /// # Errors
     /// Nothing of it is stored.
     pub(super) fn commit(&mut self, turns: &[Turn]) -> Result<(), StoreError> {
-        let hold = self.conn != 0 && self.memory.held.bytes < held::BYTES_MAX;
+        let hold = self.conn != 0
+            && self.memory.held.bytes < held::BYTES_MAX
+            && !turns.iter().any(|turn| turn.durable);
         self.commit_with(turns, hold)
     }
 
@@ -405,6 +407,7 @@ impl Queue {
                 lane,
                 ledger: state.ledger.clone(),
                 in_flight: state.in_flight.len() as u64,
+                in_memory: if lane == Lane::Telemetry { self.memory.held.count } else { 0 },
                 settled: state.settled.len() as u64,
                 oldest_at: self.oldest_at(lane)?,
             });

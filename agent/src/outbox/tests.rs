@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::memory::MemoryStore;
-use super::queue::Queue;
+use super::queue::{self, Queue};
 use super::restore::{RestoreError, restore};
 use super::store::{Batch, Pair, Store};
 use super::*;
@@ -442,7 +442,7 @@ impl Far {
     fn excuse(&mut self, queue: &Queue) {
         let page = queue.read(Lane::Telemetry, queue.memory.from, 10_000).unwrap();
         for (position, found) in page.iter().filter(|(at, _)| *at >= queue.memory.from) {
-            let (stored, _) = super::queue::stored(*position, found).unwrap();
+            let (stored, _) = queue::stored(*position, found).unwrap();
             if let Ok(json) = serde_json::from_slice::<Value>(&stored.payload) {
                 self.owed.remove(&(Lane::Telemetry, json["value"].as_u64().unwrap()));
             }

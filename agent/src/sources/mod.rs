@@ -35,8 +35,7 @@ pub const ARRIVALS_MAX: usize = 1024;
 pub struct Arrival {
     /// What happened.
     pub input: Input,
-    /// Told once what came of it is on disk or acknowledged by the broker; dropped without a word when it
-    /// could not be stored.
+    /// Told once what came of it is on disk; dropped without a word when it could not be stored.
     pub committed: Option<oneshot::Sender<()>>,
 }
 
