@@ -5,6 +5,7 @@
 
 mod occupancy;
 mod session;
+pub mod tariff;
 
 pub(crate) use occupancy::Change;
 pub use occupancy::{BayState, Occupancy, Status};
