@@ -106,6 +106,12 @@ impl Clock {
         }
     }
 
+    /// Whether this is the machine's clock, whose trust the machine's time service decides.
+    #[must_use]
+    pub fn is_machines(&self) -> bool {
+        matches!(self.0.pace, Pace::System)
+    }
+
     /// The boot this clock counts in.
     #[must_use]
     pub fn boot(&self) -> Boot {

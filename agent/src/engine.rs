@@ -47,9 +47,6 @@ pub struct Status {
 /// Why the engine ended.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The recording could not be written.
-    #[error("the recording cannot be written: {0}")]
-    Record(#[from] std::io::Error),
     /// The outbox has gone away.
     #[error("the outbox has stopped")]
     OutboxGone,
@@ -77,11 +74,11 @@ impl EngineTask {
     /// Works until every sender of arrivals is gone and what they sent is stored.
     ///
     /// # Errors
-    /// The recording cannot be written, or the outbox is gone: the box must not go on without either.
+    /// The outbox is gone: the box must not go on without it.
     pub async fn run(mut self) -> Result<(), EngineError> {
         let mut turn = std::mem::take(&mut self.first);
         let now = self.clock.now();
-        self.decide(Input::Start, now, &mut turn)?;
+        self.decide(Input::Start, now, &mut turn);
         self.commit(turn, vec![]).await?;
         let mut batch = Vec::with_capacity(TURN_MAX);
         loop {
@@ -90,10 +87,10 @@ impl EngineTask {
             let mut waiting = vec![];
             let now = self.clock.now();
             if batch.is_empty() {
-                self.decide(Input::Tick, now, &mut turn)?;
+                self.decide(Input::Tick, now, &mut turn);
             }
             for Arrival { input, committed } in batch.drain(..) {
-                self.decide(input, now, &mut turn)?;
+                self.decide(input, now, &mut turn);
                 waiting.extend(committed);
             }
             self.commit(turn, waiting).await?;
@@ -112,21 +109,21 @@ impl EngineTask {
         }
     }
 
-    fn decide(&mut self, input: Input, now: Now, turn: &mut Turn) -> Result<(), EngineError> {
+    fn decide(&mut self, input: Input, now: Now, turn: &mut Turn) {
+        let ticked = input == Input::Tick;
         if let Some(recorder) = &mut self.recorder {
-            // A tick says nothing that the next input's time does not say as well.
-            if input != Input::Tick {
-                recorder.write(now, &input)?;
+            // A beat on which nothing was due decides nothing, and needs no line.
+            let due = self.engine.next_deadline().is_some_and(|at| at <= now.monotonic);
+            if !ticked || due {
+                recorder.record(now, &input);
             }
         }
-        let ticked = input == Input::Tick;
         let outputs = self.engine.step(input, now);
         self.status.send_modify(|status| {
             status.inputs += u64::from(!ticked);
             count(status, &outputs.rejected);
         });
         absorb(turn, outputs, now);
-        Ok(())
     }
 
     async fn commit(
@@ -135,7 +132,7 @@ impl EngineTask {
         waiting: Vec<oneshot::Sender<()>>,
     ) -> Result<(), EngineError> {
         if let Some(recorder) = &mut self.recorder {
-            recorder.flush()?;
+            recorder.flush();
         }
         let empty = turn.records.is_empty() && turn.messages.is_empty();
         while !empty {

@@ -10,6 +10,7 @@
 pub mod clock;
 pub mod config;
 pub mod outbox;
+pub mod record;
 pub mod sources;
 
 pub mod mqtt;

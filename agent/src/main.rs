@@ -1,1 +1,171 @@
-fn main() {}
+//! The commands. Data goes to stdout, everything else to stderr.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use steward::{check, demo, replay, run};
+
+/// Street sensors in, tickets out: an agent for roadside gateways and sanitation vehicles.
+///
+/// Reads parking, bin and vehicle sensors, buffers everything so that pulling the plug loses nothing,
+/// publishes it over MQTT, and raises tickets by itself.
+#[derive(Debug, Parser)]
+#[command(name = "steward", version, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 ok, 1 the answer is no, 2 wrong use, 70 internal.\n\
+                        Start with:  steward demo")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show it: a simulated street, an embedded MQTT broker and the dashboard, in one command
+    Demo(DemoArgs),
+    /// Run the box that a configuration describes
+    Run(RunArgs),
+    /// Check a configuration: every fault at once, with its place, its cause and what to do
+    Check(CheckArgs),
+    /// Feed recorded inputs through the same decisions, offline: the same bytes every time
+    Replay(ReplayArgs),
+}
+
+/// Starts a street of 20 bays, 12 bins and 2 sweepers whose sensors speak the real wire formats into the
+/// real sources, and prints the address of the dashboard.
+#[derive(Debug, Args)]
+struct DemoArgs {
+    /// Where the dashboard listens
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    http: SocketAddr,
+    /// Where the embedded broker listens
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:1883")]
+    mqtt: SocketAddr,
+    /// How many times faster than real time the street runs
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=600))]
+    speed: u32,
+    /// Which street: the same seed is the same street, to the byte
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// End by itself after this time with a summary and a verdict, such as 30s or 5m
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    length: Option<Duration>,
+    /// Keep the demo's configuration and buffer here; by default a directory that is removed at the end
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Print the summary as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// The configuration
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Write every input with its time into this file, for `steward replay`
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct CheckArgs {
+    /// The configuration
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Say in plain words what the box would do
+    #[arg(long)]
+    explain: bool,
+}
+
+/// Prints one JSON line per message: {"lane","topic","retain","payload"}.
+#[derive(Debug, Args)]
+struct ReplayArgs {
+    /// The configuration
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// What to feed in; may be given several times, and is then merged by time. Raw GNSS bytes (.nmea,
+    /// .log), recorded inputs or raw bytes with their time (.jsonl), one network server message (.json).
+    /// NAME=FILE feeds the source of that name
+    #[arg(long = "input", value_name = "[NAME=]FILE", required = true)]
+    inputs: Vec<OsString>,
+    /// What the inputs are, where their names do not say it
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Go on until this time (RFC 3339) after the last input, so that deadlines pass
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Write counts and last states into this file as one JSON object
+    #[arg(long, value_name = "FILE")]
+    summary: Option<PathBuf>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|e| format!("{e}; write it like 30s, 5m or 1h 30m"))
+}
+
+/// Sysexits' EX_SOFTWARE: something in here is broken, not in what was asked.
+const INTERNAL: u8 = 70;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(cli.command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            // Nobody is left to tell if stderr is closed.
+            let _ = writeln!(std::io::stderr(), "steward: {error:#}");
+            let wrong_use = error.downcast_ref::<replay::Failure>().is_some_and(replay::Failure::is_wrong_use);
+            ExitCode::from(if wrong_use { 2 } else { INTERNAL })
+        }
+    }
+}
+
+/// Carries a command out; answers whether the answer is yes.
+fn dispatch(command: Command) -> anyhow::Result<bool> {
+    match command {
+        Command::Demo(args) => {
+            run::log("warn");
+            let options = demo::Options {
+                http: args.http,
+                mqtt: args.mqtt,
+                speed: args.speed,
+                seed: args.seed,
+                length: args.length,
+                dir: args.dir,
+                json: args.json,
+            };
+            Ok(runtime()?.block_on(demo::show(options))?)
+        }
+        Command::Run(args) => {
+            run::log("info");
+            let Some(config) = check::load(&args.config)? else { return Ok(false) };
+            runtime()?.block_on(run::serve(config, args.record))?;
+            Ok(true)
+        }
+        Command::Check(args) => Ok(check::check(&args.file, args.explain)?),
+        Command::Replay(args) => {
+            let Some(config) = check::load(&args.config)? else { return Ok(false) };
+            let request = replay::Request {
+                inputs: args.inputs,
+                format: args.format,
+                until: args.until,
+                summary: args.summary,
+            };
+            let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
+            replay::replay(&config, &request, &mut stdout)?;
+            stdout.flush()?;
+            Ok(true)
+        }
+    }
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    // Two threads carry everything: one for the links and sources, one so that a busy moment of the
+    // engine does not keep a ping waiting. The committer has a thread of its own.
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+}

@@ -92,7 +92,7 @@ fn both_recorded_drives_give_their_fixes_and_their_way_and_the_same_bytes_twice(
         let once = replay(&config, &[set.join(drive)], &dir.path().join("1.json"));
         let twice = replay(&config, &[set.join(drive)], &dir.path().join("2.json"));
         assert!(once == twice, "{drive}: two runs differ");
-        let vehicle = &once.1["assets"]["vehicle/sweeper-07"];
+        let vehicle = &once.1["assets"]["sweeper-07"];
         assert_eq!(vehicle["fixes"], expected["valid_rmc"], "{drive}");
         let way = vehicle["distance_m"].as_f64().unwrap();
         let right = expected["dist_m"].as_f64().unwrap();
@@ -130,7 +130,7 @@ fn void_positions_and_wrong_checksums_are_counted_and_never_told() {
     let (stdout, summary) = replay(&config, &[log], &dir.path().join("s.json"));
     let source = &summary["sources"]["gnss"];
     assert_eq!(source["rejected"]["checksum"], 1, "{summary}");
-    assert_eq!(summary["assets"]["vehicle/sweeper-07"]["fixes"], 1);
+    assert_eq!(summary["assets"]["sweeper-07"]["fixes"], 1);
     let positions = messages(&stdout)
         .iter()
         .filter(|m| m["lane"] == "telemetry")

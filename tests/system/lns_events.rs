@@ -1,14 +1,17 @@
-//! Messages as real network servers sent them, through the ChirpStack decoder.
+//! Messages as real network servers sent them, through the decoders of both.
 
 use std::collections::BTreeMap;
 
+use domain::decode::json::{Mapping, RuleText};
 use domain::decode::lorawan::Codec;
 use domain::decode::lorawan::chirpstack::ChirpStack;
+use domain::decode::lorawan::things_stack::ThingsStack;
 use domain::decode::{Decode, Raw, Reason, Tally};
 use domain::ids::{DeviceKey, SourceName};
+use domain::place::Datum;
 use domain::sample::{Quantity, Sample};
 use domain::time::Utc;
-use domain::units::{Millimetres, Permille};
+use domain::units::{MilliCelsius, Millimetres, Millivolts, Permille};
 use serde::Deserialize;
 use serde_json::Value;
 use system_tests::data;
@@ -42,7 +45,7 @@ fn chirpstack(devices: &[(&str, Codec)]) -> ChirpStack {
     ChirpStack::new(SourceName::new("lns").unwrap(), devices)
 }
 
-fn feed(decoder: &mut ChirpStack, topic: &str, payload: &[u8]) -> Vec<Sample> {
+fn feed(decoder: &mut impl Decode, topic: &str, payload: &[u8]) -> Vec<Sample> {
     let mut samples = Vec::new();
     decoder.feed(Raw::Mqtt { topic, payload }, Utc::from_ms(0), &mut samples);
     samples
@@ -148,6 +151,102 @@ fn a_cut_message_is_refused() {
             assert_eq!(samples, [], "{name} {length}");
             assert_eq!(decoder.tally().frames, 0, "{name} {length}");
             assert_eq!(decoder.tally().rejected_total(), 1, "{name} {length}");
+        }
+    });
+}
+
+fn things_stack() -> ThingsStack {
+    ThingsStack::new(SourceName::new("ttn").unwrap(), BTreeMap::new())
+}
+
+#[test]
+fn the_things_stack_reads_its_own_and_refuses_the_others() {
+    each_message(|name, message| {
+        let mut decoder = things_stack();
+        assert_eq!(feed(&mut decoder, &message.topic, message.payload.as_bytes()), [], "{name}");
+        let expected = match name {
+            // A modbus bridge: no codec of ours.
+            "ttn_v3_up_modbus_level" => (1, Some(Reason::Codec)),
+            _ => (0, Some(Reason::Topic)),
+        };
+        assert_eq!((decoder.tally().frames, only(decoder.tally())), expected, "{name}");
+    });
+}
+
+fn rule(name: &str, pointer: &str, unit: &str) -> RuleText {
+    RuleText {
+        name: name.to_owned(),
+        pointer: pointer.to_owned(),
+        unit: Some(unit.to_owned()),
+        ..RuleText::default()
+    }
+}
+
+/// The cistern of the real message, by what its payload formatter made of it.
+#[test]
+fn a_decoded_object_of_the_things_stack() {
+    each_message(|name, message| {
+        if name != "ttn_v3_up_modbus_level" {
+            return;
+        }
+        let rules = [
+            rule("distance", "/zisternenpegel", "m"),
+            rule("temperature", "/airtemperature", "c"),
+            rule("battery_voltage", "/volt", "v"),
+        ];
+        let mapping = Mapping::new(Datum::Wgs84, &rules).unwrap();
+        let device = DeviceKey::new("70b3d5e050013950").unwrap();
+        let mut decoder = things_stack().with_decoded(&BTreeMap::from([(device.clone(), mapping)]));
+        let samples = feed(&mut decoder, &message.topic, message.payload.as_bytes());
+        let expected = Sample {
+            source: SourceName::new("ttn").unwrap(),
+            device: Some(device),
+            counter: Some(2),
+            // The gateway's clock, before the server's.
+            at: Some(Utc::parse("2024-01-22T07:06:25.013Z").unwrap()),
+            quantities: vec![
+                Quantity::Distance(Millimetres(2000)),
+                Quantity::Temperature(MilliCelsius(19_900)),
+                Quantity::BatteryVoltage(Millivolts(3649)),
+            ],
+        };
+        assert_eq!(samples, [expected]);
+        assert_eq!(decoder.tally().rejected_total(), 0);
+        assert_eq!(feed(&mut decoder, &message.topic, message.payload.as_bytes()), []);
+        assert_eq!(only(decoder.tally()), Some(Reason::Duplicate));
+    });
+}
+
+/// The soil probe of the real message, by what ChirpStack's codec made of it.
+#[test]
+fn a_decoded_object_of_chirpstack() {
+    each_message(|name, message| {
+        if name != "chirpstack_v4_up_soil" {
+            return;
+        }
+        let rules =
+            [rule("temperature", "/Soiltemperature", "c"), rule("battery_voltage", "/Volt", "v")];
+        let mapping = Mapping::new(Datum::Wgs84, &rules).unwrap();
+        let device = DeviceKey::new("a84041f621857cd2").unwrap();
+        let mut decoder = chirpstack(&[]).with_decoded(&BTreeMap::from([(device, mapping)]));
+        let samples = feed(&mut decoder, &message.topic, message.payload.as_bytes());
+        let expected =
+            [Quantity::Temperature(MilliCelsius(-400)), Quantity::BatteryVoltage(Millivolts(3318))];
+        assert_eq!(samples[0].quantities, expected);
+        assert_eq!(decoder.tally().rejected_total(), 0);
+    });
+}
+
+#[test]
+fn a_cut_message_of_the_things_stack_is_refused() {
+    each_message(|name, message| {
+        if name == "ttn_v3_up_modbus_level" {
+            for length in (0..message.payload.len()).step_by(7) {
+                let mut decoder = things_stack();
+                let payload = &message.payload.as_bytes()[..length];
+                assert_eq!(feed(&mut decoder, &message.topic, payload), [], "{length}");
+                assert_eq!(only(decoder.tally()), Some(Reason::Json), "{length}");
+            }
         }
     });
 }

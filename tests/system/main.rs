@@ -5,6 +5,7 @@ mod lns_events;
 mod lorawan_vectors;
 mod nmea_drives;
 mod nmea_receivers;
+mod parking_polls;
 
 mod command_line;
 mod outage;

@@ -1,3 +1,26 @@
 //! The simulated street as byte streams into the real sources.
+//!
+//! ```text
+//! street ─► world (truth) ─► sensors (noise, wire formats) ─► feed ─► ptys, broker ─► the real sources
+//!              │                                                                          ⋮
+//!              └──► plan (the tickets that must come of it) ─► judge ◄── broker ◄── the real outbox
+//! ```
+//! Nothing in here knows how the box works inside: it goes in by wire formats and comes out by MQTT.
+
+pub mod street;
+
+mod chance;
+pub mod world;
+
+pub mod sensors;
 
 pub mod pty;
+
+pub mod feed;
+
+pub mod plan;
+
+pub mod judge;
+
+pub mod screen;
+pub mod summary;

@@ -155,14 +155,9 @@ async fn mqtt(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response<Body> {
-    let upgrade = match upgrade {
-        Ok(upgrade) => upgrade,
-        Err(_) => {
-            return plain(
-                StatusCode::UPGRADE_REQUIRED,
-                "This is a WebSocket with subprotocol mqtt.\n",
-            );
-        }
+    let Ok(upgrade) = upgrade else {
+        let words = "This is a WebSocket with subprotocol mqtt.\n";
+        return plain(StatusCode::UPGRADE_REQUIRED, words);
     };
     if let Err(foreign) = check_origin(&headers, &shared.names) {
         warn!(?foreign, "bridge refused a page");

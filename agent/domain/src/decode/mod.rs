@@ -3,6 +3,7 @@
 //! A decoder is pure: it is fed what arrived and answers with what it means. Streams (a tty) may be cut
 //! anywhere; messages (MQTT) arrive whole. The same decoders serve the live sources and `steward replay`.
 
+pub mod json;
 pub mod lorawan;
 pub mod nmea;
 pub mod node_link;
@@ -129,11 +130,28 @@ impl Tally {
         }
     }
 
+    /// Adds what another decoder of the same source counted.
+    pub fn add(&mut self, other: &Tally) {
+        self.bytes += other.bytes;
+        self.frames += other.frames;
+        for (reason, count) in &other.rejected {
+            *self.rejected.entry(*reason).or_default() += count;
+        }
+        self.samples += other.samples;
+        self.first_at = self.first_at.into_iter().chain(other.first_at).min();
+        self.last_at = self.last_at.into_iter().chain(other.last_at).max();
+    }
+
     /// All refusals together.
     #[must_use]
     pub fn rejected_total(&self) -> u64 {
         self.rejected.values().sum()
     }
+}
+
+/// The most similar of the names that are known, for the answer to one that is not.
+fn nearest(name: &str, known: impl Iterator<Item = String>) -> String {
+    known.min_by_key(|known| strsim::damerau_levenshtein(known, name)).unwrap_or_default()
 }
 
 /// Reads one kind of source.
@@ -147,4 +165,32 @@ pub trait Decode {
 
     /// The counters.
     fn tally(&self) -> &Tally;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tallies_add_up() {
+        let tally = |at: Option<i64>, reasons: &[Reason]| {
+            let mut tally = Tally { bytes: 10, frames: 2, ..Tally::default() };
+            reasons.iter().for_each(|reason| tally.reject(*reason));
+            tally.sample(at.map(Utc::from_ms));
+            tally
+        };
+        let mut sum = tally(None, &[Reason::Json]);
+        sum.add(&tally(Some(5), &[]));
+        assert_eq!((sum.first_at, sum.last_at), (Some(Utc::from_ms(5)), Some(Utc::from_ms(5))));
+        sum.add(&tally(Some(3), &[Reason::Json, Reason::Time]));
+        let expected = Tally {
+            bytes: 30,
+            frames: 6,
+            rejected: [(Reason::Json, 2), (Reason::Time, 1)].into(),
+            samples: 3,
+            first_at: Some(Utc::from_ms(3)),
+            last_at: Some(Utc::from_ms(5)),
+        };
+        assert_eq!(sum, expected);
+    }
 }

@@ -6,7 +6,7 @@
 use crate::decode::Reason;
 use crate::sample::Quantity;
 
-use super::temperature;
+use super::quantities::whole_degrees;
 
 /// Length of the start-up message: debug codes (12 bytes), firmware (3), reset cause, state.
 const STARTUP_LENGTH: usize = 17;
@@ -15,10 +15,9 @@ const STARTUP_LENGTH: usize = 17;
 pub(super) fn tps110(port: u8, payload: &[u8]) -> Result<Vec<Quantity>, Reason> {
     match (port, payload) {
         (1, [state]) => Ok(vec![occupied(*state)]),
+        // Datasheet: -40 to +85 °C.
         (2, [state, degrees]) => {
-            let milli = i32::from(degrees.cast_signed()) * 1000;
-            // Datasheet: -40 to +85 °C.
-            Ok(vec![occupied(*state), temperature(milli, -40_000..=85_000)])
+            Ok(vec![occupied(*state), whole_degrees(*degrees, -40_000..=85_000)])
         }
         (3, [.., state]) if payload.len() == STARTUP_LENGTH => Ok(vec![occupied(*state)]),
         (1..=3, _) => Err(Reason::Payload),

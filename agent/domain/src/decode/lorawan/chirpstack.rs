@@ -1,34 +1,31 @@
-//! ChirpStack v4: its JSON events over MQTT.
+//! ChirpStack v4: its events over MQTT.
 //!
 //! Topics are `application/{id}/device/{devEui}/event/{event}`, also behind a prefix. Events and their
 //! fields: `integration.proto` of the ChirpStack API; in JSON, a field at its default may be left out.
-//! Of the events, `up` carries measurements and `status` the battery; `join` says that the frame
+//! Which of the two forms a server publishes is its setting (`json`), told apart here by the first
+//! bytes. Of the events, `up` carries measurements and `status` the battery; `join` says that the frame
 //! counter begins again. The others are counted and nothing else.
+
+mod binary;
 
 use std::collections::BTreeMap;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
+use crate::decode::json::Mapping;
 use crate::decode::{Decode, Raw, Reason, Tally};
 use crate::ids::{DeviceKey, SourceName};
 use crate::sample::{Quantity, Sample};
-use crate::time::{Span, Utc};
+use crate::time::Utc;
 use crate::units::Permille;
 
 use super::Codec;
-use super::uplinks::{Uplink, Uplinks};
+use super::uplinks::{Heard, Uplink, Uplinks, base64, dev_eui, or_default, received_on_air};
 
 /// The longest message that is read. An uplink that a hundred gateways heard is a tenth of it.
 const MESSAGE_MAX: usize = 256 * 1024;
-
-/// 2015-01-01: before there was LoRaWAN, so the clock was not set.
-const DATE_FLOOR: Utc = Utc::from_ms(1_420_070_400_000);
-
-/// A gateway whose clock is ahead of the server's by more than this is not believed.
-const GATEWAY_AHEAD_MAX: Span = Span::from_secs(10);
 
 /// Decodes the events of one ChirpStack.
 #[derive(Debug, Clone)]
@@ -46,6 +43,14 @@ impl ChirpStack {
         ChirpStack { uplinks: Uplinks::new(source, devices) }
     }
 
+    /// The reports of these devices are read from the object that the server's own codec made of
+    /// them (`object`), whatever codec was named for them.
+    #[must_use]
+    pub fn with_decoded(mut self, devices: &BTreeMap<DeviceKey, Mapping>) -> ChirpStack {
+        devices.iter().for_each(|(device, map)| self.uplinks.decoded(device, map.clone()));
+        self
+    }
+
     fn take(
         &mut self,
         topic: &str,
@@ -55,20 +60,19 @@ impl ChirpStack {
         if payload.len() > MESSAGE_MAX {
             return Err(Reason::TooLong);
         }
-        let (dev_eui, event) = parse_topic(topic)?;
+        let (eui, event) = parse_topic(topic)?;
         match event {
-            "up" => self.up(read(payload, dev_eui)?, samples),
-            "status" => self.status(read(payload, dev_eui)?, samples),
+            "up" => self.up(read(payload, eui, binary::up)?, samples),
+            "status" => self.status(read(payload, eui, binary::status)?, samples),
             "join" => {
-                let (device, join): (_, Event<Nothing>) = read(payload, dev_eui)?;
+                let (device, join) = read(payload, eui, binary::join)?;
                 self.count(&join)?;
                 self.uplinks.joined(&device);
                 Ok(())
             }
-            "ack" | "txack" | "log" | "location" | "integration" => {
-                let (_, other): (_, Event<Nothing>) = read(payload, dev_eui)?;
-                self.count(&other)
-            }
+            "ack" | "location" | "integration" => self.count(&read(payload, eui, binary::join)?.1),
+            "txack" => self.count(&read(payload, eui, binary::tx_ack)?.1),
+            "log" => self.count(&read(payload, eui, binary::log)?.1),
             _ => Err(Reason::Topic),
         }
     }
@@ -78,15 +82,17 @@ impl ChirpStack {
         (device, event): (DeviceKey, Event<Up>),
         samples: &mut Vec<Sample>,
     ) -> Result<(), Reason> {
-        let payload = STANDARD.decode(&event.body.data).map_err(|_| Reason::Field)?;
         self.count(&event)?;
+        let heard = event.body.rx_info.iter().map(RxInfo::heard);
+        let heard: Vec<Heard> = heard.collect();
         let uplink = Uplink {
             device,
-            at: self.believed(received_on_air(&event)),
+            at: self.uplinks.believed(received_on_air(&heard, event.time)),
             session: event.body.dev_addr,
             counter: event.body.f_cnt,
             port: event.body.f_port,
-            payload,
+            payload: event.body.data,
+            decoded: event.body.object,
             profile: event.device_info.device_profile_name,
         };
         self.uplinks.take(uplink, samples)
@@ -108,7 +114,7 @@ impl ChirpStack {
         };
         // In range, so the rounded product fits.
         let level = Permille::clamped(libm::round(percent * 10.0) as i64);
-        let at = self.believed(event.time.into_iter());
+        let at = self.uplinks.believed(event.time.into_iter());
         let quantities = vec![Quantity::BatteryLevel(level)];
         self.uplinks.give_out(device, None, at, quantities, samples);
         Ok(())
@@ -119,15 +125,6 @@ impl ChirpStack {
         let transmission = event.deduplication_id.as_deref().map(transmission).transpose()?;
         self.uplinks.tally.frames += 1;
         self.uplinks.refuse_repeat(transmission)
-    }
-
-    /// The first time that can be; it is counted when there are times and none can.
-    fn believed(&mut self, times: impl Iterator<Item = Utc> + Clone) -> Option<Utc> {
-        let believed = times.clone().find(|time| *time >= DATE_FLOOR);
-        if believed.is_none() && times.count() > 0 {
-            self.uplinks.tally.reject(Reason::Time);
-        }
-        believed
     }
 }
 
@@ -152,7 +149,7 @@ impl Decode for ChirpStack {
 }
 
 /// What all events have, and what only this one has.
-#[derive(Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Event<B> {
     deduplication_id: Option<String>,
@@ -162,7 +159,7 @@ struct Event<B> {
     body: B,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct DeviceInfo {
     dev_eui: String,
@@ -170,20 +167,10 @@ struct DeviceInfo {
     device_profile_name: String,
 }
 
-impl DeviceInfo {
-    /// DevEUI in lower case.
-    fn key(&self) -> Result<DeviceKey, Reason> {
-        let is_eui =
-            self.dev_eui.len() == 16 && self.dev_eui.bytes().all(|b| b.is_ascii_hexdigit());
-        let key = is_eui.then(|| DeviceKey::new(&self.dev_eui.to_ascii_lowercase()));
-        key.and_then(Result::ok).ok_or(Reason::Field)
-    }
-}
-
-#[derive(Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 struct Nothing {}
 
-#[derive(Deserialize)]
+#[derive(Debug, PartialEq, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Up {
     #[serde(default, deserialize_with = "or_default")]
@@ -192,22 +179,29 @@ struct Up {
     f_cnt: u32,
     #[serde(default, deserialize_with = "or_default")]
     f_port: u8,
-    /// Base64.
-    #[serde(default, deserialize_with = "or_default")]
-    data: String,
+    #[serde(default, deserialize_with = "base64")]
+    data: Vec<u8>,
+    /// Only where the server has a codec for the device.
+    object: Option<Value>,
     #[serde(default, deserialize_with = "or_default")]
     rx_info: Vec<RxInfo>,
 }
 
 /// One gateway that heard it.
-#[derive(Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RxInfo {
     gw_time: Option<Utc>,
     ns_time: Option<Utc>,
 }
 
-#[derive(Deserialize)]
+impl RxInfo {
+    fn heard(&self) -> Heard {
+        Heard { by_gateway: self.gw_time, by_server: self.ns_time }
+    }
+}
+
+#[derive(Debug, PartialEq, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Status {
     #[serde(default, deserialize_with = "or_default")]
@@ -216,15 +210,6 @@ struct Status {
     battery_level_unavailable: bool,
     /// Percent. Left out where nothing is known, so there is no default.
     battery_level: Option<f64>,
-}
-
-/// Protobuf in JSON: a field that is left out or null is at its default.
-fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Default + Deserialize<'de>,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// DevEUI and event name of a topic.
@@ -244,12 +229,24 @@ fn parse_topic(topic: &str) -> Result<(&str, &str), Reason> {
 fn read<B: DeserializeOwned>(
     payload: &[u8],
     topic_eui: &str,
+    binary: fn(&[u8]) -> Result<Event<B>, Reason>,
 ) -> Result<(DeviceKey, Event<B>), Reason> {
-    let event: Event<B> = serde_json::from_slice(payload)
-        .map_err(|error| if error.is_data() { Reason::Field } else { Reason::Json })?;
-    let device = event.device_info.key()?;
+    let event = if is_binary(payload) { binary(payload)? } else { json(payload)? };
+    let device = dev_eui(&event.device_info.dev_eui)?;
     let agree = device.as_str().eq_ignore_ascii_case(topic_eui);
     if agree { Ok((device, event)) } else { Err(Reason::Field) }
+}
+
+fn json<B: DeserializeOwned>(payload: &[u8]) -> Result<Event<B>, Reason> {
+    serde_json::from_slice(payload)
+        .map_err(|error| if error.is_data() { Reason::Field } else { Reason::Json })
+}
+
+/// Every event has a text or a message as its first field, or a number: as protobuf it begins with 0x0a
+/// or 0x08. The first is a line feed, after which JSON would go on with white space or its object.
+fn is_binary(payload: &[u8]) -> bool {
+    let object = || payload.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+    matches!(payload.first(), Some(0x08 | 0x0a)) && !object()
 }
 
 /// The deduplication id is a UUID.
@@ -261,27 +258,13 @@ fn transmission(uuid: &str) -> Result<u128, Reason> {
     u128::from_str_radix(&digits, 16).map_err(|_| Reason::Field)
 }
 
-/// When the uplink was received, best first:
-/// 1. `gwTime`, the gateway's clock at reception. Nothing comes closer to the measurement, also where
-///    a gateway passes on late what it heard while its link was down. Left out where it is ahead of
-///    the server, since it then was not set.
-/// 2. `nsTime`, the server's clock when it arrived there.
-/// 3. `time` of the event: a copy of one of these, or the server's clock in older versions.
-fn received_on_air(event: &Event<Up>) -> impl Iterator<Item = Utc> + Clone {
-    let gateways = &event.body.rx_info;
-    let by_gateway = gateways.iter().filter_map(|rx| {
-        let ahead = |time: &Utc| rx.ns_time.is_some_and(|ns| *time > ns + GATEWAY_AHEAD_MAX);
-        rx.gw_time.filter(|time| !ahead(time))
-    });
-    let by_server = gateways.iter().filter_map(|rx| rx.ns_time);
-    by_gateway.chain(by_server).chain(event.time)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::decode::json::{RuleText, Word};
+    use crate::place::Datum;
     use crate::units::Millimetres;
 
     const EUI: &str = "24e124713b000001";
@@ -295,7 +278,7 @@ mod tests {
     }
 
     /// An `up` of an EM310-UDL that sees 2116 mm, with `fields` added or put in place of its own.
-    fn up(fields: &[(&str, serde_json::Value)]) -> String {
+    fn up(fields: &[(&str, Value)]) -> String {
         event(
             &[
                 ("devAddr", "01dfbaf2".into()),
@@ -307,7 +290,7 @@ mod tests {
         )
     }
 
-    fn event(own: &[(&str, serde_json::Value)], fields: &[(&str, serde_json::Value)]) -> String {
+    fn event(own: &[(&str, Value)], fields: &[(&str, Value)]) -> String {
         let mut event = serde_json::json!({
             "time": "2026-06-04T04:00:03.12+00:00",
             "deviceInfo": { "devEui": EUI, "deviceProfileName": "Milesight EM310-UDL" },
@@ -392,6 +375,30 @@ mod tests {
     }
 
     #[test]
+    fn the_decoded_object_instead_of_the_bytes() {
+        let rule = RuleText {
+            name: "occupied".to_owned(),
+            pointer: "/state".to_owned(),
+            values: [("CAR".to_owned(), Word::Truth(true))].into(),
+            ..RuleText::default()
+        };
+        let mapping = Mapping::new(Datum::Wgs84, &[rule]).unwrap();
+        let devices = BTreeMap::from([(DeviceKey::new(EUI).unwrap(), mapping)]);
+        let mut decoder = chirpstack().with_decoded(&devices);
+        let with = |counter: u32, object: Value| {
+            up(&[("fCnt", counter.into()), ("object", object), ("fPort", 2.into())])
+        };
+        let car = with(1, serde_json::json!({ "state": "CAR" }));
+        assert_eq!(feed(&mut decoder, "up", &car)[0].quantities, [Quantity::Occupied(true)]);
+        assert_eq!(feed(&mut decoder, "up", &car), [], "the same report");
+        let gone = with(2, serde_json::json!({ "state": "GONE" }));
+        assert_eq!(feed(&mut decoder, "up", &gone), []);
+        assert_eq!(decoder.tally().rejected[&Reason::OutOfRange], 1);
+        assert_eq!(feed(&mut decoder, "up", &with(3, Value::Null)), []);
+        assert_eq!(decoder.tally().rejected[&Reason::Field], 1);
+    }
+
+    #[test]
     fn the_best_time_there_is() {
         let rx = |gw: &str, ns: &str| serde_json::json!({ "gwTime": gw, "nsTime": ns });
         let (early, late) = ("2026-06-04T04:00:01Z", "2026-06-04T05:30:00Z");
@@ -407,7 +414,7 @@ mod tests {
             (serde_json::json!([rx(unset, late), rx(early, late)]), Some(early)),
             (serde_json::json!([rx("2031-01-01T00:00:00Z", late)]), Some(late)),
             (serde_json::json!([]), Some(event)),
-            (serde_json::Value::Null, Some(event)),
+            (Value::Null, Some(event)),
         ] {
             let samples = feed(&mut chirpstack(), "up", &up(&[("rxInfo", rx_info.clone())]));
             let expected = at.map(|at| Utc::parse(at).unwrap());
@@ -421,7 +428,7 @@ mod tests {
         let samples = feed(&mut decoder, "up", &up(&[("time", "1970-01-01T00:00:07Z".into())]));
         assert_eq!((samples.len(), samples[0].at), (1, None));
         assert_eq!(decoder.tally().rejected[&Reason::Time], 1);
-        let samples = feed(&mut chirpstack(), "up", &up(&[("time", serde_json::Value::Null)]));
+        let samples = feed(&mut chirpstack(), "up", &up(&[("time", Value::Null)]));
         assert_eq!(samples[0].at, None);
     }
 
@@ -446,7 +453,7 @@ mod tests {
 
     #[test]
     fn the_battery_comes_with_the_status() {
-        let status = |level: serde_json::Value, external: bool, unavailable: bool| {
+        let status = |level: Value, external: bool, unavailable: bool| {
             let fields = [
                 ("batteryLevel", level),
                 ("externalPowerSource", external.into()),
@@ -463,14 +470,14 @@ mod tests {
         assert_eq!(status(100.into(), false, false), (level(1000), None));
         assert_eq!(status(0.into(), true, false), (vec![], None));
         assert_eq!(status(0.into(), false, true), (vec![], None));
-        assert_eq!(status(serde_json::Value::Null, false, false), (vec![], None));
+        assert_eq!(status(Value::Null, false, false), (vec![], None));
         assert_eq!(status(254.into(), false, false), (vec![], Some(Reason::OutOfRange)));
     }
 
     #[test]
     fn a_frame_without_application_data_is_no_sample() {
         for fields in [
-            vec![("data", serde_json::Value::Null), ("fPort", serde_json::Value::Null)],
+            vec![("data", Value::Null), ("fPort", Value::Null)],
             vec![("data", "".into()), ("fPort", 0.into())],
         ] {
             let mut decoder = chirpstack();
@@ -538,9 +545,9 @@ mod tests {
         assert_eq!(decoder.tally().bytes, 2);
     }
 
-    fn any_json() -> impl Strategy<Value = serde_json::Value> {
+    fn any_json() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
-            Just(serde_json::Value::Null),
+            Just(Value::Null),
             any::<bool>().prop_map(Into::into),
             any::<i64>().prop_map(Into::into),
             any::<f64>().prop_map(Into::into),

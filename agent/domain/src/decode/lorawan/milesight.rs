@@ -1,4 +1,4 @@
-//! Milesight distance sensors.
+//! Milesight distance sensors and trackers.
 //!
 //! A payload is a row of records: channel, type, value (little-endian, its length fixed by channel
 //! and type). Layouts: the README files of the vendor's public decoders and the user guides.
@@ -9,10 +9,10 @@
 use std::mem::discriminant;
 
 use crate::decode::Reason;
-use crate::sample::{Absent, Missing, NoData, Quantity};
+use crate::sample::{Missing, NoData, Quantity};
 use crate::units::{Millimetres, Permille};
 
-use super::temperature;
+use super::quantities::{fix_e6, no, temperature};
 
 /// The port of all Milesight devices, unless somebody changed it.
 pub(super) const PORT: u8 = 85;
@@ -44,6 +44,20 @@ const COMMON: &[Kind] = &[
     Kind(0xff, 0x16, 8, Use::Leave),
     Kind(0xff, 0xfe, 1, Use::Leave),
     Kind(0xff, 0xff, 2, Use::Leave),
+];
+
+/// The history has its longitude before its latitude, the other way round than the present position:
+/// one more reason to leave it.
+const AT101: &[Kind] = &[
+    Kind(0x03, 0x67, 2, Use::Read(tenths_of_degree)),
+    Kind(0x04, 0x88, 9, Use::Read(location)),
+    Kind(0x05, 0x00, 1, Use::Read(tilted)),
+    Kind(0x06, 0xd9, 9, Use::Leave),
+    Kind(0x07, 0x00, 1, Use::Leave),
+    Kind(0x08, 0x9b, 6, Use::Leave),
+    Kind(0x83, 0x67, 3, Use::Read(temperature_alarm)),
+    Kind(0x84, 0x88, 9, Use::Read(location)),
+    Kind(0x20, 0xce, 18, Use::History),
 ];
 
 const EM310_UDL: &[Kind] =
@@ -83,6 +97,10 @@ const ANY_DISTANCE: &[Kind] = &[
     Kind(0x83, 0x67, 3, Use::Read(temperature_alarm)),
     Kind(0x84, 0x82, 3, Use::Read(distance_alarm)),
 ];
+
+pub(super) fn at101(port: u8, payload: &[u8]) -> Result<Vec<Quantity>, Reason> {
+    records(port, payload, AT101)
+}
 
 pub(super) fn em310_udl(port: u8, payload: &[u8]) -> Result<Vec<Quantity>, Reason> {
     records(port, payload, EM310_UDL)
@@ -158,6 +176,7 @@ fn measured(quantity: Quantity) -> Option<Missing> {
     match quantity {
         Quantity::Distance(_) => Some(Missing::Distance),
         Quantity::Temperature(_) => Some(Missing::Temperature),
+        Quantity::Fix(_) => Some(Missing::Fix),
         Quantity::Absent(absent) => Some(absent.what),
         _ => None,
     }
@@ -238,7 +257,20 @@ fn distance_or_fault(raw: u16, mm: u16) -> Quantity {
 }
 
 fn no_distance(why: NoData) -> Quantity {
-    Quantity::Absent(Absent { what: Missing::Distance, why })
+    no(Missing::Distance, why)
+}
+
+/// Latitude and longitude in millionths of a degree, all ones where there is no fix, then whether it is
+/// inside its fence (0 to 3) and whether it moves or is tilted (0 to 5).
+fn location(value: &[u8]) -> Result<Quantity, Reason> {
+    if value[8] >> 4 > 3 || value[8] & 0x0f > 5 {
+        return Err(Reason::Payload);
+    }
+    let number = |at: usize| i32::from_le_bytes([0, 1, 2, 3].map(|i| value[at + i]));
+    match (number(0), number(4)) {
+        (-1, _) | (_, -1) => Ok(no(Missing::Fix, NoData::NoFix)),
+        (lat, lon) => Ok(fix_e6(lat, lon)),
+    }
 }
 
 fn tilted(value: &[u8]) -> Result<Quantity, Reason> {
@@ -277,14 +309,11 @@ fn cellular(payload: &[u8]) -> Result<&[u8], Reason> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bytes;
     use super::*;
+    use crate::place::{Datum, Position};
+    use crate::sample::{Absent, Fix};
     use crate::units::MilliCelsius;
-
-    fn bytes(hex: &str) -> Vec<u8> {
-        let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
-        let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16);
-        digits.chunks(2).map(|digits| pair(digits).unwrap()).collect()
-    }
 
     const fn battery(percent: i64) -> Quantity {
         Quantity::BatteryLevel(Permille::from_percent(percent))
@@ -324,6 +353,44 @@ mod tests {
             any_distance(85, &bytes("01755C 03824408 040001")),
             Ok(vec![battery(92), mm(2116), TILTED])
         );
+    }
+
+    fn at(lat: f64, lon: f64) -> Quantity {
+        Quantity::Fix(Fix {
+            position: Position::from_degrees(lat, lon, Datum::Wgs84).unwrap(),
+            speed: None,
+            course: None,
+            accuracy: None,
+            satellites: None,
+        })
+    }
+
+    #[test]
+    fn a_tracker() {
+        let moving = "017564 03671B01 050000 048836BF7701F000090722";
+        let place = at(24.62495, 118.030576);
+        assert_eq!(
+            at101(85, &bytes(moving)),
+            Ok(vec![battery(100), celsius(283), Quantity::Tilted(false), place])
+        );
+        let no_fix = no(Missing::Fix, NoData::NoFix);
+        assert_eq!(at101(85, &bytes("0488 FFFFFFFF FFFFFFFF 20")), Ok(vec![no_fix]));
+        assert_eq!(at101(85, &bytes("0488 00000000 00000000 20")), Ok(vec![no_fix]));
+        let networks = "050001 06D9081CC316222DF9C302 06D90824E124F6A667B602";
+        assert_eq!(at101(85, &bytes(networks)), Ok(vec![TILTED]));
+        assert_eq!(at101(85, &bytes("0488 36BF7701 F0000907 42")), Err(Reason::Payload));
+    }
+
+    /// Longitude first in the history, latitude first in the present: taken for one another, a
+    /// vehicle in Xiamen would be off the map.
+    #[test]
+    fn the_history_of_a_tracker_is_not_its_place() {
+        let history = "20CE 00112233 F0000907 36BF7701 000000000000";
+        assert_eq!(at101(85, &bytes(history)), Err(Reason::Payload));
+        let both = format!("{history} 0488 36BF7701 F0000907 22");
+        assert_eq!(at101(85, &bytes(&both)), Ok(vec![at(24.62495, 118.030576)]));
+        let swapped = at101(85, &bytes("0488 F0000907 36BF7701 22")).unwrap();
+        assert_eq!(swapped, [no(Missing::Fix, NoData::OutOfRange)]);
     }
 
     #[test]

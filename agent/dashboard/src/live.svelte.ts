@@ -1,0 +1,140 @@
+/**
+ * The wiring: broker → picture → frames → what components can depend on.
+ *
+ * Components read the plain maps of `picture` inside a derivation that first touches one of the counters
+ * here. `calm` counts at most four changes a second, which is what text needs; the map listens to
+ * `frames` itself. `now` moves once a second.
+ */
+
+import { now as clock } from './clock';
+import { Desk } from './commands/desk';
+import type { Phase } from './link/phase';
+import { brokerUrl, newRequester } from './link/requester';
+import { Session } from './link/session';
+import { Frames, scheduleFrame } from './picture/frames';
+import { isOpen, type Ticket } from './picture/model';
+import { Picture, type Part } from './picture/picture';
+
+const CALM_MS = 250;
+
+export const requester = newRequester(crypto.getRandomValues(new Uint8Array(6)));
+
+export const picture = new Picture(requester, (reply) => desk.answer(reply, clock()));
+export const frames = new Frames(picture, scheduleFrame);
+
+class Live {
+  phase = $state.raw<Phase>({ is: 'connecting', since: clock(), attempt: 0 });
+  now = $state(clock());
+  /** Anything changed. */
+  calm = $state(0);
+  /** Tickets changed, or an order on one. */
+  tickets = $state(0);
+  /** Whether the retained picture of this connection is complete. */
+  isSettled = $state(false);
+  /** The newest ticket that was raised while the page was open, to be read out. */
+  raised = $state.raw<Ticket | null>(null);
+}
+
+export const live = new Live();
+
+const url = brokerUrl(location);
+
+const session =
+  url === null
+    ? null
+    : new Session(
+        url,
+        requester,
+        {
+          phase: (phase) => {
+            live.phase = phase;
+            if (phase.is !== 'live') live.isSettled = false;
+          },
+          begin: () => picture.begin(),
+          settle: () => {
+            picture.settle();
+            frames.mark();
+            live.isSettled = true;
+          },
+          message: (topic, payload, retained) => {
+            picture.take({ topic, payload, retained, at: clock() });
+            frames.mark();
+          },
+        },
+        clock,
+      );
+
+export const desk: Desk = new Desk(
+  requester,
+  (topic, payload) =>
+    session === null ? Promise.reject(new Error('no broker')) : session.publish(topic, payload),
+  () => `${requester}-${Array.from(crypto.getRandomValues(new Uint8Array(8)), hex).join('')}`,
+  () => {
+    live.tickets += 1;
+  },
+);
+
+function hex(byte: number): string {
+  return byte.toString(16).padStart(2, '0');
+}
+
+/** Tries the broker at once. */
+export function hurry(): void {
+  session?.hurry();
+}
+
+const seen = new Set<string>();
+
+/** Finds what is new since the last look; the first complete picture is no news. */
+function lookForNews(): void {
+  for (const key of seen) if (!picture.tickets.has(key)) seen.delete(key);
+  for (const ticket of picture.tickets.values()) {
+    if (seen.has(ticket.key)) continue;
+    seen.add(ticket.key);
+    if (live.isSettled && isOpen(ticket)) live.raised = ticket;
+  }
+}
+
+/** Connects and starts the clocks; returns how to stop. */
+export function start(): () => void {
+  let timer: ReturnType<typeof setTimeout> | null = null;
+  let changed = new Set<Part>();
+  const flush = (): void => {
+    timer = null;
+    if (changed.has('tickets')) {
+      lookForNews();
+      desk.look(picture.tickets, clock());
+      live.tickets += 1;
+    }
+    changed = new Set();
+    live.calm += 1;
+  };
+  const stopListening = frames.on((parts) => {
+    for (const part of parts) changed.add(part);
+    timer ??= setTimeout(flush, CALM_MS);
+  });
+  const second = setInterval(() => {
+    live.now = clock();
+    desk.look(picture.tickets, live.now);
+  }, 1000);
+  if (session === null) {
+    live.phase = {
+      is: 'lost',
+      since: clock(),
+      hadLink: false,
+      cause: 'bad_address',
+      detail: null,
+      retryAt: null,
+      attempt: 0,
+    };
+  }
+  session?.start();
+  addEventListener('online', hurry);
+  return () => {
+    stopListening();
+    clearInterval(second);
+    if (timer !== null) clearTimeout(timer);
+    removeEventListener('online', hurry);
+    session?.stop();
+  };
+}

@@ -1,0 +1,57 @@
+import { describe, expect, it, vi } from 'vitest';
+
+// Grouping needs no map, and Leaflet needs a window.
+vi.mock('leaflet', () => ({ default: {} }));
+
+import type { Place, Severity, Ticket } from '../picture/model';
+import { groupPins } from './pins';
+
+const place: Place = { lat: 31.8, lon: 119.9, datum: 'WGS84', haccM: null };
+
+function ticket(id: string, asset: string | null, severity: Severity | null, more: Partial<Ticket> = {}): Ticket {
+  return {
+    key: `p/ticket/${id}`,
+    name: { prefix: 'p', tenant: 't', site: 's', box: 'b' },
+    id,
+    header: { at: null, clock: null, boot: null, seq: null, quality: null },
+    rev: 1,
+    category: 'x',
+    state: 'raised',
+    clearedBySensor: false,
+    severity,
+    asset: asset === null ? null : { class: 'bin', id: asset },
+    place,
+    openedAt: null,
+    updatedAt: null,
+    closedAt: null,
+    rule: null,
+    evidence: [],
+    flow: [],
+    reopened: 0,
+    epoch: 1,
+    ...more,
+  };
+}
+
+describe('pins', () => {
+  it('stand for all open tickets of one asset, worst first', () => {
+    const groups = groupPins(
+      [ticket('a', '1', 'low'), ticket('b', '1', 'critical'), ticket('c', '2', 'medium'), ticket('d', null, null)],
+      (one) => one.place,
+    );
+    // A severity that nobody can read stands between medium and high.
+    expect(groups.map((group) => group.tickets.map((one) => one.id))).toEqual([['b', 'a'], ['d'], ['c']]);
+  });
+
+  it('leave out what is closed, has no place, or lies in another datum', () => {
+    const groups = groupPins(
+      [
+        ticket('a', '1', 'low', { state: 'closed' }),
+        ticket('b', '2', 'low', { place: null }),
+        ticket('c', '3', 'low', { place: { ...place, datum: 'BD09' } }),
+      ],
+      (one) => one.place,
+    );
+    expect(groups).toEqual([]);
+  });
+});

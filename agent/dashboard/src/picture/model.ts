@@ -1,0 +1,256 @@
+/**
+ * What the page knows: boxes, assets and tickets as the readers found them.
+ *
+ * Times are milliseconds since 1970. `null` always means "not known", never a stand-in value.
+ */
+
+import type { BoxName, Class } from '../readers/topics';
+
+export const CLOCKS = ['gnss', 'ntp', 'estimated', 'unset'] as const;
+export type Clock = (typeof CLOCKS)[number];
+
+export const QUALITIES = ['good', 'uncertain', 'bad', 'stale'] as const;
+export type Quality = (typeof QUALITIES)[number];
+
+export const LANES = ['ticket', 'event', 'state', 'telemetry'] as const;
+export type Lane = (typeof LANES)[number];
+
+export const BOX_STATES = ['online', 'offline', 'lost'] as const;
+export type BoxState = (typeof BOX_STATES)[number];
+
+export const BAY_STATUSES = ['free', 'occupied', 'unknown', 'out_of_service'] as const;
+export type BayStatus = (typeof BAY_STATUSES)[number];
+
+export const BIN_STATUSES = [
+  'ok',
+  'full',
+  'overflow',
+  'lid_open',
+  'tilted',
+  'burning',
+  'unknown',
+] as const;
+export type BinStatus = (typeof BIN_STATUSES)[number];
+
+export const ACTIVITIES = ['working', 'travelling', 'idle', 'parked', 'unknown'] as const;
+export type Activity = (typeof ACTIVITIES)[number];
+
+export const TICKET_STATES = [
+  'raised',
+  'acknowledged',
+  'handled',
+  'closed',
+  'rejected',
+  'reopened',
+] as const;
+export type TicketState = (typeof TICKET_STATES)[number];
+
+/** Worst last. */
+export const SEVERITIES = ['low', 'medium', 'high', 'critical'] as const;
+export type Severity = (typeof SEVERITIES)[number];
+
+/** When something was so, and how far that can be trusted. */
+export interface Header {
+  readonly at: number | null;
+  readonly clock: Clock | null;
+  readonly boot: number | null;
+  readonly seq: number | null;
+  readonly quality: Quality | null;
+}
+
+/** A point on the ground; only WGS84 and CGCS2000 agree closely enough to be drawn together. */
+export interface Place {
+  readonly lat: number;
+  readonly lon: number;
+  readonly datum: string;
+  readonly haccM: number | null;
+}
+
+/** A name and a printed value, for content this page has no words for. */
+export interface Fact {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** `P/status`. */
+export interface BoxStatus {
+  readonly state: BoxState;
+  readonly boot: number | null;
+  readonly conn: number | null;
+  readonly at: number | null;
+}
+
+/** `P/info`. */
+export interface BoxInfo {
+  readonly version: string | null;
+  readonly name: string | null;
+  readonly assets: number | null;
+}
+
+/** One lane of the outbox. */
+export interface LaneDepth {
+  readonly records: number | null;
+  readonly oldestS: number | null;
+  readonly dropped: number | null;
+}
+
+/** One source of readings, as the box counts it. */
+export interface SourceHealth {
+  readonly name: string;
+  readonly samples: number | null;
+  readonly rejected: number | null;
+  readonly lastAt: number | null;
+}
+
+/** `P/health`. */
+export interface Health {
+  readonly header: Header;
+  readonly lanes: Readonly<Partial<Record<Lane, LaneDepth>>>;
+  readonly sources: readonly SourceHealth[];
+  readonly uptimeS: number | null;
+  readonly diskFreeB: number | null;
+}
+
+/** A machine that runs steward. */
+export interface Box {
+  readonly name: BoxName;
+  status: BoxStatus | null;
+  info: BoxInfo | null;
+  health: Health | null;
+  /** When the health is from: its own time if the broker had kept it, else its arrival. */
+  healthAt: number | null;
+  /** When the latest health messages are from, oldest first, at most `BEATS_MAX`. */
+  readonly beats: number[];
+  epoch: number;
+}
+
+/** `P/<class>/<id>/info`. */
+export interface AssetInfo {
+  readonly names: Readonly<Record<string, string>>;
+  readonly place: Place | null;
+  readonly street: string | null;
+  /** Middle line of a street as `[lon, lat]`; empty for everything else. */
+  readonly line: readonly (readonly [number, number])[];
+  readonly maxStayS: number | null;
+  readonly capacityL: number | null;
+  readonly fullAtPct: number | null;
+  readonly kind: string | null;
+}
+
+export interface BayState {
+  readonly status: BayStatus;
+  readonly since: number | null;
+  readonly session: readonly Fact[];
+}
+
+export interface BinState {
+  readonly status: BinStatus;
+  readonly levelPct: number | null;
+  readonly fullAt: number | null;
+  readonly temperatureC: number | null;
+  readonly lastCollected: number | null;
+}
+
+export interface VehicleState {
+  readonly activity: Activity;
+  readonly place: Place | null;
+  readonly speedKmh: number | null;
+  readonly courseDeg: number | null;
+  readonly distanceM: number | null;
+}
+
+/** Something that is watched: what it is and the latest that is known of it. */
+export interface Asset<S> {
+  readonly key: string;
+  readonly name: BoxName;
+  readonly class: Class;
+  readonly id: string;
+  info: AssetInfo | null;
+  state: S | null;
+  header: Header | null;
+  epoch: number;
+}
+
+export type Bay = Asset<BayState>;
+export type Bin = Asset<BinState>;
+export type Street = Asset<never>;
+
+/** A position a vehicle was seen at. */
+export interface TrailPoint {
+  readonly lat: number;
+  readonly lon: number;
+  readonly at: number;
+}
+
+export interface Vehicle extends Asset<VehicleState> {
+  /** Where it was, oldest first, at most `TRAIL_MAX`. */
+  readonly trail: TrailPoint[];
+}
+
+/** A reading that made the rule true. */
+export interface Evidence {
+  readonly at: number | null;
+  readonly fact: string;
+  readonly value: string | null;
+  readonly unit: string | null;
+  readonly text: string | null;
+}
+
+/** A step of a ticket's life. */
+export interface FlowStep {
+  readonly n: number | null;
+  readonly step: string;
+  readonly at: number | null;
+  readonly by: string | null;
+  readonly note: string | null;
+}
+
+/** `P/ticket/<id>/state`. */
+export interface Ticket {
+  readonly key: string;
+  readonly name: BoxName;
+  readonly id: string;
+  readonly header: Header;
+  readonly rev: number;
+  readonly category: string;
+  readonly state: TicketState | null;
+  readonly clearedBySensor: boolean;
+  readonly severity: Severity | null;
+  readonly asset: { readonly class: string; readonly id: string } | null;
+  readonly place: Place | null;
+  readonly openedAt: number | null;
+  readonly updatedAt: number | null;
+  readonly closedAt: number | null;
+  readonly rule: { readonly id: string; readonly version: number | null } | null;
+  readonly evidence: readonly Evidence[];
+  readonly flow: readonly FlowStep[];
+  readonly reopened: number;
+  readonly epoch: number;
+}
+
+/** Something that happened once: a CloudEvent on an event topic. */
+export interface Happening {
+  readonly n: number;
+  readonly name: BoxName;
+  readonly id: string;
+  readonly kind: string;
+  readonly class: Class | 'ticket';
+  readonly subject: string;
+  readonly at: number | null;
+  readonly facts: readonly Fact[];
+}
+
+/** Whether somebody still has to do something about it. */
+export function isOpen(ticket: Ticket): boolean {
+  return ticket.state !== 'closed' && ticket.state !== 'rejected';
+}
+
+/** Whether nobody has taken it yet. */
+export function isUntaken(ticket: Ticket): boolean {
+  return ticket.state === 'raised' || ticket.state === 'reopened';
+}
+
+/** Whether a place may be drawn on this map without being hundreds of metres off. */
+export function isDrawable(place: Place): boolean {
+  return place.datum === 'WGS84' || place.datum === 'CGCS2000';
+}

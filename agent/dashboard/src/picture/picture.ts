@@ -1,0 +1,371 @@
+/**
+ * The picture: the latest of everything the broker told, as plain maps outside any reactivity.
+ *
+ * It takes raw messages and never throws: what it cannot use is counted by reason. Within one
+ * connection an older message never replaces a newer one; a new connection starts a new epoch, whose
+ * first message per topic always counts, because a box may have been set up afresh meanwhile. When the
+ * retained messages of an epoch are in, `settle` removes what the broker no longer has.
+ */
+
+import * as read from '../readers/payloads';
+import { topic as readTopic } from '../readers/topics';
+import type { BoxName, Class, Topic } from '../readers/topics';
+import { fields } from '../readers/values';
+import type { Fields } from '../readers/values';
+import {
+  isDrawable,
+  type Asset,
+  type AssetInfo,
+  type Bay,
+  type Bin,
+  type Box,
+  type Happening,
+  type Header,
+  type Street,
+  type Ticket,
+  type Vehicle,
+} from './model';
+
+/** Longer payloads are not parsed: no message of a box comes near it. */
+export const PAYLOAD_MAX = 256 * 1024;
+/** Most assets or tickets of one class; further ones are counted, not kept. */
+export const ASSETS_MAX = 20_000;
+/** Most boxes. */
+export const BOXES_MAX = 500;
+/** Most happenings kept; the oldest goes first. */
+export const HAPPENINGS_MAX = 100;
+/** Most points of a vehicle's trail; the oldest goes first. */
+export const TRAIL_MAX = 240;
+/** Most health arrivals kept per box; the oldest goes first. */
+export const BEATS_MAX = 40;
+/** A vehicle that jumps farther than this between two fixes starts a new trail, in metres. */
+const JUMP_M = 400;
+
+/** Why a message was not taken, or not taken whole. */
+export const REASONS = [
+  'too_long',
+  'not_text',
+  'not_json',
+  'unknown_topic',
+  'not_shown',
+  'missing_field',
+  'unknown_word',
+  'wrong_id',
+  'older',
+  'full',
+] as const;
+export type Reason = (typeof REASONS)[number];
+
+/** What changed since the last look. */
+export type Part = 'boxes' | 'assets' | 'vehicles' | 'streets' | 'tickets' | 'happenings' | 'faults';
+
+/** A message as it came from the broker. */
+export interface Arrival {
+  readonly topic: string;
+  readonly payload: Uint8Array;
+  readonly retained: boolean;
+  /** When it arrived. */
+  readonly at: number;
+}
+
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+/** Whether a message was made before the one that is shown. */
+function isOlder(next: Header, shown: Header): boolean {
+  if (next.boot === null || shown.boot === null || next.seq === null || shown.seq === null) {
+    return next.at !== null && shown.at !== null && next.at < shown.at;
+  }
+  return next.boot === shown.boot ? next.seq < shown.seq : next.boot < shown.boot;
+}
+
+function metresBetween(a: { lat: number; lon: number }, b: { lat: number; lon: number }): number {
+  const metresPerDegree = 111_195;
+  const x = (a.lon - b.lon) * Math.cos((a.lat * Math.PI) / 180);
+  return Math.hypot(x, a.lat - b.lat) * metresPerDegree;
+}
+
+export class Picture {
+  readonly boxes = new Map<string, Box>();
+  readonly bays = new Map<string, Bay>();
+  readonly bins = new Map<string, Bin>();
+  readonly vehicles = new Map<string, Vehicle>();
+  readonly streets = new Map<string, Street>();
+  readonly tickets = new Map<string, Ticket>();
+  /** Newest first. */
+  readonly happenings: Happening[] = [];
+  readonly ignored = new Map<Reason, number>();
+  /** Arrival of the last message of any kind; `null` before the first. */
+  lastAt: number | null = null;
+  /** Messages taken since the page was opened. */
+  taken = 0;
+
+  #epoch = 0;
+  #happened = 0;
+  #changed = new Set<Part>();
+  #onReply: (reply: read.Reply) => void;
+  readonly #requester: string;
+  readonly #odd = (): void => this.#ignore('unknown_word');
+
+  constructor(requester = '', onReply: (reply: read.Reply) => void = () => {}) {
+    this.#requester = requester;
+    this.#onReply = onReply;
+  }
+
+  /** A new connection: whatever comes first on a topic is the truth now. */
+  begin(): void {
+    this.#epoch += 1;
+  }
+
+  /** The retained messages of this connection are in: what did not come again is gone. */
+  settle(): void {
+    const maps: [Map<string, { epoch: number }>, Part][] = [
+      [this.boxes, 'boxes'],
+      [this.bays, 'assets'],
+      [this.bins, 'assets'],
+      [this.vehicles, 'vehicles'],
+      [this.streets, 'streets'],
+      [this.tickets, 'tickets'],
+    ];
+    for (const [map, part] of maps) {
+      for (const [key, one] of map) {
+        if (one.epoch === this.#epoch) continue;
+        map.delete(key);
+        this.#changed.add(part);
+      }
+    }
+  }
+
+  /** What changed since the last call. */
+  drain(): ReadonlySet<Part> {
+    const changed = this.#changed;
+    this.#changed = new Set();
+    return changed;
+  }
+
+  /** Takes a message in. */
+  take(arrival: Arrival): void {
+    this.lastAt = arrival.at;
+    this.taken += 1;
+    const found = readTopic(arrival.topic);
+    if (found === null) return this.#ignore('unknown_topic');
+    if (found.of === 'reply') return this.#takeReply(found.requester, arrival);
+    if (arrival.payload.length === 0) return this.#remove(found);
+    const body = this.#parse(arrival.payload);
+    if (body === null) return;
+    if (found.of === 'box') return this.#takeBox(found.name, found.channel, body, arrival);
+    if (found.of === 'ticket') {
+      if (found.channel === 'event') return this.#happen(found.name, 'ticket', found.id, body);
+      return this.#takeTicket(found.name, found.id, body);
+    }
+    if (found.channel === 'event') return this.#happen(found.name, found.class, found.id, body);
+    this.#takeAsset(found, body, arrival);
+  }
+
+  #ignore(reason: Reason): void {
+    this.ignored.set(reason, (this.ignored.get(reason) ?? 0) + 1);
+    this.#changed.add('faults');
+  }
+
+  #parse(payload: Uint8Array): Fields | null {
+    if (payload.length > PAYLOAD_MAX) {
+      this.#ignore('too_long');
+      return null;
+    }
+    let text: string;
+    try {
+      text = decoder.decode(payload);
+    } catch {
+      this.#ignore('not_text');
+      return null;
+    }
+    let value: unknown = null;
+    try {
+      value = JSON.parse(text);
+    } catch {
+      // Counted below: what is no JSON and what is no JSON object are the same fault to a reader.
+    }
+    const body = fields(value);
+    if (body === null) this.#ignore('not_json');
+    return body;
+  }
+
+  #takeReply(requester: string, arrival: Arrival): void {
+    if (requester !== this.#requester) return this.#ignore('unknown_topic');
+    const body = this.#parse(arrival.payload);
+    if (body === null) return;
+    const reply = read.reply(body);
+    if (reply === null) return this.#ignore('missing_field');
+    this.#onReply(reply);
+  }
+
+  /** An empty retained payload takes a topic off the broker. */
+  #remove(found: Topic): void {
+    if (found.of === 'ticket' && found.channel === 'state') {
+      if (this.tickets.delete(`${found.name.prefix}/ticket/${found.id}`)) {
+        this.#changed.add('tickets');
+      }
+      return;
+    }
+    if (found.of !== 'asset' || found.channel === 'event') return this.#ignore('missing_field');
+    const asset = this.#mapOf(found.class)?.get(`${found.name.prefix}/${found.class}/${found.id}`);
+    if (asset === undefined) return;
+    if (found.channel === 'info') asset.info = null;
+    if (found.channel === 'state') asset.state = asset.header = null;
+    if (asset.info === null && asset.state === null) this.#mapOf(found.class)?.delete(asset.key);
+    this.#changed.add(partOf(found.class));
+  }
+
+  #box(name: BoxName): Box | null {
+    const known = this.boxes.get(name.prefix);
+    if (known !== undefined) {
+      known.epoch = this.#epoch;
+      return known;
+    }
+    if (this.boxes.size >= BOXES_MAX) return null;
+    const made: Box = {
+      name,
+      status: null,
+      info: null,
+      health: null,
+      healthAt: null,
+      beats: [],
+      epoch: this.#epoch,
+    };
+    this.boxes.set(name.prefix, made);
+    return made;
+  }
+
+  #takeBox(name: BoxName, channel: string, body: Fields, arrival: Arrival): void {
+    const fresh = this.boxes.get(name.prefix)?.epoch !== this.#epoch;
+    const box = this.#box(name);
+    if (box === null) return this.#ignore('full');
+    if (channel === 'status') this.#takeStatus(box, body, fresh);
+    else if (channel === 'info') box.info = read.boxInfo(body);
+    else this.#takeHealth(box, body, arrival);
+    this.#changed.add('boxes');
+  }
+
+  #takeStatus(box: Box, body: Fields, fresh: boolean): void {
+    const status = read.boxStatus(body, this.#odd);
+    if (status === null) return this.#ignore('missing_field');
+    const shown = fresh ? null : box.status;
+    // The broker may publish the will of an old connection after the birth of the new one.
+    if (shown !== null && status.state === 'lost' && isOfOlderConnection(status, shown)) {
+      return this.#ignore('older');
+    }
+    box.status = status;
+  }
+
+  #takeHealth(box: Box, body: Fields, arrival: Arrival): void {
+    box.health = read.health(body, this.#odd);
+    box.healthAt = arrival.retained ? box.health.header.at : arrival.at;
+    if (box.healthAt === null) return;
+    box.beats.push(box.healthAt);
+    if (box.beats.length > BEATS_MAX) box.beats.shift();
+  }
+
+  #mapOf(kind: Class): Map<string, Asset<unknown>> | null {
+    if (kind === 'bay') return this.bays;
+    if (kind === 'bin') return this.bins;
+    if (kind === 'vehicle') return this.vehicles;
+    return kind === 'street' ? (this.streets as Map<string, Asset<unknown>>) : null;
+  }
+
+  #takeAsset(found: Topic & { of: 'asset' }, body: Fields, arrival: Arrival): void {
+    const map = this.#mapOf(found.class);
+    if (map === null) return this.#ignore('not_shown');
+    const key = `${found.name.prefix}/${found.class}/${found.id}`;
+    const known = map.get(key);
+    if (known === undefined && map.size >= ASSETS_MAX) return this.#ignore('full');
+    const asset = known ?? newAsset(key, found, this.#epoch);
+    const isFirst = asset.epoch !== this.#epoch;
+    if (isFirst) asset.header = null;
+    if (found.channel === 'info') asset.info = read.assetInfo(body);
+    else if (!this.#takeState(asset, body, arrival)) return;
+    asset.epoch = this.#epoch;
+    map.set(key, asset);
+    this.#box(found.name);
+    this.#changed.add(partOf(found.class));
+  }
+
+  /** Whether the state was taken. */
+  #takeState(asset: Asset<unknown>, body: Fields, arrival: Arrival): boolean {
+    const header = read.header(body, this.#odd);
+    if (asset.header !== null && isOlder(header, asset.header)) {
+      this.#ignore('older');
+      return false;
+    }
+    if (asset.class === 'bay') asset.state = read.bayState(body, this.#odd);
+    else if (asset.class === 'bin') asset.state = read.binState(body, this.#odd);
+    else if (asset.class === 'vehicle') this.#takeFix(asset as Vehicle, body, header, arrival);
+    else asset.state = null;
+    asset.header = header;
+    return true;
+  }
+
+  #takeFix(vehicle: Vehicle, body: Fields, header: Header, arrival: Arrival): void {
+    const state = read.vehicleState(body, this.#odd);
+    vehicle.state = state;
+    if (state.place === null || !isDrawable(state.place)) return;
+    const { lat, lon } = state.place;
+    const last = vehicle.trail.at(-1);
+    if (last !== undefined && last.lat === lat && last.lon === lon) return;
+    if (last !== undefined && metresBetween(last, state.place) > JUMP_M) vehicle.trail.length = 0;
+    vehicle.trail.push({ lat, lon, at: header.at ?? arrival.at });
+    if (vehicle.trail.length > TRAIL_MAX) vehicle.trail.shift();
+  }
+
+  #takeTicket(name: BoxName, id: string, body: Fields): void {
+    const found = read.ticket(body, this.#odd);
+    if (found === null) return this.#ignore('missing_field');
+    const { saidId, ...ticket } = found;
+    if (saidId !== null && saidId !== id) return this.#ignore('wrong_id');
+    const key = `${name.prefix}/ticket/${id}`;
+    const shown = this.tickets.get(key);
+    if (shown === undefined && this.tickets.size >= ASSETS_MAX) return this.#ignore('full');
+    if (shown?.epoch === this.#epoch && ticket.rev < shown.rev) return this.#ignore('older');
+    this.tickets.set(key, { ...ticket, key, name, id, epoch: this.#epoch });
+    this.#box(name);
+    this.#changed.add('tickets');
+  }
+
+  #happen(name: BoxName, kind: Class | 'ticket', subject: string, body: Fields): void {
+    const event = read.cloudEvent(body);
+    if (event === null) return this.#ignore('missing_field');
+    // QoS 1 may deliver twice; the id says so.
+    if (this.happenings.some((one) => one.id === event.id && one.name.prefix === name.prefix)) {
+      return this.#ignore('older');
+    }
+    this.#happened += 1;
+    this.happenings.unshift({ ...event, n: this.#happened, name, class: kind, subject });
+    if (this.happenings.length > HAPPENINGS_MAX) this.happenings.pop();
+    this.#changed.add('happenings');
+  }
+}
+
+function partOf(kind: Class): Part {
+  if (kind === 'street') return 'streets';
+  return kind === 'vehicle' ? 'vehicles' : 'assets';
+}
+
+function isOfOlderConnection(
+  next: { boot: number | null; conn: number | null },
+  shown: { boot: number | null; conn: number | null },
+): boolean {
+  const boots = (next.boot ?? 0) - (shown.boot ?? 0);
+  return boots < 0 || (boots === 0 && (next.conn ?? 0) < (shown.conn ?? 0));
+}
+
+function newAsset(key: string, found: Topic & { of: 'asset' }, epoch: number): Asset<unknown> {
+  const asset = {
+    key,
+    name: found.name,
+    class: found.class,
+    id: found.id,
+    info: null as AssetInfo | null,
+    state: null,
+    header: null,
+    epoch,
+  };
+  return found.class === 'vehicle' ? Object.assign(asset, { trail: [] }) : asset;
+}

@@ -1,0 +1,326 @@
+/**
+ * From a parsed payload to what the page knows. One reader per kind of message.
+ *
+ * A missing optional field is `null`. A word outside its vocabulary is reported through `odd`, so that
+ * it is counted, and becomes the vocabulary's own "unknown" where there is one, else `null`.
+ */
+
+import {
+  ACTIVITIES,
+  BAY_STATUSES,
+  BIN_STATUSES,
+  BOX_STATES,
+  CLOCKS,
+  LANES,
+  QUALITIES,
+  SEVERITIES,
+  TICKET_STATES,
+  type AssetInfo,
+  type BayState,
+  type BinState,
+  type BoxInfo,
+  type BoxStatus,
+  type Evidence,
+  type Fact,
+  type FlowStep,
+  type Header,
+  type Health,
+  type Lane,
+  type LaneDepth,
+  type Place,
+  type SourceHealth,
+  type Ticket,
+  type VehicleState,
+} from '../picture/model';
+import { count, fields, instant, list, number, own, printable, text, word } from './values';
+import type { Fields } from './values';
+
+/** Told of each word that no vocabulary has. */
+export type Odd = () => void;
+
+const FACTS_MAX = 16;
+const STEPS_MAX = 200;
+const LINE_MAX = 5000;
+const ASSETS_MAX = 50_000;
+
+function knownWord<W extends string>(value: unknown, words: readonly W[], odd: Odd): W | null {
+  const found = word(value, words);
+  if (found === null && value !== undefined && value !== null) odd();
+  return found;
+}
+
+/** The flat header of state, health and ticket messages. */
+export function header(from: Fields, odd: Odd): Header {
+  return {
+    at: instant(own(from, 'at')),
+    clock: knownWord(own(from, 'clock'), CLOCKS, odd),
+    boot: count(own(from, 'boot')),
+    seq: count(own(from, 'seq')),
+    quality: knownWord(own(from, 'quality'), QUALITIES, odd),
+  };
+}
+
+/** A place; `null` when it is no point on Earth. A missing datum is WGS84, as receivers give it. */
+export function place(value: unknown): Place | null {
+  const from = fields(value);
+  if (from === null) return null;
+  const lat = number(own(from, 'lat'), -90, 90);
+  const lon = number(own(from, 'lon'), -180, 180);
+  if (lat === null || lon === null || (lat === 0 && lon === 0)) return null;
+  const datum = text(own(from, 'datum'), 20) ?? 'WGS84';
+  return { lat, lon, datum, haccM: number(own(from, 'hacc_m'), 0, 1e6) };
+}
+
+/** The scalars of an object as printed values, for content that only the box understands. */
+export function facts(value: unknown): Fact[] {
+  const from = fields(value);
+  if (from === null) return [];
+  const found: Fact[] = [];
+  for (const [name, one] of Object.entries(from)) {
+    if (found.length >= FACTS_MAX) break;
+    const printed = printable(one);
+    if (printed !== null) found.push({ name: name.slice(0, 40), value: printed });
+  }
+  return found;
+}
+
+/** `P/status`; `null` when it does not say a state that we know. */
+export function boxStatus(from: Fields, odd: Odd): BoxStatus | null {
+  const state = knownWord(own(from, 'state'), BOX_STATES, odd);
+  if (state === null) return null;
+  return {
+    state,
+    boot: count(own(from, 'boot')),
+    conn: count(own(from, 'conn')),
+    at: instant(own(from, 'at')),
+  };
+}
+
+/** `P/info`. */
+export function boxInfo(from: Fields): BoxInfo {
+  const assets = own(from, 'assets');
+  return {
+    version: text(own(from, 'version'), 60),
+    name: text(own(from, 'name'), 80),
+    assets: Array.isArray(assets) ? Math.min(assets.length, ASSETS_MAX) : null,
+  };
+}
+
+function laneDepth(value: unknown): LaneDepth | null {
+  const from = fields(value);
+  if (from === null) return null;
+  return {
+    records: count(own(from, 'records')),
+    oldestS: number(own(from, 'oldest_s'), 0),
+    dropped: count(own(from, 'dropped')),
+  };
+}
+
+function sourceHealth(value: unknown): SourceHealth | null {
+  const from = fields(value);
+  const name = from === null ? null : text(own(from, 'name'), 40);
+  if (from === null || name === null) return null;
+  return {
+    name,
+    samples: count(own(from, 'samples')),
+    rejected: count(own(from, 'rejected')),
+    lastAt: instant(own(from, 'last_at')),
+  };
+}
+
+/** `P/health`. */
+export function health(from: Fields, odd: Odd): Health {
+  const buffer = fields(own(from, 'buffer')) ?? {};
+  const lanes: Partial<Record<Lane, LaneDepth>> = {};
+  for (const lane of LANES) {
+    const depth = laneDepth(own(buffer, lane));
+    if (depth !== null) lanes[lane] = depth;
+  }
+  return {
+    header: header(from, odd),
+    lanes,
+    sources: list(own(from, 'sources'), 100, sourceHealth),
+    uptimeS: number(own(from, 'uptime_s'), 0),
+    diskFreeB: number(own(from, 'disk_free_b'), 0),
+  };
+}
+
+function coordinate(value: unknown): readonly [number, number] | null {
+  if (!Array.isArray(value)) return null;
+  const lon = number(value[0], -180, 180);
+  const lat = number(value[1], -90, 90);
+  return lon === null || lat === null ? null : [lon, lat];
+}
+
+function line(value: unknown): (readonly [number, number])[] {
+  const from = fields(value);
+  if (from === null || own(from, 'type') !== 'LineString') return [];
+  const points = list(own(from, 'coordinates'), LINE_MAX, coordinate);
+  return points.length >= 2 ? points : [];
+}
+
+function names(value: unknown): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const tag of ['zh', 'en']) {
+    const name = text(own(fields(value) ?? {}, tag), 80);
+    if (name !== null) found[tag] = name;
+  }
+  return found;
+}
+
+/** `P/<class>/<id>/info`. */
+export function assetInfo(from: Fields): AssetInfo {
+  return {
+    names: names(own(from, 'names')),
+    place: place(own(from, 'position')),
+    street: text(own(from, 'street'), 32),
+    line: line(own(from, 'geometry')),
+    maxStayS: number(own(from, 'max_stay_s'), 0),
+    capacityL: number(own(from, 'capacity_l'), 0),
+    fullAtPct: number(own(from, 'full_at_pct'), 0, 100),
+    kind: text(own(from, 'kind'), 32),
+  };
+}
+
+/** `P/bay/<id>/state`. */
+export function bayState(from: Fields, odd: Odd): BayState {
+  return {
+    status: knownWord(own(from, 'status'), BAY_STATUSES, odd) ?? 'unknown',
+    since: instant(own(from, 'since')),
+    session: facts(own(from, 'session')),
+  };
+}
+
+/** `P/bin/<id>/state`. */
+export function binState(from: Fields, odd: Odd): BinState {
+  return {
+    status: knownWord(own(from, 'status'), BIN_STATUSES, odd) ?? 'unknown',
+    levelPct: number(own(from, 'level_pct'), 0, 100),
+    fullAt: instant(own(from, 'full_at')),
+    temperatureC: number(own(from, 'temperature_c'), -100, 2000),
+    lastCollected: instant(own(from, 'last_collected')),
+  };
+}
+
+/** `P/vehicle/<id>/state`. */
+export function vehicleState(from: Fields, odd: Odd): VehicleState {
+  return {
+    activity: knownWord(own(from, 'activity'), ACTIVITIES, odd) ?? 'unknown',
+    place: place(own(from, 'position')),
+    speedKmh: number(own(from, 'speed_kmh'), 0, 500),
+    courseDeg: number(own(from, 'course_deg'), 0, 360),
+    distanceM: number(own(from, 'distance_m'), 0),
+  };
+}
+
+function evidence(value: unknown): Evidence | null {
+  const from = fields(value);
+  if (from === null) return null;
+  const said = text(own(from, 'text'));
+  const fact = text(own(from, 'fact'), 60);
+  if (fact === null && said === null) return null;
+  return {
+    at: instant(own(from, 'at')),
+    fact: fact ?? '',
+    value: printable(own(from, 'value')),
+    unit: text(own(from, 'unit'), 20),
+    text: said,
+  };
+}
+
+function flowStep(value: unknown): FlowStep | null {
+  const from = fields(value);
+  const step = from === null ? null : text(own(from, 'step'), 60);
+  if (from === null || step === null) return null;
+  return {
+    n: count(own(from, 'n')),
+    step,
+    at: instant(own(from, 'at')),
+    by: text(own(from, 'by'), 60),
+    note: text(own(from, 'note'), 2000),
+  };
+}
+
+function assetOf(value: unknown): Ticket['asset'] {
+  const from = fields(value);
+  const kind = from === null ? null : text(own(from, 'class'), 32);
+  const id = from === null ? null : text(own(from, 'id'), 64);
+  return kind === null || id === null ? null : { class: kind, id };
+}
+
+function ruleOf(value: unknown): Ticket['rule'] {
+  const from = fields(value);
+  const id = from === null ? null : text(own(from, 'id'), 64);
+  return from === null || id === null ? null : { id, version: count(own(from, 'version')) };
+}
+
+/** What a ticket message says, without where it came from. */
+export type TicketBody = Omit<Ticket, 'key' | 'name' | 'id' | 'epoch'> & {
+  readonly saidId: string | null;
+};
+
+/** `P/ticket/<id>/state`; `null` without a revision and a category, as nothing could be done with it. */
+export function ticket(from: Fields, odd: Odd): TicketBody | null {
+  const rev = count(own(from, 'rev'));
+  const category = text(own(from, 'category'), 60);
+  if (rev === null || category === null) return null;
+  return {
+    saidId: text(own(from, 'ticket_id'), 64),
+    header: header(from, odd),
+    rev,
+    category,
+    state: knownWord(own(from, 'state'), TICKET_STATES, odd),
+    clearedBySensor: own(from, 'cleared_by_sensor') === true,
+    severity: knownWord(own(from, 'severity'), SEVERITIES, odd),
+    asset: assetOf(own(from, 'asset')),
+    place: place(own(from, 'place')),
+    openedAt: instant(own(from, 'opened_at')),
+    updatedAt: instant(own(from, 'updated_at')),
+    closedAt: instant(own(from, 'closed_at')),
+    rule: ruleOf(own(from, 'rule')),
+    evidence: list(own(from, 'evidence'), STEPS_MAX, evidence),
+    flow: list(own(from, 'flow'), STEPS_MAX, flowStep),
+    reopened: count(own(from, 'reopened')) ?? 0,
+  };
+}
+
+/** A CloudEvent as far as the page shows it. */
+export interface CloudEvent {
+  readonly id: string;
+  readonly kind: string;
+  readonly at: number | null;
+  readonly facts: Fact[];
+}
+
+/** A CloudEvent; `null` without an id and a type. */
+export function cloudEvent(from: Fields): CloudEvent | null {
+  const id = text(own(from, 'id'), 128);
+  const kind = text(own(from, 'type'), 80);
+  if (id === null || kind === null) return null;
+  return { id, kind, at: instant(own(from, 'time')), facts: facts(own(from, 'data')) };
+}
+
+/** An answer to a command. */
+export interface Reply {
+  readonly id: string;
+  readonly ok: boolean;
+  readonly rev: number | null;
+  readonly code: string | null;
+  readonly message: string | null;
+}
+
+/** `P/reply/<requester>`; `null` without an id and a verdict. */
+export function reply(from: Fields): Reply | null {
+  const id = text(own(from, 'id'), 64);
+  const ok = own(from, 'ok');
+  if (id === null || typeof ok !== 'boolean') return null;
+  const error = fields(own(from, 'error')) ?? {};
+  const result = fields(own(from, 'result')) ?? {};
+  return {
+    id,
+    ok,
+    rev: count(own(result, 'rev')),
+    code: text(own(error, 'code'), 60),
+    message: text(own(error, 'msg')),
+  };
+}

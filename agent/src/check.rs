@@ -1,0 +1,41 @@
+//! `steward check`: every fault of a configuration at once.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::config::{self, Config, Loaded};
+
+/// Checks the configuration at `file`; says what is wrong on stderr and, when it is right, so on stdout.
+/// With `explain` it also says what the box would do. Answers whether it is right.
+///
+/// # Errors
+/// The output cannot be written.
+pub fn check(file: &Path, explain: bool) -> io::Result<bool> {
+    let Some(config) = load(file)? else { return Ok(false) };
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}: ok", file.display())?;
+    if explain {
+        write!(out, "\n{}", config::explain(&config))?;
+    }
+    Ok(true)
+}
+
+/// Loads the configuration at `file`. Its faults and warnings go to stderr; `None` when it is not right.
+///
+/// # Errors
+/// The output cannot be written.
+pub fn load(file: &Path) -> io::Result<Option<Config>> {
+    let mut err = io::stderr().lock();
+    match config::load(file) {
+        Ok(Loaded { config, warnings }) => {
+            for warning in warnings {
+                writeln!(err, "{warning}")?;
+            }
+            Ok(Some(config))
+        }
+        Err(faults) => {
+            writeln!(err, "{faults}")?;
+            Ok(None)
+        }
+    }
+}

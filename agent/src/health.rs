@@ -1,0 +1,172 @@
+//! How the box is doing: `P/health` every 30 seconds, and the service manager's watchdog, which is fed
+//! only while the engine makes turns and the outbox answers.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use domain::ids::SourceName;
+use domain::time::ClockQuality;
+use serde_json::{Map, Value, json};
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::engine;
+use crate::mqtt::LinkStatus;
+use crate::outbox::{Outbox, Stats};
+use crate::sources;
+
+/// Between two heartbeats.
+const EVERY: Duration = Duration::from_secs(30);
+/// The outbox has this long to answer before it counts as stuck: a commit on a slow card included.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// systemd's time service leaves this file when the clock has been set.
+const TIME_SET: &str = "/run/systemd/timesync/synchronized";
+
+/// Everything the heartbeat looks at.
+pub struct Health {
+    /// The time; its quality is set from here.
+    pub clock: Clock,
+    /// The buffer.
+    pub outbox: Outbox,
+    /// Where it lies.
+    pub dir: PathBuf,
+    /// The engine.
+    pub engine: watch::Receiver<engine::Status>,
+    /// The link to the broker.
+    pub link: watch::Receiver<LinkStatus>,
+    /// Every source.
+    pub sources: BTreeMap<SourceName, watch::Receiver<sources::Status>>,
+    /// Ready-made payloads for the link. A newer one takes the place of one not yet sent.
+    pub payloads: watch::Sender<Option<Vec<u8>>>,
+    /// Ends the task.
+    pub stop: CancellationToken,
+}
+
+impl Health {
+    /// Beats until it is stopped.
+    pub async fn run(self) {
+        let mut beat = tokio::time::interval(EVERY);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut turns = 0;
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                _ = beat.tick() => {}
+            }
+            if self.clock.is_machines() {
+                self.clock.set_quality(machine_clock());
+            }
+            let answer = tokio::time::timeout(ANSWER_WITHIN, self.outbox.stats()).await;
+            let Ok(Ok(stats)) = answer else {
+                tracing::error!("the outbox does not answer: the watchdog is not fed");
+                continue;
+            };
+            let payload = serde_json::to_vec(&self.payload(&stats)).expect("it is plain data");
+            self.payloads.send_replace(Some(payload));
+            let now = self.engine.borrow().turns;
+            if now == turns {
+                tracing::error!(turns, "the engine stands still: the watchdog is not fed");
+                continue;
+            }
+            turns = now;
+            notify(&[sd_notify::NotifyState::Watchdog]);
+        }
+    }
+
+    fn payload(&self, stats: &Stats) -> Value {
+        let now = self.clock.now();
+        let engine = self.engine.borrow();
+        let link = self.link.borrow();
+        let sources: Vec<Value> = self.sources.iter().map(|(n, s)| source(n, &s.borrow())).collect();
+        json!({
+            "v": 1,
+            "at": now.utc,
+            "clock": now.clock,
+            "boot": now.boot,
+            "uptime_s": now.monotonic.as_ms() / 1000,
+            "buffer": buffer(stats, now.utc),
+            "buffer_max_b": stats.bytes_max,
+            "link": {
+                "since": link.since, "conn": link.conn, "reconnects": link.reconnects,
+                "sent": link.sent, "acked": link.acked,
+            },
+            "engine": {
+                "inputs": engine.inputs, "rejected": engine.rejected,
+                "open_tickets": engine.open_tickets, "store_trouble": engine.store_trouble,
+            },
+            "sources": sources,
+            "disk_free_b": disk_free(&self.dir),
+            "memory_b": memory(),
+            "temperature_c": temperature(),
+        })
+    }
+}
+
+/// Tells the service manager, where there is one.
+pub fn notify(state: &[sd_notify::NotifyState]) {
+    // Without a service manager there is nobody to tell, which is no fault.
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::debug!(error = %error, "the service manager was not told");
+    }
+}
+
+/// How far the machine's clock can be trusted, as its time service says.
+#[must_use]
+pub fn machine_clock() -> ClockQuality {
+    if fs::exists(TIME_SET).unwrap_or(false) { ClockQuality::Ntp } else { ClockQuality::Estimated }
+}
+
+fn buffer(stats: &Stats, now: domain::time::Utc) -> Map<String, Value> {
+    let lane = |lane: &crate::outbox::LaneStats| {
+        let ledger = &lane.ledger;
+        let dropped: u64 = ledger.dropped.values().sum();
+        let figures = json!({
+            "records": ledger.stored.saturating_sub(lane.settled),
+            "bytes": ledger.bytes,
+            "oldest_s": lane.oldest_at.map(|at| now.since(at).as_secs()),
+            "accepted": ledger.accepted,
+            "acknowledged": ledger.acknowledged + lane.settled,
+            "coalesced": ledger.coalesced,
+            "dropped": dropped,
+            "dropped_by_reason": ledger.dropped,
+        });
+        (lane.lane.as_str().to_owned(), figures)
+    };
+    stats.lanes.iter().map(lane).collect()
+}
+
+fn source(name: &SourceName, status: &sources::Status) -> Value {
+    json!({
+        "name": name,
+        "connected": status.connected,
+        "trouble": status.trouble,
+        "samples": status.tally.samples,
+        "rejected": status.tally.rejected_total(),
+        "rejected_by_reason": status.tally.rejected,
+        "last_at": status.tally.last_at,
+    })
+}
+
+/// Free bytes for us where the buffer lies; `None` when the system does not say.
+fn disk_free(dir: &PathBuf) -> Option<u64> {
+    let stat = rustix::fs::statvfs(dir).ok()?;
+    stat.f_bavail.checked_mul(stat.f_frsize)
+}
+
+/// Bytes of memory in use (the resident set).
+fn memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = text.split_whitespace().nth(1)?.parse().ok()?;
+    pages.checked_mul(u64::try_from(rustix::param::page_size()).ok()?)
+}
+
+/// Degrees Celsius of the processor, where the kernel tells.
+fn temperature() -> Option<f64> {
+    let text = fs::read_to_string("/sys/class/thermal/thermal_zone0/temp").ok()?;
+    let milli: i32 = text.trim().parse().ok()?;
+    Some(f64::from(milli) / 1000.0)
+}

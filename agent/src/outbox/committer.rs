@@ -1,0 +1,187 @@
+//! The thread that owns the queue. It answers requests in order, stores turns that wait together as one
+//! group, and deletes what is settled with the next commit or when `commit_every` has passed.
+
+use std::io;
+use std::pin::Pin;
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Sleep;
+
+use super::entry::{Entry, Key};
+use super::queue::{Outcome, Queue};
+use super::store::StoreError;
+use super::{CommitError, CommitFault, Stats, Turn};
+
+/// Turns stored as one at most.
+const GROUP_MAX: usize = 64;
+/// Messages and records in a group at most (the turn that passes it is still in).
+const GROUP_ITEMS_MAX: usize = 2048;
+
+type Reply<T> = oneshot::Sender<T>;
+
+/// What the thread is asked for.
+#[derive(Debug)]
+pub(super) enum Request {
+    Commit { turn: Turn, reply: Reply<Result<(), CommitError>> },
+    Take { max: usize, reply: Reply<Result<Vec<Entry>, StoreError>> },
+    Settle(Vec<(Key, Outcome)>),
+    LinkUp { conn: u32, reply: Reply<Result<(), StoreError>> },
+    LinkDown { reply: Reply<()> },
+    Stats { reply: Reply<Result<Stats, StoreError>> },
+    Close { reply: Reply<Result<(), StoreError>> },
+}
+
+/// Starts the thread.
+pub(super) fn start(
+    queue: Queue,
+    requests: mpsc::Receiver<Request>,
+    announce: watch::Sender<u64>,
+    commit_every: Duration,
+) -> io::Result<()> {
+    // A runtime of its own, for the timer only: everything else on this thread blocks.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let committer = Committer { queue, requests, announce, commit_every, due: None };
+    let work = move || runtime.block_on(committer.run());
+    thread::Builder::new().name("outbox".to_owned()).spawn(work).map(drop)
+}
+
+struct Committer {
+    queue: Queue,
+    requests: mpsc::Receiver<Request>,
+    announce: watch::Sender<u64>,
+    commit_every: Duration,
+    /// When what is settled must be deleted at the latest.
+    due: Option<Pin<Box<Sleep>>>,
+}
+
+impl Committer {
+    async fn run(mut self) {
+        let mut next = None;
+        loop {
+            let request = match next.take() {
+                Some(request) => Some(request),
+                None => self.wait().await,
+            };
+            match request {
+                Some(Request::Commit { turn, reply }) => next = self.group(turn, reply),
+                Some(Request::Close { reply }) => {
+                    let flushed = self.queue.flush();
+                    // Closed before anybody is told so.
+                    drop(self.queue);
+                    return answer(reply, flushed);
+                }
+                Some(other) => self.answer(other),
+                None => {
+                    if let Err(error) = self.queue.flush() {
+                        tracing::warn!(error = %error, "acknowledged messages will be sent again");
+                    }
+                    return;
+                }
+            }
+            self.rearm();
+        }
+    }
+
+    /// The next request; `None` when nobody can ask any more. Deletes what is settled when that is due.
+    async fn wait(&mut self) -> Option<Request> {
+        loop {
+            let Some(due) = &mut self.due else { return self.requests.recv().await };
+            tokio::select! {
+                request = self.requests.recv() => return request,
+                () = due.as_mut() => {
+                    self.due = None;
+                    if let Err(error) = self.queue.flush() {
+                        tracing::warn!(error = %error, "acknowledged messages stay for now");
+                    }
+                    self.rearm();
+                }
+            }
+        }
+    }
+
+    fn rearm(&mut self) {
+        match (self.queue.is_settled(), &self.due) {
+            (true, None) => self.due = Some(Box::pin(tokio::time::sleep(self.commit_every))),
+            (false, Some(_)) => self.due = None,
+            _ => {}
+        }
+    }
+
+    /// Stores the turn together with those that wait behind it; gives back the first other request.
+    fn group(&mut self, turn: Turn, reply: Reply<Result<(), CommitError>>) -> Option<Request> {
+        let items = |turn: &Turn| turn.records.len() + turn.messages.len();
+        let mut size = items(&turn);
+        let (mut turns, mut replies) = (vec![turn], vec![reply]);
+        let mut next = None;
+        while turns.len() < GROUP_MAX && size < GROUP_ITEMS_MAX {
+            match self.requests.try_recv() {
+                Ok(Request::Commit { turn, reply }) => {
+                    size += items(&turn);
+                    turns.push(turn);
+                    replies.push(reply);
+                }
+                // It loses nothing by being answered now, and the commit deletes what it settles.
+                Ok(settle @ Request::Settle(_)) => self.answer(settle),
+                Ok(other) => {
+                    next = Some(other);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        match self.queue.commit(&turns) {
+            Ok(()) => {
+                replies.into_iter().for_each(|reply| answer(reply, Ok(())));
+                if turns.iter().any(|turn| !turn.messages.is_empty()) {
+                    self.announce();
+                }
+            }
+            Err(error) => {
+                let why = CommitFault::Store(error.to_string());
+                for (reply, turn) in replies.into_iter().zip(turns) {
+                    answer(reply, Err(CommitError { why: why.clone(), turn: Some(turn) }));
+                }
+            }
+        }
+        next
+    }
+
+    fn answer(&mut self, request: Request) {
+        match request {
+            Request::Take { max, reply } => {
+                // Whoever asked may have given up waiting: then nothing may be taken.
+                if !reply.is_closed() {
+                    answer(reply, self.queue.take(max));
+                }
+            }
+            Request::Settle(settled) => {
+                for (key, outcome) in settled {
+                    self.queue.settle(key, outcome);
+                }
+            }
+            Request::LinkUp { conn, reply } => {
+                answer(reply, self.queue.link_up(conn));
+                self.announce();
+            }
+            Request::LinkDown { reply } => {
+                self.queue.link_down();
+                answer(reply, ());
+            }
+            Request::Stats { reply } => answer(reply, self.queue.stats()),
+            Request::Commit { .. } | Request::Close { .. } => {
+                unreachable!("handled where the loop can follow")
+            }
+        }
+    }
+
+    fn announce(&self) {
+        self.announce.send_modify(|n| *n += 1);
+    }
+}
+
+fn answer<T>(reply: Reply<T>, value: T) {
+    // Whoever asked may have gone meanwhile; what was done stays done.
+    let _ = reply.send(value);
+}

@@ -1,0 +1,165 @@
+//! A message as it is stored, and the keys everything is stored under.
+
+use domain::output::Lane;
+use domain::time::{Boot, Utc};
+
+use super::ledger::Position;
+
+/// A stored message, named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Its lane.
+    pub lane: Lane,
+    /// Its place in the lane.
+    pub position: Position,
+}
+
+/// A message taken out to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// What to acknowledge it by.
+    pub key: Key,
+    /// Its topic below the box's prefix.
+    pub path: String,
+    /// Whether the broker is to keep it.
+    pub retain: bool,
+    /// Whether it is sent later than meant: committed in another boot, or while another connection
+    /// or none was up.
+    pub replay: bool,
+    /// When what it tells was so.
+    pub at: Utc,
+    /// The payload, without the replay mark.
+    pub payload: Vec<u8>,
+}
+
+/// A message in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stored {
+    /// The boot that committed it.
+    pub(super) boot: Boot,
+    /// The connection that was up then, 0 for none.
+    pub(super) conn: u32,
+    pub(super) at: Utc,
+    pub(super) retain: bool,
+    pub(super) path: String,
+    pub(super) payload: Vec<u8>,
+}
+
+const VERSION: u8 = 1;
+
+impl Stored {
+    /// `version 1 ‖ boot 4 ‖ conn 4 ‖ at 8 ‖ retain 1 ‖ path length 2 ‖ path ‖ payload`, little endian.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let path = self.path.as_bytes();
+        let length = u16::try_from(path.len()).expect("a topic is at most 65,535 bytes");
+        let mut blob = Vec::with_capacity(20 + path.len() + self.payload.len());
+        blob.push(VERSION);
+        blob.extend_from_slice(&self.boot.0.to_le_bytes());
+        blob.extend_from_slice(&self.conn.to_le_bytes());
+        blob.extend_from_slice(&self.at.as_ms().to_le_bytes());
+        blob.push(u8::from(self.retain));
+        blob.extend_from_slice(&length.to_le_bytes());
+        blob.extend_from_slice(path);
+        blob.extend_from_slice(&self.payload);
+        blob
+    }
+
+    /// Reads what [`Stored::encode`] wrote; `None` when it is something else.
+    pub(super) fn decode(blob: &[u8]) -> Option<Stored> {
+        let (version, rest) = blob.split_first()?;
+        let (boot, rest) = rest.split_first_chunk()?;
+        let (conn, rest) = rest.split_first_chunk()?;
+        let (at, rest) = rest.split_first_chunk()?;
+        let (retain, rest) = rest.split_first()?;
+        let (length, rest) = rest.split_first_chunk()?;
+        let (path, payload) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
+        (*version == VERSION).then_some(())?;
+        Some(Stored {
+            boot: Boot(u32::from_le_bytes(*boot)),
+            conn: u32::from_le_bytes(*conn),
+            at: Utc::from_ms(i64::from_le_bytes(*at)),
+            retain: *retain != 0,
+            path: String::from_utf8(path.to_vec()).ok()?,
+            payload: payload.to_vec(),
+        })
+    }
+}
+
+const META: u8 = b'm';
+const RECORD: u8 = b'r';
+
+/// The key of a piece of the outbox's own state.
+pub(super) fn meta_key(name: &str) -> Vec<u8> {
+    [&[META], name.as_bytes()].concat()
+}
+
+/// The key of an engine record. The zero at the end keeps the pieces of `a` apart from the record `ab`;
+/// names are made of ids, which have none.
+pub(super) fn record_key(name: &str) -> Vec<u8> {
+    [&[RECORD], name.as_bytes(), &[0]].concat()
+}
+
+/// The name of the record at `key`.
+pub(super) fn record_name(key: &[u8]) -> Option<String> {
+    String::from_utf8(key.strip_prefix(&[RECORD])?.strip_suffix(&[0])?.to_vec()).ok()
+}
+
+/// First and end of the keys of all records.
+pub(super) const RECORDS: ([u8; 1], [u8; 1]) = ([RECORD], [RECORD + 1]);
+
+/// The key of a message: `lane 1 ‖ seq 8 ‖ sub 4`, big endian, so that keys sort as positions do.
+pub(super) fn message_key(key: Key) -> Vec<u8> {
+    let Position { seq, sub } = key.position;
+    [&[tag(key.lane)], &seq.to_be_bytes()[..], &sub.to_be_bytes()[..]].concat()
+}
+
+/// The position of the message at `key`.
+pub(super) fn message_position(key: &[u8]) -> Option<Position> {
+    let (seq, sub) = key.get(1..)?.split_first_chunk()?;
+    let sub = sub.try_into().ok()?;
+    Some(Position { seq: u64::from_be_bytes(*seq), sub: u32::from_be_bytes(sub) })
+}
+
+/// The first key behind everything in `lane`.
+pub(super) fn lane_end(lane: Lane) -> [u8; 1] {
+    [tag(lane) + 1]
+}
+
+/// Written to disk: never to be given to another lane.
+const fn tag(lane: Lane) -> u8 {
+    match lane {
+        Lane::Ticket => b'1',
+        Lane::Event => b'2',
+        Lane::State => b'3',
+        Lane::Telemetry => b'4',
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_message_comes_back(boot: u32, conn: u32, retain: bool, path in "[a-z/]{0,40}",
+            payload in proptest::collection::vec(any::<u8>(), 0..100), ms in 0..9_000_000_000_000_i64,
+            cut in 0..20_usize)
+        {
+            let at = Utc::from_ms(ms);
+            let stored = Stored { boot: Boot(boot), conn, at, retain, path, payload };
+            let blob = stored.encode();
+            prop_assert_eq!(Stored::decode(&blob), Some(stored));
+            prop_assert_eq!(Stored::decode(&blob[..cut.min(19)]), None);
+        }
+
+        #[test]
+        fn keys_sort_as_positions(a: (u64, u32), b: (u64, u32)) {
+            let key = |(seq, sub)| Key { lane: Lane::Event, position: Position { seq, sub } };
+            let (a, b) = (key(a), key(b));
+            prop_assert_eq!(message_key(a).cmp(&message_key(b)), a.position.cmp(&b.position));
+            prop_assert_eq!(message_position(&message_key(a)), Some(a.position));
+        }
+    }
+}

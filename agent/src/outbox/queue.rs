@@ -1,0 +1,407 @@
+//! The lanes over a store: what is there, what is on its way, what is done.
+//!
+//! Synchronous and without a clock; the committer's thread drives it. Per lane it remembers a cursor,
+//! what is in flight and what is settled but not yet deleted; the messages themselves stay in the store.
+//! How many there are, and how they ended, is in the lane's [`Ledger`].
+
+use std::collections::BTreeMap;
+
+use domain::output::Lane;
+use domain::time::{Boot, Utc};
+
+use super::draft::{Draft, Drafted, Next, ROOM_FROM};
+use super::entry::{self, Entry, Key, Stored};
+use super::floor::Floor;
+use super::ledger::{DropReason, Ledger, Position};
+use super::restore::{META, number};
+use super::store::{Store, StoreError};
+use super::value::{self, Found};
+use super::{LaneStats, Stats, Turn};
+use crate::mqtt::topics::Prefix;
+
+/// Messages in flight at most: bounds the memory, whatever is asked for.
+pub(super) const IN_FLIGHT_MAX: usize = 4096;
+/// Bytes taken at once at most (one message more may come with them).
+const TAKE_BYTES: usize = 512 * 1024;
+/// Messages read together.
+const PAGE: usize = 64;
+/// A full disk: this much is given up, oldest first, so that what matters more can go on.
+const DISK_FULL_KEEP_PERCENT: u64 = 75;
+
+/// Where a message stands in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Slot {
+    pub(super) position: Position,
+    /// Pieces of its value; 0 when it is damaged and their number is not known.
+    pub(super) pieces: u16,
+    pub(super) bytes: u64,
+}
+
+/// The messages of one state topic that were certainly never sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Waiting {
+    pub(super) value: Option<Slot>,
+    /// Behind the value, when there are both.
+    pub(super) empty: Option<Slot>,
+}
+
+impl Waiting {
+    /// As it is when the message at `position` is not waiting any more.
+    pub(super) fn without(self, position: Position) -> Waiting {
+        let other = |slot: &Slot| slot.position != position;
+        Waiting { value: self.value.filter(other), empty: self.empty.filter(other) }
+    }
+}
+
+/// How a message ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The broker has it.
+    Acknowledged,
+    /// It cannot be sent.
+    Dropped(DropReason),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct LaneState {
+    pub(super) ledger: Ledger,
+    /// The ledger was changed outside a commit.
+    pub(super) dirty: bool,
+    /// Where the next take begins.
+    cursor: Position,
+    /// Taken and not settled.
+    in_flight: BTreeMap<Position, Slot>,
+    /// Settled, and deleted by the next commit.
+    pub(super) settled: BTreeMap<Position, (Slot, Outcome)>,
+}
+
+/// The outbox without its thread.
+pub(super) struct Queue {
+    pub(super) store: Box<dyn Store>,
+    pub(super) floor: Option<Floor>,
+    pub(super) box_id: String,
+    pub(super) prefix: Prefix,
+    /// Bytes of stored messages, without the store's own.
+    pub(super) bytes_max: u64,
+    pub(super) boot: Boot,
+    /// The connection that is up, 0 for none.
+    pub(super) conn: u32,
+    /// Whether a link came up in this boot, and that is on disk.
+    pub(super) linked: bool,
+    /// The number of the last commit.
+    pub(super) commits: u64,
+    /// The store failed and could not be reopened.
+    pub(super) closed: bool,
+    pub(super) lanes: [LaneState; 4],
+    /// By topic.
+    pub(super) waiting: BTreeMap<String, Waiting>,
+    /// Retained topics with a message in flight. There is never more than one: were a newer one
+    /// acknowledged before an older, sending the older again would leave the broker with the past.
+    pub(super) sending: BTreeMap<String, Key>,
+}
+
+impl Queue {
+    /// Stores `turns`, and deletes what is settled, durably and as one.
+    ///
+    /// # Errors
+    /// Nothing of it is stored.
+    pub(super) fn commit(&mut self, turns: &[Turn]) -> Result<(), StoreError> {
+        self.ensure_open()?;
+        let mut draft = Draft::new(self)?;
+        draft.add(turns)?;
+        draft.make_room(&ROOM_FROM, self.bytes_max, DropReason::BufferFull)?;
+        let drafted = draft.finish();
+        self.write(drafted)
+    }
+
+    /// Deletes what is settled, if there is anything.
+    ///
+    /// # Errors
+    /// It stays settled, and is deleted the next time.
+    pub(super) fn flush(&mut self) -> Result<(), StoreError> {
+        if self.is_settled() || self.lanes.iter().any(|lane| lane.dirty) {
+            self.commit(&[])?;
+        }
+        Ok(())
+    }
+
+    /// Whether something waits for the next commit to be deleted.
+    pub(super) fn is_settled(&self) -> bool {
+        self.lanes.iter().any(|lane| !lane.settled.is_empty())
+    }
+
+    pub(super) fn write(&mut self, drafted: Drafted) -> Result<(), StoreError> {
+        let Drafted { batch, next } = drafted;
+        if let Some(floor) = &mut self.floor {
+            let numbers = std::array::from_fn(|lane| next.ledgers[lane].last.seq);
+            floor.raise(self.boot.0.into(), numbers)?;
+        }
+        if let Err(error) = self.store.commit(batch) {
+            self.recover(error)?;
+        }
+        self.adopt(next);
+        Ok(())
+    }
+
+    fn adopt(&mut self, next: Next) {
+        self.commits += 1;
+        for (lane, ledger) in self.lanes.iter_mut().zip(next.ledgers) {
+            lane.ledger = ledger;
+            lane.dirty = false;
+            lane.settled.clear();
+        }
+        for (path, waiting) in next.waiting {
+            if waiting == Waiting::default() {
+                self.waiting.remove(&path);
+            } else {
+                self.waiting.insert(path, waiting);
+            }
+        }
+    }
+
+    /// After an error nobody knows whether the commit was done. The store is opened again and says so
+    /// itself: it holds the number of its last commit. `Ok`: it was.
+    fn recover(&mut self, error: StoreError) -> Result<(), StoreError> {
+        tracing::error!(error = %error, "commit failed; the store is opened again");
+        if let Err(why) = self.store.reopen() {
+            tracing::error!(error = %why, "the store cannot be opened again");
+            self.closed = true;
+            return Err(error);
+        }
+        if number(&*self.store, META.commits)? == Some(self.commits + 1) {
+            return Ok(());
+        }
+        if error.is_disk_full()
+            && let Err(why) = self.give_up_space()
+        {
+            tracing::error!(error = %why, "no room could be made on the full disk");
+            self.closed = self.store.reopen().is_err();
+        }
+        Err(error)
+    }
+
+    /// Evicts a part of what is stored, oldest and least important first. A disk can be full through
+    /// no fault of ours, so tickets stay.
+    fn give_up_space(&mut self) -> Result<(), StoreError> {
+        let mut draft = Draft::new(self)?;
+        let keep = draft.bytes() / 100 * DISK_FULL_KEEP_PERCENT;
+        draft.make_room(&ROOM_FROM[..3], keep, DropReason::DiskFull)?;
+        let Drafted { batch, next } = draft.finish();
+        self.store.commit(batch)?;
+        self.adopt(next);
+        Ok(())
+    }
+
+    fn ensure_open(&mut self) -> Result<(), StoreError> {
+        if self.closed {
+            self.store.reopen()?;
+            self.closed = false;
+        }
+        Ok(())
+    }
+
+    /// Takes up to `max` messages that are not in flight, highest lane first, each lane in order.
+    /// Nothing while no link is up: what is taken counts as perhaps sent.
+    ///
+    /// # Errors
+    /// The store cannot be read; nothing is taken.
+    pub(super) fn take(&mut self, max: usize) -> Result<Vec<Entry>, StoreError> {
+        self.ensure_open()?;
+        let mut entries = Vec::new();
+        if self.conn == 0 {
+            return Ok(entries);
+        }
+        for lane in Lane::ALL {
+            match self.take_from(lane, max, &mut entries) {
+                Err(error) if entries.is_empty() => return Err(error),
+                Err(_) | Ok(Full::Yes) => break,
+                Ok(Full::No) => {}
+            }
+        }
+        Ok(entries)
+    }
+
+    fn take_from(
+        &mut self,
+        lane: Lane,
+        max: usize,
+        entries: &mut Vec<Entry>,
+    ) -> Result<Full, StoreError> {
+        loop {
+            let in_flight: usize = self.lanes.iter().map(|lane| lane.in_flight.len()).sum();
+            let room = (max - entries.len()).min(IN_FLIGHT_MAX - in_flight).min(PAGE);
+            let bytes: usize = entries.iter().map(|entry| entry.payload.len()).sum();
+            if room == 0 || bytes >= TAKE_BYTES {
+                return Ok(Full::Yes);
+            }
+            let page = self.read(lane, self.lanes[lane as usize].cursor, room)?;
+            if page.is_empty() {
+                self.look_for_lost(lane)?;
+                return Ok(Full::No);
+            }
+            for (position, found) in page {
+                if !self.take_one(Key { lane, position }, found, entries) {
+                    return Ok(Full::No);
+                }
+            }
+        }
+    }
+
+    /// Takes one message. `false`: the lane must wait, for the topic is taken.
+    fn take_one(&mut self, key: Key, found: Found, entries: &mut Vec<Entry>) -> bool {
+        let lane = &mut self.lanes[key.lane as usize];
+        let behind = key.position.next();
+        if lane.settled.contains_key(&key.position) {
+            lane.cursor = behind;
+            return true;
+        }
+        let Some((stored, slot)) = stored(key.position, &found) else {
+            tracing::error!(lane = key.lane.as_str(), seq = key.position.seq, "message is damaged");
+            let slot = Slot { position: key.position, pieces: 0, bytes: 0 };
+            lane.settled.insert(key.position, (slot, Outcome::Dropped(DropReason::Damaged)));
+            lane.cursor = behind;
+            return true;
+        };
+        if stored.retain && self.sending.contains_key(&stored.path) {
+            return false;
+        }
+        lane.cursor = behind;
+        lane.in_flight.insert(key.position, slot);
+        if stored.retain {
+            self.sending.insert(stored.path.clone(), key);
+        }
+        if key.lane == Lane::State
+            && let Some(waiting) = self.waiting.get_mut(&stored.path)
+        {
+            // From here on it may have been sent, and must stay as it is.
+            *waiting = waiting.without(key.position);
+            if *waiting == Waiting::default() {
+                self.waiting.remove(&stored.path);
+            }
+        }
+        let live = stored.boot == self.boot && stored.conn == self.conn;
+        entries.push(Entry {
+            key,
+            path: stored.path,
+            retain: stored.retain,
+            replay: !live,
+            at: stored.at,
+            payload: stored.payload,
+        });
+        true
+    }
+
+    /// A lane of which nothing is left, though its ledger says otherwise, has lost something.
+    fn look_for_lost(&mut self, lane: Lane) -> Result<(), StoreError> {
+        let state = &self.lanes[lane as usize];
+        let quiet = state.in_flight.is_empty() && state.settled.is_empty();
+        if quiet && state.ledger.stored > 0 && self.read(lane, Position::default(), 1)?.is_empty() {
+            let state = &mut self.lanes[lane as usize];
+            let lost = state.ledger.stored;
+            tracing::error!(lane = lane.as_str(), lost, "messages are gone from the store");
+            state.ledger.lose_rest();
+            state.dirty = true;
+        }
+        Ok(())
+    }
+
+    /// The message is done with. One that is not in flight (any more) is left as it is.
+    pub(super) fn settle(&mut self, key: Key, outcome: Outcome) {
+        let lane = &mut self.lanes[key.lane as usize];
+        if let Some(slot) = lane.in_flight.remove(&key.position) {
+            lane.settled.insert(key.position, (slot, outcome));
+            self.sending.retain(|_, sending| *sending != key);
+        }
+    }
+
+    /// The broker has accepted connection `conn` (counted from 1 in this boot).
+    ///
+    /// # Errors
+    /// The mark that a link came up could not be stored; nothing may be sent yet.
+    pub(super) fn link_up(&mut self, conn: u32) -> Result<(), StoreError> {
+        self.link_down();
+        if !self.linked {
+            self.ensure_open()?;
+            let mut drafted = Draft::new(self)?.finish();
+            let boot = u64::from(self.boot.0).to_le_bytes();
+            value::put(&mut drafted.batch, &entry::meta_key(META.linked), &boot, 1);
+            self.write(drafted)?;
+            self.linked = true;
+        }
+        self.conn = conn;
+        Ok(())
+    }
+
+    /// The connection is gone: what it had not acknowledged is to be taken again, in order.
+    pub(super) fn link_down(&mut self) {
+        self.conn = 0;
+        self.sending.clear();
+        for lane in &mut self.lanes {
+            if let Some((&first, _)) = lane.in_flight.first_key_value() {
+                lane.cursor = lane.cursor.min(first);
+                lane.in_flight.clear();
+            }
+        }
+    }
+
+    /// The counts.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(super) fn stats(&self) -> Result<Stats, StoreError> {
+        let mut lanes = Vec::with_capacity(4);
+        for lane in Lane::ALL {
+            let state = &self.lanes[lane as usize];
+            lanes.push(LaneStats {
+                lane,
+                ledger: state.ledger.clone(),
+                in_flight: state.in_flight.len() as u64,
+                settled: state.settled.len() as u64,
+                oldest_at: self.oldest_at(lane)?,
+            });
+        }
+        Ok(Stats { boot: self.boot, bytes_max: self.bytes_max, lanes })
+    }
+
+    fn oldest_at(&self, lane: Lane) -> Result<Option<Utc>, StoreError> {
+        let settled = self.lanes[lane as usize].settled.len();
+        // Settled messages are few and still there; the first that is not among them is the oldest.
+        let page = self.read(lane, Position::default(), settled.min(PAGE) + 1)?;
+        let first = page.iter().find(|(at, _)| !self.settled(lane).contains_key(at));
+        Ok(first.and_then(|(at, found)| stored(*at, found)).map(|(stored, _)| stored.at))
+    }
+
+    /// Up to `limit` messages of `lane`, from `from` on.
+    pub(super) fn read(
+        &self,
+        lane: Lane,
+        from: Position,
+        limit: usize,
+    ) -> Result<Vec<(Position, Found)>, StoreError> {
+        let from = entry::message_key(Key { lane, position: from });
+        let found = value::scan(&*self.store, &from, &entry::lane_end(lane), limit)?;
+        let place = |(key, found): (Vec<u8>, Found)| Some((entry::message_position(&key)?, found));
+        Ok(found.into_iter().filter_map(place).collect())
+    }
+
+    pub(super) fn settled(&self, lane: Lane) -> &BTreeMap<Position, (Slot, Outcome)> {
+        &self.lanes[lane as usize].settled
+    }
+
+    pub(super) fn is_in_flight(&self, key: Key) -> bool {
+        self.lanes[key.lane as usize].in_flight.contains_key(&key.position)
+    }
+}
+
+/// The message at `position` and its slot; `None` when it cannot be read.
+pub(super) fn stored(position: Position, found: &Found) -> Option<(Stored, Slot)> {
+    let Found::Blob(blob, pieces) = found else { return None };
+    let slot = Slot { position, pieces: *pieces, bytes: blob.len() as u64 };
+    Some((Stored::decode(blob)?, slot))
+}
+
+/// Whether a take has all it may have.
+enum Full {
+    Yes,
+    No,
+}

@@ -1,0 +1,202 @@
+//! Taking up what a store holds, and counting the boot, before anything else happens.
+//!
+//! Reads a bounded part of the store: the outbox's own state, the engine's records, and, when no link
+//! came up lately, the states that may still be replaced. Messages are not looked at.
+
+use domain::output::{Lane, Record};
+use domain::time::Boot;
+
+use std::collections::BTreeMap;
+
+use super::draft::Draft;
+use super::entry::{self, RECORDS};
+use super::floor::Floor;
+use super::ledger::{Ledger, Position};
+use super::queue::{LaneState, Queue, Waiting, stored};
+use super::store::{Store, StoreError};
+use super::value::{self, Found};
+use crate::mqtt::topics::Prefix;
+
+/// The layout on disk that this program writes.
+pub(super) const SCHEMA: u32 = 1;
+/// Messages or records read together.
+const PAGE: usize = 64;
+/// States of earlier boots looked at: more than any box has topics. Those beyond stay as they are.
+const WAITING_MAX: usize = 50_000;
+
+/// The names of the queue's own state; a lane's ledger stands under the lane's name.
+pub(super) struct Meta {
+    schema: &'static str,
+    boot: &'static str,
+    /// The last boot in which a link came up.
+    pub(super) linked: &'static str,
+    /// The number of the last commit.
+    pub(super) commits: &'static str,
+}
+
+pub(super) const META: Meta =
+    Meta { schema: "schema", boot: "boot", linked: "linked", commits: "commits" };
+
+/// What a queue is opened with.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) box_id: String,
+    pub(super) prefix: Prefix,
+    /// Bytes of messages at most.
+    pub(super) bytes_max: u64,
+}
+
+/// What a store held.
+pub(super) struct Restored {
+    pub(super) queue: Queue,
+    pub(super) records: Vec<Record>,
+    /// Names of records that could not be read.
+    pub(super) damaged: Vec<String>,
+}
+
+/// Why a store could not be taken up.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RestoreError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("its layout is version {found}")]
+    NewerSchema { found: u64 },
+    #[error("its {name} cannot be read")]
+    Damaged { name: String },
+}
+
+/// Takes up what `store` holds, and counts the boot, durably.
+pub(super) fn restore(
+    store: Box<dyn Store>,
+    floor: Option<Floor>,
+    settings: Settings,
+) -> Result<Restored, RestoreError> {
+    let schema = number_or_damaged(&*store, META.schema)?;
+    if let Some(found) = schema
+        && found > u64::from(SCHEMA)
+    {
+        return Err(RestoreError::NewerSchema { found });
+    }
+    let last_boot = number_or_damaged(&*store, META.boot)?.unwrap_or(0);
+    let last_boot = last_boot.max(floor.as_ref().map_or(0, Floor::boot));
+    let linked = number_or_damaged(&*store, META.linked)?.unwrap_or(0);
+    let mut queue = Queue {
+        lanes: lanes(&*store)?,
+        commits: number_or_damaged(&*store, META.commits)?.unwrap_or(0),
+        store,
+        floor,
+        box_id: settings.box_id,
+        prefix: settings.prefix,
+        bytes_max: settings.bytes_max,
+        boot: Boot(u32::try_from(last_boot).unwrap_or(u32::MAX).saturating_add(1)),
+        conn: 0,
+        linked: false,
+        closed: false,
+        waiting: BTreeMap::new(),
+        sending: BTreeMap::new(),
+    };
+    if schema.is_none() {
+        start_above_floor(&mut queue);
+    }
+    if linked < last_boot {
+        queue.waiting = find_waiting(&queue, linked)?;
+    }
+    let (records, damaged) = records(&*queue.store)?;
+    count_boot(&mut queue)?;
+    Ok(Restored { queue, records, damaged })
+}
+
+/// A new store in place of a lost one: no number is used twice. Those between are a loss of unknown
+/// size, and told as one.
+fn start_above_floor(queue: &mut Queue) {
+    let Some(floor) = &queue.floor else { return };
+    for (lane, number) in queue.lanes.iter_mut().zip(floor.numbers()) {
+        if number > 0 {
+            lane.ledger.start_after(number);
+            lane.dirty = true;
+        }
+    }
+}
+
+fn count_boot(queue: &mut Queue) -> Result<(), StoreError> {
+    let mut drafted = Draft::new(queue)?.finish();
+    for (name, n) in [(META.schema, SCHEMA), (META.boot, queue.boot.0)] {
+        let number = u64::from(n).to_le_bytes();
+        value::put(&mut drafted.batch, &entry::meta_key(name), &number, 1);
+    }
+    queue.write(drafted)
+}
+
+/// States that no link can have carried away: those of boots after the last that had one.
+fn find_waiting(queue: &Queue, linked: u64) -> Result<BTreeMap<String, Waiting>, StoreError> {
+    let mut all: BTreeMap<String, Waiting> = BTreeMap::new();
+    let (mut from, mut seen) = (Position::default(), 0);
+    while seen < WAITING_MAX {
+        let page = queue.read(Lane::State, from, PAGE)?;
+        let Some((last, _)) = page.last() else { break };
+        from = last.next();
+        seen += page.len();
+        for (position, found) in page {
+            let Some((stored, slot)) = stored(position, &found) else { continue };
+            if u64::from(stored.boot.0) <= linked {
+                continue;
+            }
+            let waiting = all.entry(stored.path).or_default();
+            if position.sub == 0 {
+                *waiting = Waiting { value: Some(slot), empty: None };
+            } else {
+                waiting.empty = Some(slot);
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn records(store: &dyn Store) -> Result<(Vec<Record>, Vec<String>), StoreError> {
+    let (mut records, mut damaged) = (vec![], vec![]);
+    let (mut from, to) = (RECORDS.0.to_vec(), RECORDS.1);
+    loop {
+        let page = value::scan(store, &from, &to, PAGE)?;
+        let Some((last, _)) = page.last() else { return Ok((records, damaged)) };
+        from = value::behind(last);
+        for (key, found) in page {
+            match (entry::record_name(&key), found) {
+                (Some(key), Found::Blob(value, _)) => {
+                    records.push(Record { key, value: Some(value) });
+                }
+                (name, _) => damaged.push(name.unwrap_or_else(|| format!("{key:02x?}"))),
+            }
+        }
+    }
+}
+
+fn lanes(store: &dyn Store) -> Result<[LaneState; 4], RestoreError> {
+    let mut lanes: [LaneState; 4] = std::array::from_fn(|_| LaneState::default());
+    for lane in Lane::ALL {
+        let damaged =
+            || RestoreError::Damaged { name: format!("ledger of the {} lane", lane.as_str()) };
+        lanes[lane as usize].ledger = match value::get(store, &entry::meta_key(lane.as_str()))? {
+            None => Ledger::default(),
+            Some(Found::Blob(json, _)) => serde_json::from_slice(&json).map_err(|_| damaged())?,
+            Some(Found::Damaged) => return Err(damaged()),
+        };
+    }
+    Ok(lanes)
+}
+
+/// The number stored under `name`; `None` when there is none, or none that can be read.
+pub(super) fn number(store: &dyn Store, name: &str) -> Result<Option<u64>, StoreError> {
+    Ok(match value::get(store, &entry::meta_key(name))? {
+        Some(Found::Blob(bytes, _)) => bytes.try_into().ok().map(u64::from_le_bytes),
+        Some(Found::Damaged) | None => None,
+    })
+}
+
+fn number_or_damaged(store: &dyn Store, name: &str) -> Result<Option<u64>, RestoreError> {
+    let there = value::get(store, &entry::meta_key(name))?.is_some();
+    let number = number(store, name)?;
+    if there && number.is_none() {
+        return Err(RestoreError::Damaged { name: format!("{name} number") });
+    }
+    Ok(number)
+}
