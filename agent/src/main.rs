@@ -119,7 +119,8 @@ fn main() -> ExitCode {
         Err(error) => {
             // Nobody is left to tell if stderr is closed.
             let _ = writeln!(std::io::stderr(), "steward: {error:#}");
-            let wrong_use = error.downcast_ref::<replay::Failure>().is_some_and(replay::Failure::is_wrong_use);
+            let wrong_use =
+                error.downcast_ref::<replay::Failure>().is_some_and(replay::Failure::is_wrong_use);
             ExitCode::from(if wrong_use { 2 } else { INTERNAL })
         }
     }

@@ -12,7 +12,7 @@ use crate::output::{Body, Lane, Message, Topic};
 use crate::place::{Datum, Position};
 use crate::rules::{Condition, Level, Rule, Severity, Side};
 use crate::sample::Quantity;
-use crate::site::{Asset, Bay, Bin, Identity, Kind, TicketPolicy};
+use crate::site::{Asset, Bay, BayPolicy, Bin, Identity, Kind, TicketPolicy};
 use crate::time::{Boot, ClockQuality, Span, Utc};
 use crate::units::{Millimetres, Permille};
 
@@ -60,6 +60,7 @@ fn site() -> Site {
         occupied_after: Span::from_mins(1),
         free_after: Span::from_mins(1),
         stale_after: Span::from_mins(120),
+        policy: BayPolicy::default(),
     };
     let bin = Bin {
         empty: Millimetres(1000),
@@ -92,6 +93,8 @@ fn site() -> Site {
             rule("bin-silent", Class::Bin, "bin_fault", silent),
         ],
         tickets: TicketPolicy::default(),
+        calendar: Default::default(),
+        parking: Default::default(),
     }
 }
 
