@@ -106,6 +106,15 @@ impl Clock {
         }
     }
 
+    /// How many times real time a simulated clock runs; `None` for the machine's own.
+    #[must_use]
+    pub fn speed(&self) -> Option<u32> {
+        match self.0.pace {
+            Pace::System => None,
+            Pace::Scaled { speed, .. } => Some(speed),
+        }
+    }
+
     /// Whether this is the machine's clock, whose trust the machine's time service decides.
     #[must_use]
     pub fn is_machines(&self) -> bool {

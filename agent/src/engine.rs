@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
-use crate::outbox::{Outbox, Turn};
+use crate::outbox::{CommitFault, Outbox, Turn};
 use crate::record::Recorder;
 use crate::sources::Arrival;
 
@@ -128,25 +128,15 @@ impl EngineTask {
 
     async fn commit(
         &mut self,
-        mut turn: Turn,
+        turn: Turn,
         waiting: Vec<oneshot::Sender<()>>,
     ) -> Result<(), EngineError> {
         if let Some(recorder) = &mut self.recorder {
             recorder.flush();
         }
-        let empty = turn.records.is_empty() && turn.messages.is_empty();
-        while !empty {
-            match self.outbox.commit(turn).await {
-                Ok(()) => break,
-                Err(error) => {
-                    let Some(held) = error.turn else { return Err(EngineError::OutboxGone) };
-                    turn = held;
-                    self.trouble(Some(error.why.to_string()));
-                    tokio::time::sleep(RETRY).await;
-                }
-            }
+        if !turn.records.is_empty() || !turn.messages.is_empty() {
+            self.store(turn).await?;
         }
-        self.trouble(None);
         for told in waiting {
             // A source that has gone meanwhile does not wait for the answer any more.
             let _ = told.send(());
@@ -157,6 +147,23 @@ impl EngineTask {
             status.open_tickets = open_tickets;
         });
         Ok(())
+    }
+
+    /// Stores a turn, however long that takes.
+    async fn store(&self, mut turn: Turn) -> Result<(), EngineError> {
+        loop {
+            let Err(error) = self.outbox.commit(turn).await else {
+                self.trouble(None);
+                return Ok(());
+            };
+            let Some(held) = error.turn else { return Err(EngineError::OutboxGone) };
+            if matches!(error.why, CommitFault::Stopped) {
+                return Err(EngineError::OutboxGone);
+            }
+            turn = held;
+            self.trouble(Some(error.why.to_string()));
+            tokio::time::sleep(RETRY).await;
+        }
     }
 
     /// Shows trouble of the store, and logs it once when it comes and once when it goes.
@@ -202,7 +209,9 @@ fn absorb(turn: &mut Turn, outputs: Outputs, now: Moment) {
 
 /// Logs what happens to tickets: that is what an operator looks for in the journal.
 fn tell(message: &Message, now: Moment) {
-    if let (Topic::TicketEvent(ticket), Body::Event { kind, data }) = (&message.topic, &message.body) {
+    if let (Topic::TicketEvent(ticket), Body::Event { kind, data }) =
+        (&message.topic, &message.body)
+    {
         let category = data.get("category").and_then(Value::as_str).unwrap_or_default();
         let late_ms = now.utc.since(message.at).as_ms();
         tracing::info!(ticket_id = %ticket, kind, category, late_ms, "ticket");

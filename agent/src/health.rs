@@ -81,7 +81,8 @@ impl Health {
         let now = self.clock.now();
         let engine = self.engine.borrow();
         let link = self.link.borrow();
-        let sources: Vec<Value> = self.sources.iter().map(|(n, s)| source(n, &s.borrow())).collect();
+        let sources: Vec<Value> =
+            self.sources.iter().map(|(n, s)| source(n, &s.borrow())).collect();
         json!({
             "v": 1,
             "at": now.utc,

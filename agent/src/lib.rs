@@ -9,12 +9,22 @@
 
 pub mod clock;
 pub mod config;
-pub mod outbox;
-pub mod record;
 pub mod sources;
 
+pub mod engine;
+
+pub mod outbox;
+
+pub mod control;
 pub mod mqtt;
 
 pub mod http;
 
+pub mod health;
+
+pub mod run;
+
+pub mod check;
 pub mod demo;
+pub mod record;
+pub mod replay;

@@ -31,10 +31,10 @@ use crate::control;
 use crate::engine::{self, EngineTask};
 use crate::health::{Health, machine_clock, notify};
 use crate::http;
+use crate::mqtt::LinkStatus;
 use crate::mqtt::inbound::{self, COMMANDS_MAX};
 use crate::mqtt::pipe::Pipe;
 use crate::mqtt::topics::Prefix;
-use crate::mqtt::LinkStatus;
 use crate::outbox::{LaneStats, OpenError, Outbox, OutboxError, Turn};
 use crate::record::{self, Recorder};
 use crate::sources::{self, ARRIVALS_MAX, Context};
@@ -335,11 +335,16 @@ impl Station {
         self.drain(drain).await?;
         self.rest.cancel();
         while let Some(ended) = self.tasks.join_next().await {
-            ended.map_err(|e| RunError::Panicked(e.to_string()))?;
+            let (task, outcome) = ended.map_err(|e| RunError::Panicked(e.to_string()))?;
+            outcome.map_err(|why| RunError::Ended { task, why })?;
         }
         let stats = self.outbox.stats().await?;
         let report = Report {
-            sources: self.sources.iter().map(|(n, s)| (n.clone(), s.borrow().tally.clone())).collect(),
+            sources: self
+                .sources
+                .iter()
+                .map(|(n, s)| (n.clone(), s.borrow().tally.clone()))
+                .collect(),
             rejected: self.engine.borrow().rejected.clone(),
             lanes: stats.lanes,
         };
@@ -393,7 +398,8 @@ pub fn log(level: &str) {
         EnvFilter::new(format!("warn,steward={level},mqtt5=error"))
     });
     // A second call (in tests) changes nothing.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
 /// Opening may take a while on a slow card, and may have to be tried again: not on a task's thread.
@@ -418,6 +424,10 @@ fn info(config: &Config, clock: &Clock) -> Message {
     body.insert("timezone".into(), json!(config.timezone.iana_name()));
     body.insert("capabilities".into(), json!(["ticket", "ping", "refresh"]));
     body.insert("assets".into(), Value::from(assets));
+    if let Some(speed) = clock.speed() {
+        // Whoever shows ages must count them by the box's clock, not by their own.
+        body.insert("simulated".into(), json!({"speed": speed}));
+    }
     Message {
         lane: Lane::State,
         topic: Topic::Info,
@@ -441,7 +451,9 @@ fn bridge(broker: &Broker) -> http::bridge::Connect {
     if url.scheme == Scheme::Mqtt {
         return http::bridge::tcp(url.host.clone(), url.port);
     }
-    tracing::warn!("the dashboard's /mqtt reaches brokers over plain TCP only, not over this one's transport; open the dashboard with ?broker=… instead");
+    tracing::warn!(
+        "the dashboard's /mqtt reaches brokers over plain TCP only, not over this one's transport; open the dashboard with ?broker=… instead"
+    );
     std::sync::Arc::new(|| {
         Box::pin(async {
             let why = "the broker is not reached over plain TCP";

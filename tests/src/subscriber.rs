@@ -40,7 +40,9 @@ impl Subscriber {
     /// `mosquitto_sub` is not installed, or the broker does not answer.
     #[must_use]
     pub fn start(port: u16, id: &str, filter: &str) -> Subscriber {
-        let mut child = Command::new("mosquitto_sub")
+        // Line by line, although it writes into a pipe.
+        let mut child = Command::new("stdbuf")
+            .args(["-oL", "mosquitto_sub"])
             .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-i", id, "-c", "-q", "1", "-d"])
             .args(["-t", filter, "-F", "%j"])
             .stdout(Stdio::piped())

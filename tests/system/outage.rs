@@ -139,14 +139,14 @@ fn told(heard: &[Heard], counter: u32) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_goes_and_an_agent_that_is_killed_lose_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(broker) = Mosquitto::start(dir.path().to_path_buf()) else { return };
+    let Some(broker) = Mosquitto::start(dir.path()) else { return };
     let mut subscriber = Subscriber::start(broker.port, "auditor", "steward/v1/#");
     let mut node = Node::new();
     let config = write_config(dir.path(), &broker.url(), node.line.slave());
     let arguments = ["run", "--config", &config];
 
     let mut agent = Running::start(&arguments);
-    agent.wait_for("connected");
+    agent.wait_for("link to the broker is up");
     node.deliver(1..=40).await;
     subscriber.wait_until("the first reports", |heard| told(heard, 40));
 
@@ -162,7 +162,7 @@ async fn a_broker_that_goes_and_an_agent_that_is_killed_lose_nothing() {
     let mut agent = Running::start(&arguments);
     node.deliver(141..=200).await;
     let broker = stopped.start();
-    agent.wait_for("connected");
+    agent.wait_for("link to the broker is up");
     node.deliver(201..=240).await;
     subscriber.wait_until("the last report", |heard| told(heard, 240));
     let (status, log) = agent.terminate();

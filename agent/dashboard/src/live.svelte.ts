@@ -3,7 +3,7 @@
  *
  * Components read the plain maps of `picture` inside a derivation that first touches one of the counters
  * here. `calm` counts at most four changes a second, which is what text needs; the map listens to
- * `frames` itself. `now` moves once a second.
+ * `frames` itself. `now` and `street` move once a second.
  */
 
 import { now as clock } from './clock';
@@ -25,6 +25,8 @@ export const frames = new Frames(picture, scheduleFrame);
 class Live {
   phase = $state.raw<Phase>({ is: 'connecting', since: clock(), attempt: 0 });
   now = $state(clock());
+  /** The street's time: what ages of readings and tickets are counted by. */
+  street = $state(clock());
   /** Anything changed. */
   calm = $state(0);
   /** Tickets changed, or an order on one. */
@@ -115,6 +117,7 @@ export function start(): () => void {
   });
   const second = setInterval(() => {
     live.now = clock();
+    live.street = picture.clock.at(live.now);
     desk.look(picture.tickets, live.now);
   }, 1000);
   if (session === null) {

@@ -2,22 +2,79 @@
 //!
 //! `file.rs` reads the text with its places; `check.rs` turns it into the types below and reports every
 //! fault at once, as `file:line:col`, cause and fix. Nothing after start can fail because of it.
+//!
+//! ```text
+//! file (files, includes) ─► mend (syntax) ─► section (keys, places) ─► values ─► check ─► Config
+//! ```
+
+mod categories;
+mod check;
+mod defaults;
+mod explain;
+mod fault;
+mod file;
+mod mend;
+mod section;
+#[cfg(test)]
+mod tests;
+mod values;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use domain::decode::lorawan::Codec;
 use domain::ids::{DeviceKey, SourceName};
 use domain::site::Site;
 
+pub use self::categories::{CategoryEntry, Code, CodeKind, catalogue};
+pub use self::explain::explain;
+pub use self::fault::{Fault, Faults, Level, Place};
+
+/// A configuration that is right.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What it says.
+    pub config: Config,
+    /// What is most likely not what was meant, sorted by place.
+    pub warnings: Vec<Fault>,
+}
+
+/// Reads the configuration at `path`, with everything it includes, and the password files it names.
+///
+/// # Errors
+/// Everything that is wrong with it, warnings included, sorted by place.
+pub fn load(path: &Path) -> Result<Loaded, Faults> {
+    finish(file::read(path))
+}
+
+/// As [`load`], for a text that is in no file; `name` stands for it in faults. Relative paths in it
+/// start from the working folder, and it cannot include files.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_text(name: &str, text: &str) -> Result<Loaded, Faults> {
+    finish(file::from_text(name, text))
+}
+
+fn finish(texts: file::Texts) -> Result<Loaded, Faults> {
+    let (config, faults) = check::check(texts);
+    let faults = Faults::from(faults);
+    match config {
+        Some(config) => Ok(Loaded { config, warnings: faults.into_vec() }),
+        None => Err(faults),
+    }
+}
+
 /// Everything a box is told.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// What the core must know.
     pub site: Site,
+    /// What people call the box.
+    pub name: Option<String>,
     /// Where local hours are computed.
     pub timezone: jiff::tz::TimeZone,
     /// The broker to publish to.

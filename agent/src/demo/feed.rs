@@ -233,7 +233,8 @@ fn patience(speed: u32) -> Span {
     Span::from_ms(u64::from(speed).saturating_mul(400).max(2_000))
 }
 
-/// Plays the street into `ports` from `origin` on, a moment of `clock`, until `stop`.
+/// Plays the street into `ports` from `origin` on, a moment of `clock`, until `stop`. Gives the lines back:
+/// as long as they are held, nobody at their other end finds them hung up.
 ///
 /// # Errors
 /// A line broke, or nobody publishes the uplinks.
@@ -244,7 +245,7 @@ pub async fn run(
     origin: Moment,
     speed: u32,
     stop: CancellationToken,
-) -> Result<Played, FeedError> {
+) -> Result<(Played, Vec<Pty>), FeedError> {
     let mut player = Player::new(world, origin.utc, speed);
     let now = || clock.now().monotonic.since(origin.monotonic);
     let mut heard = [0; 1024];
@@ -253,7 +254,11 @@ pub async fn run(
         tokio::select! {
             // What the box says goes first: it is little, and only answers to what was played.
             biased;
-            () = stop.cancelled() => return Ok(player.played()),
+            () = stop.cancelled() => {
+                let Ports { line, mut receivers, uplinks: _ } = ports;
+                receivers.push(line);
+                return Ok((player.played(), receivers));
+            }
             got = ports.line.read(&mut heard) => {
                 let count = got.map_err(|source| broken(&ports.line, source))?;
                 let answer = player.hear(&heard[..count], now());
@@ -443,7 +448,7 @@ mod tests {
         };
         let _still_open = tokio::time::timeout(Duration::from_secs(2), uplinks).await;
         stop.cancel();
-        let played = feed.await.unwrap().unwrap();
+        let (played, _lines) = feed.await.unwrap().unwrap();
         agent.abort();
         assert!(played.lns.reports > 50 && count > 50, "{played:?}");
         assert!(played.nodes.acknowledged * 100 > played.nodes.reports * 90, "{played:?}");

@@ -70,7 +70,7 @@ struct LaneBook {
     seen: Ranges,
     received: u64,
     duplicates: u64,
-    /// Messages that only take another one off the broker: they have a number but no place to say it.
+    /// Messages that only take another one off the broker: they have no payload, and so no number.
     emptied: u64,
 }
 
@@ -135,6 +135,16 @@ impl Judge {
     #[must_use]
     pub fn open(&self) -> usize {
         self.lives.values().filter(|life| life.open.is_some()).count()
+    }
+
+    /// Whether this is the box's goodbye: after it nothing comes.
+    #[must_use]
+    pub fn is_goodbye(&self, delivery: &Delivery) -> bool {
+        let path = delivery.topic.strip_prefix(&self.prefix);
+        path == Some("status")
+            && !delivery.retained
+            && serde_json::from_slice::<serde_json::Value>(&delivery.payload)
+                .is_ok_and(|status| status["state"] == "offline")
     }
 
     /// Takes a message; answers with what it tells of a ticket, if it does.
@@ -243,7 +253,7 @@ impl LaneBook {
         LaneFigures {
             received: distinct + self.emptied,
             duplicates: self.duplicates,
-            gaps: missing.saturating_sub(self.emptied),
+            gaps: missing,
         }
     }
 }
@@ -398,8 +408,8 @@ impl Ids {
     }
 }
 
-/// Lets the judge take every message until `stop`, or until none can come; then those that are already
-/// there. Gives it back to be asked for its verdict.
+/// Lets the judge take every message until the box says goodbye, which it does last; or until `stop`, or
+/// until none can come; then those that are already there. Gives it back to be asked for its verdict.
 pub async fn run(
     mut judge: Judge,
     mut deliveries: mpsc::Receiver<Delivery>,
@@ -412,6 +422,9 @@ pub async fn run(
             () = stop.cancelled() => break,
         };
         let Some(delivery) = delivery else { return judge };
+        if judge.is_goodbye(&delivery) {
+            break;
+        }
         if let Some(told) = judge.take(&delivery) {
             // Nobody may be watching; the judge goes on.
             let _unwatched = news.send(told).await;

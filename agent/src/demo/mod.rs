@@ -24,3 +24,6 @@ pub mod judge;
 
 pub mod screen;
 pub mod summary;
+
+mod show;
+pub use show::{DemoError, Options, show};

@@ -89,6 +89,9 @@ function drawNames(
   c.font = `500 ${size}px ${palette.font}`;
   c.textAlign = 'center';
   c.textBaseline = 'middle';
+  // On a street too narrow for its name, the name stands beside it, off the bays.
+  const isBeside = roadWidth < size;
+  const aside = isBeside ? roadWidth / 2 + size : 0.5;
   const needed = c.measureText(name).width + 24;
   for (const spot of nameSpots(road, view, needed)) {
     c.save();
@@ -96,10 +99,10 @@ function drawNames(
     c.rotate(spot.angle);
     c.lineWidth = 4;
     c.lineJoin = 'round';
-    c.strokeStyle = palette.road;
-    c.strokeText(name, 0, 0.5);
+    c.strokeStyle = isBeside ? palette.walk : palette.road;
+    c.strokeText(name, 0, aside);
     c.fillStyle = palette.label;
-    c.fillText(name, 0, 0.5);
+    c.fillText(name, 0, aside);
     c.restore();
   }
 }

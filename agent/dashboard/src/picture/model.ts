@@ -85,6 +85,8 @@ export interface BoxInfo {
   readonly version: string | null;
   readonly name: string | null;
   readonly assets: number | null;
+  /** How many times real time the box's simulated clock runs; `null` for a real one. */
+  readonly speed: number | null;
 }
 
 /** One lane of the outbox. */

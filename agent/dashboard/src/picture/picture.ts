@@ -25,6 +25,7 @@ import {
   type Ticket,
   type Vehicle,
 } from './model';
+import { StreetClock } from './streetClock';
 
 /** Longer payloads are not parsed: no message of a box comes near it. */
 export const PAYLOAD_MAX = 256 * 1024;
@@ -96,6 +97,8 @@ export class Picture {
   readonly ignored = new Map<Reason, number>();
   /** Arrival of the last message of any kind; `null` before the first. */
   lastAt: number | null = null;
+  /** What time it is on the street. */
+  readonly clock = new StreetClock();
   /** Messages taken since the page was opened. */
   taken = 0;
 
@@ -240,7 +243,7 @@ export class Picture {
     const box = this.#box(name);
     if (box === null) return this.#ignore('full');
     if (channel === 'status') this.#takeStatus(box, body, fresh);
-    else if (channel === 'info') box.info = read.boxInfo(body);
+    else if (channel === 'info') this.#takeInfo(box, body, arrival);
     else this.#takeHealth(box, body, arrival);
     this.#changed.add('boxes');
   }
@@ -256,9 +259,19 @@ export class Picture {
     box.status = status;
   }
 
+  #takeInfo(box: Box, body: Fields, arrival: Arrival): void {
+    box.info = read.boxInfo(body);
+    this.clock.speed = box.info.speed;
+    // A health that the broker had kept is dated by a clock that is not ours: it counts from now on.
+    if (box.info.speed === null || box.healthAt === null || box.beats.length > 1) return;
+    box.healthAt = arrival.at;
+    box.beats.splice(0, box.beats.length, arrival.at);
+  }
+
   #takeHealth(box: Box, body: Fields, arrival: Arrival): void {
     box.health = read.health(body, this.#odd);
-    box.healthAt = arrival.retained ? box.health.header.at : arrival.at;
+    const isOurClock = box.info?.speed == null;
+    box.healthAt = arrival.retained && isOurClock ? box.health.header.at : arrival.at;
     if (box.healthAt === null) return;
     box.beats.push(box.healthAt);
     if (box.beats.length > BEATS_MAX) box.beats.shift();
@@ -300,6 +313,7 @@ export class Picture {
     else if (asset.class === 'vehicle') this.#takeFix(asset as Vehicle, body, header, arrival);
     else asset.state = null;
     asset.header = header;
+    if (!arrival.retained) this.clock.hear(header.at, arrival.at);
     return true;
   }
 

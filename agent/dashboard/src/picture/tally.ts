@@ -65,12 +65,14 @@ function zeros<K extends string>(keys: readonly K[]): Record<K, number> {
   return Object.fromEntries(keys.map((key) => [key, 0])) as Record<K, number>;
 }
 
+/** `now` is the browser's time, by which boxes are late; bays are over time by the street's. */
 export function tally(picture: Picture, now: number): Tally {
+  const street = picture.clock.at(now);
   const bays = zeros(BAY_STATUSES);
   let overstays = 0;
   for (const bay of picture.bays.values()) {
     bays[bay.state?.status ?? 'unknown'] += 1;
-    if (overstaySince(bay, now) !== null) overstays += 1;
+    if (overstaySince(bay, street) !== null) overstays += 1;
   }
   const vehicles = zeros(ACTIVITIES);
   for (const vehicle of picture.vehicles.values()) {

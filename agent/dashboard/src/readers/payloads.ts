@@ -103,6 +103,7 @@ export function boxInfo(from: Fields): BoxInfo {
     version: text(own(from, 'version'), 60),
     name: text(own(from, 'name'), 80),
     assets: Array.isArray(assets) ? Math.min(assets.length, ASSETS_MAX) : null,
+    speed: number(own(fields(own(from, 'simulated')) ?? {}, 'speed'), 1, 10_000),
   };
 }
 

@@ -8,6 +8,7 @@ export const en = {
   spanUnits: { second: '\u00a0s', minute: '\u00a0min', hour: '\u00a0h', day: '\u00a0d' },
   title: 'Street operations',
   tagline: 'Street operations',
+  simulated: (speed: number) => `simulated, ${speed}×`,
   skip: 'Skip to content',
   waiting: 'Waiting for the first message',
   waitingHint: 'The page fills by itself as soon as a box reports.',

@@ -7,6 +7,7 @@ export const zh: Words = {
   spanUnits: { second: '秒', minute: '分钟', hour: '小时', day: '天' },
   title: '街道运行',
   tagline: '街道运行',
+  simulated: (speed: number) => `模拟 ${speed} 倍速`,
   skip: '跳到正文',
   waiting: '正在等待第一条消息',
   waitingHint: '只要有网关上报，页面就会自动显示。',

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::decode::json::Mapping;
 use crate::decode::{Decode, Raw, Reason, Tally};
@@ -122,7 +123,7 @@ impl ChirpStack {
 
     /// Counts a message that was read, and refuses one that was read before.
     fn count<B>(&mut self, event: &Event<B>) -> Result<(), Reason> {
-        let transmission = event.deduplication_id.as_deref().map(transmission).transpose()?;
+        let transmission = event.deduplication_id.as_deref().map(transmission);
         self.uplinks.tally.frames += 1;
         self.uplinks.refuse_repeat(transmission)
     }
@@ -250,12 +251,16 @@ fn is_binary(payload: &[u8]) -> bool {
 }
 
 /// The deduplication id is a UUID.
-fn transmission(uuid: &str) -> Result<u128, Reason> {
-    let digits: String = uuid.chars().filter(|&c| c != '-').take(33).collect();
-    if digits.len() != 32 {
-        return Err(Reason::Field);
+fn transmission(id: &str) -> u128 {
+    let digits: String = id.chars().filter(|&c| c != '-').take(33).collect();
+    match u128::from_str_radix(&digits, 16) {
+        Ok(uuid) if digits.len() == 32 => uuid,
+        // Not the form ChirpStack uses, and still the same text for the same transmission.
+        _ => {
+            let hash = Sha256::digest(id.as_bytes());
+            hash.iter().take(16).fold(0, |number, &byte| number << 8 | u128::from(byte))
+        }
     }
-    u128::from_str_radix(&digits, 16).map_err(|_| Reason::Field)
 }
 
 #[cfg(test)]
@@ -504,7 +509,7 @@ mod tests {
             (up(&[("fPort", 256.into())]), Some(Reason::Field)),
             (up(&[("fCnt", (-1).into())]), Some(Reason::Field)),
             (up(&[("time", "yesterday".into())]), Some(Reason::Field)),
-            (up(&[("deduplicationId", "x".into())]), Some(Reason::Field)),
+            (up(&[("deduplicationId", "x".into())]), None),
             (up(&[("deviceInfo", no_model.clone()), ("fPort", 2.into())]), Some(Reason::Codec)),
             (up(&[("fPort", 2.into())]), Some(Reason::Port)),
             (up(&[("data", "AXVcA3cCAA==".into())]), Some(Reason::Payload)),

@@ -248,7 +248,6 @@ mod tests {
             ([common(), bytes(4, &[0xff])].concat(), Reason::Field),
             ([common(), vec![0x0b]].concat(), Reason::Malformed),
             (bytes(1, UUID.as_bytes()), Reason::Field),
-            ([bytes(1, b"x"), info(3)].concat(), Reason::Field),
         ] {
             let mut decoder = chirpstack();
             assert_eq!(feed(&mut decoder, "up", &payload), []);

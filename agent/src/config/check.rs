@@ -1,0 +1,195 @@
+//! From sections to a [`Config`] that cannot be wrong.
+//!
+//! Every section is read to its end whatever is wrong with it, and what the sections say of each other
+//! is checked after that. A `Config` comes out only when nothing is wrong.
+
+mod assets;
+mod broker;
+mod rules;
+mod sources;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use domain::ids::{BoxId, SiteId, TenantId};
+use domain::site::{Identity, Site, TicketPolicy};
+use domain::time::Span;
+
+use self::assets::Assets;
+use self::sources::Sources;
+use super::fault::{Fault, Level};
+use super::file::Texts;
+use super::section::{Report, Section, Spot, Tree, Value};
+use super::values;
+use super::{Broker, Buffer, Config, Http, defaults};
+
+pub(super) use self::rules::built_in as built_in_rules;
+
+/// Sections that have their place in the configuration and are not built in yet.
+const LATER: [&str; 7] = ["gauge", "camera", "tariff", "route", "zone", "calendar", "uplink"];
+
+/// One mebibyte.
+const MIB: u64 = 1024 * 1024;
+
+/// Checks everything that was read. The configuration comes without a fault of [`Level::Error`] or not
+/// at all.
+pub(super) fn check(texts: Texts) -> (Option<Config>, Vec<Fault>) {
+    let Texts { texts, mut faults, incomplete, hash } = texts;
+    let report = Report::new(&texts);
+    let config = read(&report, &Tree::new(&report, &texts, incomplete), hash);
+    faults.extend(report.into_faults());
+    let valid = faults.iter().all(|fault| fault.level == Level::Warning);
+    (config.filter(|_| valid), faults)
+}
+
+fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<Config> {
+    let own = expect_table(tree, "box", "id, tenant, site, timezone").map(|s| read_box(&s));
+    let own = own.unwrap_or_default();
+    let user = own.id.as_ref().map(BoxId::to_string);
+    let broker = expect_table(tree, "mqtt", "url = \"mqtt://127.0.0.1:1883\"")
+        .and_then(|section| broker::own(&section, user));
+    let buffer = read_buffer(tree.table("buffer").as_ref());
+    let mut sources = Sources::read(tree, broker.as_ref());
+    let assets = Assets::read(tree, &mut sources);
+    let rules = rules::read(tree, &assets);
+    let tickets = read_tickets(tree.table("tickets").as_ref());
+    let http = read_http(tree.table("http").as_ref(), broker.as_ref());
+    tree.finish(&LATER);
+    if !tree.incomplete {
+        warn_of_nothing(report, &sources, &assets);
+    }
+    let identity = Identity { tenant: own.tenant?, site: own.site?, id: own.id? };
+    Some(Config {
+        site: Site { identity, assets: assets.assets, rules, tickets },
+        name: own.name,
+        timezone: own.timezone?,
+        broker: broker?,
+        buffer,
+        sources: sources.built,
+        http,
+        hash,
+    })
+}
+
+/// The `[name]` that must be there.
+fn expect_table<'a>(tree: &'a Tree<'a>, name: &'static str, with: &str) -> Option<Section<'a>> {
+    let section = tree.table(name);
+    if section.is_none() && !tree.incomplete && !tree.has(name) {
+        let top = Spot { file: 0, offset: 0 };
+        let fix = format!("add the section [{name}] with {with}");
+        tree.report.error(top, format!("the section [{name}] is missing"), fix);
+    }
+    section
+}
+
+/// A box that hears nothing or watches nothing runs, but is hardly what was meant.
+fn warn_of_nothing(report: &Report<'_>, sources: &Sources, assets: &Assets) {
+    let top = Spot { file: 0, offset: 0 };
+    if sources.is_empty() {
+        let fix = "add a [[source]]";
+        report.warning(top, "there is no [[source]]: the box hears nothing".to_owned(), fix);
+    }
+    if assets.assets.is_empty() {
+        let fix = "add a [[bay]], [[bin]] or [[vehicle]]";
+        report.warning(top, "there are no assets: the box watches nothing".to_owned(), fix);
+    }
+}
+
+#[derive(Default)]
+struct Own {
+    id: Option<BoxId>,
+    tenant: Option<TenantId>,
+    site: Option<SiteId>,
+    timezone: Option<jiff::tz::TimeZone>,
+    name: Option<String>,
+}
+
+fn read_box(section: &Section<'_>) -> Own {
+    let own = Own {
+        id: section.required("id", "\"xj-0412\"", values::id(BoxId::new)),
+        tenant: section.required("tenant", "\"longcheng\"", values::id(TenantId::new)),
+        site: section.required("site", "\"xuejia\"", values::id(SiteId::new)),
+        timezone: section.required("timezone", "\"Asia/Shanghai\"", timezone),
+        name: section.optional("name", values::name),
+    };
+    section.finish();
+    own
+}
+
+fn timezone(value: &Value<'_>) -> Option<jiff::tz::TimeZone> {
+    let text = value.as_text("a zone such as \"Asia/Shanghai\"")?;
+    let zones = jiff::tz::db();
+    if zones.is_definitively_empty() {
+        let cause = "this machine has no time zones".to_owned();
+        value.error(cause, "install the package tzdata");
+        return None;
+    }
+    let found = zones.get(text).ok();
+    if found.is_none() {
+        let known: Vec<_> = zones.available().map(|zone| zone.as_str().to_owned()).collect();
+        let fix = match super::fault::nearest(text, known.iter().map(String::as_str)) {
+            Some(zone) => format!("did you mean {zone:?}?"),
+            None => "write a zone of the IANA list, such as \"Asia/Shanghai\"".to_owned(),
+        };
+        value.error(format!("unknown time zone {text:?}"), fix);
+    }
+    found
+}
+
+fn read_buffer(section: Option<&Section<'_>>) -> Buffer {
+    use std::time::Duration;
+    let mut buffer = Buffer {
+        dir: PathBuf::from(defaults::BUFFER_DIR),
+        max_size: defaults::BUFFER_SIZE,
+        commit_every: defaults::COMMIT_EVERY,
+    };
+    let Some(section) = section else { return buffer };
+    let commit = Duration::from_millis(10)..=Duration::from_secs(10);
+    buffer.dir = section.or("dir", buffer.dir, values::path);
+    buffer.max_size =
+        section.or("max_size", buffer.max_size, values::size(MIB..=1024 * 1024 * MIB));
+    buffer.commit_every = section.or("commit_every", buffer.commit_every, values::duration(commit));
+    section.finish();
+    buffer
+}
+
+fn read_tickets(section: Option<&Section<'_>>) -> TicketPolicy {
+    let mut policy = TicketPolicy::default();
+    let Some(section) = section else { return policy };
+    let days = |n: u64| Span::from_mins(n * 24 * 60);
+    let reopen = values::span(Span::ZERO..=days(90));
+    policy.reopen_within = section.or("reopen_within", policy.reopen_within, reopen);
+    let keep = values::span(Span::ZERO..=days(366));
+    policy.keep_closed = section.or("keep_closed", policy.keep_closed, keep);
+    section.finish();
+    policy
+}
+
+fn read_http(section: Option<&Section<'_>>, broker: Option<&Broker>) -> Option<Http> {
+    let Some(section) = section else {
+        return Some(Http { listen: defaults::LISTEN });
+    };
+    let enabled = section.or("enabled", true, values::boolean);
+    let listen = section.or("listen", defaults::LISTEN, |value| listen(value, broker));
+    section.finish();
+    enabled.then_some(Http { listen })
+}
+
+fn listen(value: &Value<'_>, broker: Option<&Broker>) -> Option<SocketAddr> {
+    let text = value.as_text("an address such as \"127.0.0.1:8080\"")?;
+    let Ok(address) = text.parse::<SocketAddr>() else {
+        let fix = "write address:port, such as \"127.0.0.1:8080\", or \"[::1]:8080\"";
+        value.error(format!("{text:?} is no address to listen on"), fix);
+        return None;
+    };
+    let taken = broker.filter(|b| b.url.port == address.port() && broker::is_here(&b.url.host));
+    if let Some(broker) = taken {
+        let cause = format!("port {} of this machine is the broker's", broker.url.port);
+        value.error(cause, "choose another port");
+    }
+    if !address.ip().is_loopback() {
+        let cause = format!("everybody who reaches {address} sees the dashboard");
+        value.warning(cause, "listen on 127.0.0.1, or see that only a trusted network reaches it");
+    }
+    Some(address)
+}

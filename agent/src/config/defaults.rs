@@ -1,0 +1,71 @@
+//! What a key is when it is left out: each value once. `config/steward.toml` shows them all, and a test
+//! holds the two together. (How tickets behave by default is [`domain::site::TicketPolicy`]'s.)
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::time::Duration;
+
+use domain::rules::Severity;
+use domain::time::Span;
+use domain::units::{MillimetresPerSecond, Permille};
+
+const MIB: u64 = 1024 * 1024;
+const HOUR: u64 = 3600;
+
+/// `[mqtt] keep_alive`: a dead link goes unseen for up to twice this long.
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// `[mqtt] connect_timeout`.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// `[mqtt] window`: fills a link with a quarter of a second of delay at 256 messages a second.
+pub(super) const WINDOW: u16 = 64;
+/// `[mqtt] packet_max`: eight times the largest message of the box.
+pub(super) const PACKET_MAX: u32 = 256 * 1024;
+/// The path of `ws://` and `wss://` brokers.
+pub(super) const WEBSOCKET_PATH: &str = "/mqtt";
+
+/// `[buffer] dir`.
+pub(super) const BUFFER_DIR: &str = "/var/lib/steward";
+/// `[buffer] max_size`.
+pub(super) const BUFFER_SIZE: u64 = 256 * MIB;
+/// `[buffer] commit_every`.
+pub(super) const COMMIT_EVERY: Duration = Duration::from_secs(1);
+
+/// `[http] listen`.
+pub(super) const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080));
+
+/// `[[source]] baud` of `node-link`.
+pub(super) const NODE_LINK_BAUD: u32 = 115_200;
+/// `[[source]] baud` of `nmea`: what receivers leave the factory with.
+pub(super) const NMEA_BAUD: u32 = 9600;
+/// `[[source]] topic` of `chirpstack`: its own default.
+pub(super) const CHIRPSTACK_TOPIC: &str = "application/+/device/+/event/+";
+
+/// `[[bay]] occupied_after`: longer than somebody needs to turn round.
+pub(super) const OCCUPIED_AFTER: Span = Span::from_secs(60);
+/// `[[bay]] free_after`.
+pub(super) const FREE_AFTER: Span = Span::from_secs(20);
+/// `[[bay]]` and `[[bin]] stale_after`: sensors that have nothing to tell report once a day. One such
+/// report may be lost on the air; after the second, and two hours, the sensor is silent.
+pub(super) const SENSOR_STALE_AFTER: Span = Span::from_secs(50 * HOUR);
+
+/// `[[bin]] full_at_pct`.
+pub(super) const FULL_AT: Permille = Permille::from_percent(85);
+/// `[[bin]] clear_at_pct`.
+pub(super) const CLEAR_AT: Permille = Permille::from_percent(60);
+
+/// `[[vehicle]] work_speed_max`: what operators allow for cleaning.
+pub(super) const WORK_SPEED_MAX: MillimetresPerSecond = MillimetresPerSecond::from_kmh(15);
+/// `[[vehicle]] parked_after`.
+pub(super) const PARKED_AFTER: Span = Span::from_secs(600);
+/// `[[vehicle]] stale_after`: longer than a tunnel, shorter than a shift.
+pub(super) const VEHICLE_STALE_AFTER: Span = Span::from_secs(300);
+
+/// `[[rule]] version`.
+pub(super) const RULE_VERSION: u32 = 1;
+/// `[[rule]] severity`.
+pub(super) const SEVERITY: Severity = Severity::Medium;
+/// `[[rule]] when.hold`.
+pub(super) const HOLD: Span = Span::ZERO;
+/// `[[rule]] when.readings`.
+pub(super) const READINGS: u32 = 1;
+/// `[[rule]] when.grace`.
+pub(super) const GRACE: Span = Span::from_secs(300);

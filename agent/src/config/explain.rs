@@ -1,0 +1,309 @@
+//! What a box will do, in plain words: for people who want to see that a configuration means what they
+//! think it means.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Write};
+use std::time::Duration;
+
+use domain::ids::{AssetKey, Class, SourceName};
+use domain::rules::{Condition, FactName, Level, Rule, Severity, Side};
+use domain::site::{Asset, Bay, Bin, Kind, TicketPolicy, Vehicle, VehicleKind};
+use domain::time::Span;
+use domain::units::Permille;
+
+use super::check::built_in_rules;
+use super::values::{write_duration, write_size};
+use super::{Broker, Config, Scheme, SourceKind, defaults};
+
+/// Says what `config` makes a box do. Values that are as without the key are marked `*`.
+#[must_use]
+pub fn explain(config: &Config) -> String {
+    let mut out = String::new();
+    let written = write_all(&mut out, config);
+    written.expect("writing to a text cannot fail");
+    out
+}
+
+fn write_all(out: &mut String, config: &Config) -> fmt::Result {
+    write_box(out, config)?;
+    write_sources(out, config)?;
+    write_assets(out, config)?;
+    write_rules(out, config)?;
+    writeln!(out, "\n* by default")
+}
+
+fn write_box(out: &mut String, config: &Config) -> fmt::Result {
+    let identity = &config.site.identity;
+    write!(out, "Box {} of {} at {}", identity.id, identity.tenant, identity.site)?;
+    match &config.name {
+        Some(name) => writeln!(out, ", called {name}")?,
+        None => writeln!(out)?,
+    }
+    let prefix = format!("steward/v1/{}/{}/{}", identity.tenant, identity.site, identity.id);
+    let buffer = &config.buffer;
+    let size = marked(write_size(buffer.max_size), buffer.max_size == defaults::BUFFER_SIZE);
+    let commit =
+        marked(write_duration(buffer.commit_every), buffer.commit_every == defaults::COMMIT_EVERY);
+    let listen = match &config.http {
+        Some(http) => marked(format!("http://{}", http.listen), http.listen == defaults::LISTEN),
+        None => "switched off".to_owned(),
+    };
+    let TicketPolicy { reopen_within, keep_closed } = config.site.tickets;
+    let policy = TicketPolicy::default();
+    let reopen = marked(words(reopen_within), reopen_within == policy.reopen_within);
+    let keep = marked(words(keep_closed), keep_closed == policy.keep_closed);
+    let zone = config.timezone.iana_name().unwrap_or("of its own");
+    let lines = [
+        ("publishes to", broker(&config.broker)),
+        ("below", prefix),
+        ("link", link(&config.broker)),
+        ("buffers in", format!("{}, at most {size}", buffer.dir.display())),
+        ("commits", format!("at the latest after {commit}")),
+        ("local time", zone.to_owned()),
+        ("dashboard", listen),
+        ("tickets", format!("reopen within {reopen}, are kept for {keep} after closing")),
+        ("configuration", config.hash.clone()),
+    ];
+    for (what, value) in lines {
+        writeln!(out, "  {what:<14} {value}")?;
+    }
+    Ok(())
+}
+
+fn broker(broker: &Broker) -> String {
+    let url = &broker.url;
+    let scheme = match url.scheme {
+        Scheme::Mqtt => "mqtt",
+        Scheme::Mqtts => "mqtts",
+        Scheme::Ws => "ws",
+        Scheme::Wss => "wss",
+    };
+    let host = if url.host.contains(':') { format!("[{}]", url.host) } else { url.host.clone() };
+    let user = broker.username.as_deref().map_or_else(|| "nobody".to_owned(), str::to_owned);
+    let password = if broker.password.is_some() { "with a password" } else { "without a password" };
+    format!("{scheme}://{host}:{}{} as {user}, {password}", url.port, url.path)
+}
+
+fn link(broker: &Broker) -> String {
+    let keep_alive =
+        marked(write_duration(broker.keep_alive), broker.keep_alive == defaults::KEEP_ALIVE);
+    let connect = broker.connect_timeout;
+    let connect = marked(write_duration(connect), connect == defaults::CONNECT_TIMEOUT);
+    let window = marked(broker.window, broker.window == defaults::WINDOW);
+    let packet = broker.packet_max;
+    let packet = marked(write_size(packet.into()), packet == defaults::PACKET_MAX);
+    format!("ping every {keep_alive}, connect in {connect}, window {window}, packets to {packet}")
+}
+
+fn write_sources(out: &mut String, config: &Config) -> fmt::Result {
+    writeln!(out, "\nSources")?;
+    let mut fed: BTreeMap<&SourceName, BTreeMap<Class, usize>> = BTreeMap::new();
+    for (key, asset) in &config.site.assets {
+        for feed in &asset.feeds {
+            *fed.entry(&feed.source).or_default().entry(key.class).or_default() += 1;
+        }
+    }
+    let rows = config.sources.iter().map(|source| {
+        let (kind, from) = match &source.kind {
+            SourceKind::NodeLink(line) => {
+                let baud = marked(line.baud, line.baud == defaults::NODE_LINK_BAUD);
+                ("node-link", format!("{} at {baud} baud", line.device.display()))
+            }
+            SourceKind::Nmea(line) => {
+                let baud = marked(line.baud, line.baud == defaults::NMEA_BAUD);
+                ("nmea", format!("{} at {baud} baud", line.device.display()))
+            }
+            SourceKind::ChirpStack(server) => {
+                let topic = marked(&server.topic, server.topic == defaults::CHIRPSTACK_TOPIC);
+                ("chirpstack", format!("{} on {}", topic, broker(&server.broker)))
+            }
+        };
+        let feeds = match fed.get(&source.name) {
+            Some(counts) => counted(counts),
+            None => "nothing".to_owned(),
+        };
+        vec![source.name.to_string(), kind.to_owned(), format!("feeds {feeds}"), from]
+    });
+    write_rows(out, &rows.collect::<Vec<_>>())
+}
+
+fn write_assets(out: &mut String, config: &Config) -> fmt::Result {
+    writeln!(out, "\nWhat feeds what")?;
+    let rows =
+        config.site.assets.iter().map(|(key, asset)| {
+            vec![key.to_string(), feeds(asset), settings(asset), called(asset)]
+        });
+    write_rows(out, &rows.collect::<Vec<_>>())
+}
+
+fn feeds(asset: &Asset) -> String {
+    let feeds = asset.feeds.iter().map(|feed| match &feed.device {
+        Some(device) => format!("{} {device}", feed.source),
+        None => feed.source.to_string(),
+    });
+    let feeds = feeds.collect::<Vec<_>>().join(", ");
+    if feeds.is_empty() { "-".to_owned() } else { format!("from {feeds}") }
+}
+
+fn called(asset: &Asset) -> String {
+    asset.names.values().map(String::as_str).collect::<Vec<_>>().join(" / ")
+}
+
+fn settings(asset: &Asset) -> String {
+    match &asset.kind {
+        Kind::Bay(bay) => bay_settings(bay),
+        Kind::Bin(bin) => bin_settings(bin),
+        Kind::Vehicle(vehicle) => vehicle_settings(vehicle),
+        Kind::Street { line } => format!("a line of {} points", line.len()),
+    }
+}
+
+fn bay_settings(bay: &Bay) -> String {
+    let stay = bay.max_stay.map_or_else(|| "any stay".to_owned(), |s| format!("stay {}", words(s)));
+    let occupied =
+        marked(words(bay.occupied_after), bay.occupied_after == defaults::OCCUPIED_AFTER);
+    let free = marked(words(bay.free_after), bay.free_after == defaults::FREE_AFTER);
+    let stale = marked(words(bay.stale_after), bay.stale_after == defaults::SENSOR_STALE_AFTER);
+    format!("{stay}; taken after {occupied}, free after {free}, unknown after {stale}")
+}
+
+fn bin_settings(bin: &Bin) -> String {
+    let percent = |at: Permille, default| marked(format!("{}%", at.percent()), at == default);
+    let full = percent(bin.full_at, defaults::FULL_AT);
+    let clear = percent(bin.clear_at, defaults::CLEAR_AT);
+    let stale = marked(words(bin.stale_after), bin.stale_after == defaults::SENSOR_STALE_AFTER);
+    let litres = bin.capacity_l.map_or_else(String::new, |litres| format!("{litres} l, "));
+    let (empty, line) = (bin.empty.0, bin.full.0);
+    format!(
+        "{litres}{empty} to {line} mm; full from {full}, no longer below {clear}, unknown after \
+         {stale}"
+    )
+}
+
+fn vehicle_settings(vehicle: &Vehicle) -> String {
+    let kind = match vehicle.kind {
+        VehicleKind::Sweeper => "sweeper",
+        VehicleKind::Washer => "washer",
+        VehicleKind::Collector => "collector",
+        VehicleKind::Other => "vehicle",
+    };
+    let speed = vehicle.work_speed_max;
+    let speed = marked(format!("{:.1} km/h", speed.kmh()), speed == defaults::WORK_SPEED_MAX);
+    let parked = vehicle.parked_after;
+    let parked = marked(words(parked), parked == defaults::PARKED_AFTER);
+    let stale = vehicle.stale_after;
+    let stale = marked(words(stale), stale == defaults::VEHICLE_STALE_AFTER);
+    format!("{kind}; works up to {speed}, parked after {parked}, unknown after {stale}")
+}
+
+fn write_rules(out: &mut String, config: &Config) -> fmt::Result {
+    writeln!(out, "\nRules")?;
+    let built_in = built_in_rules();
+    let (at_work, idle): (Vec<_>, Vec<_>) =
+        config.site.rules.iter().partition(|rule| watched(rule, config) > 0);
+    let rows = at_work.iter().map(|rule| {
+        vec![
+            marked(&rule.id, built_in.contains(rule)),
+            number(watched(rule, config), rule.class),
+            format!("{} {}", severity(rule.severity), rule.category),
+            condition(rule),
+        ]
+    });
+    write_rows(out, &rows.collect::<Vec<_>>())?;
+    if !idle.is_empty() {
+        let idle: Vec<_> = idle.iter().map(|rule| rule.id.as_str()).collect();
+        writeln!(out, "  nothing to watch for {}", idle.join(", "))?;
+    }
+    Ok(())
+}
+
+/// How many assets a rule can ever be true for.
+fn watched(rule: &Rule, config: &Config) -> usize {
+    let overstay = matches!(rule.when, Condition::Overstay { .. });
+    let watches = |key: &AssetKey, asset: &Asset| {
+        let limited = matches!(&asset.kind, Kind::Bay(bay) if bay.max_stay.is_some());
+        key.class == rule.class && (limited || !overstay)
+    };
+    config.site.assets.iter().filter(|(key, asset)| watches(key, asset)).count()
+}
+
+const fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Low => "low",
+        Severity::Medium => "medium",
+        Severity::High => "high",
+        Severity::Critical => "critical",
+    }
+}
+
+fn condition(rule: &Rule) -> String {
+    match &rule.when {
+        Condition::Overstay { grace } => {
+            format!("when the longest stay is passed by {}", words(*grace))
+        }
+        Condition::Silent { after: Some(after) } => format!("when silent for {}", words(*after)),
+        Condition::Silent { after: None } => "when silent for its stale_after".to_owned(),
+        Condition::Threshold { fact, side, raise_at, clear_at, hold, readings } => {
+            let (side, other) = match side {
+                Side::Above => ("at or above", "at or below"),
+                Side::Below => ("at or below", "at or above"),
+            };
+            let (raise, clear) = (level(*raise_at, *fact), level(*clear_at, *fact));
+            let fact = fact.as_str();
+            let mut text = format!("when {fact} is {side} {raise}");
+            if *readings > 1 {
+                text += &format!(" in {readings} readings");
+            }
+            if *hold > Span::ZERO {
+                text += &format!(" for {}", words(*hold));
+            }
+            text + &format!("; over {other} {clear}")
+        }
+    }
+}
+
+fn level(level: Level, fact: FactName) -> String {
+    let unit = match fact {
+        FactName::LevelPct | FactName::BatteryPct => "%",
+        FactName::TemperatureC => " °C",
+        FactName::BatteryV => " V",
+        FactName::SpeedKmh => " km/h",
+    };
+    match level {
+        Level::FullAt => "the bin's full_at".to_owned(),
+        Level::ClearAt => "the bin's clear_at".to_owned(),
+        // Shown only; decisions are made in thousandths.
+        Level::Milli(milli) => format!("{}{unit}", milli as f64 / 1000.0),
+    }
+}
+
+fn counted(counts: &BTreeMap<Class, usize>) -> String {
+    counts.iter().map(|(class, n)| number(*n, *class)).collect::<Vec<_>>().join(", ")
+}
+
+fn number(n: usize, class: Class) -> String {
+    if n == 1 { format!("1 {class}") } else { format!("{n} {class}s") }
+}
+
+fn marked(value: impl Display, default: bool) -> String {
+    if default { format!("{value}*") } else { value.to_string() }
+}
+
+fn words(span: Span) -> String {
+    write_duration(Duration::from_millis(span.as_ms()))
+}
+
+/// Columns, each as wide as its widest cell; the last one is not filled up.
+fn write_rows(out: &mut String, rows: &[Vec<String>]) -> fmt::Result {
+    if rows.is_empty() {
+        return writeln!(out, "  none");
+    }
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let width = |c: usize| rows.iter().filter_map(|r| r.get(c)).map(|t| t.chars().count()).max();
+    let widths: Vec<_> = (0..columns).map(|c| width(c).unwrap_or_default()).collect();
+    for row in rows {
+        let cells = row.iter().zip(&widths).map(|(text, width)| format!("{text:<width$}"));
+        writeln!(out, "  {}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
+    }
+    Ok(())
+}

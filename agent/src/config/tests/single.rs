@@ -1,0 +1,375 @@
+//! One fault at a time: where it is, what it says, and what it says to do.
+
+use super::super::*;
+use super::{NEXT, errors, with_base};
+
+/// What follows [`super::BASE`]; line and column of its one error, lines counted from its beginning; a
+/// part of the cause; a part of the fix.
+type Case = (&'static str, (usize, usize), &'static str, &'static str);
+
+#[test]
+fn each_fault_has_its_place_and_its_fix() {
+    let cases = [KEYS, IDS, VALUES, SOURCES, FEEDS, ASSETS, RULES];
+    for (text, place, cause, fix) in cases.into_iter().flatten() {
+        let found = errors(&with_base(text));
+        assert!(found.len() == 1, "{text}: {}", Faults::from(found.clone()));
+        let first = &found[0];
+        assert_eq!((first.place.line + 1 - NEXT, first.place.col), *place, "{text}: {first}");
+        assert!(first.cause.contains(cause), "{text}: {first}");
+        assert!(first.fix.contains(fix), "{text}: {first}");
+    }
+}
+
+const KEYS: &[Case] = &[
+    (
+        "[[bay]]\nid = \"a\"\nsource = \"nodes\"\n  devcie = 3\ndevice = 3",
+        (4, 3),
+        "unknown key \"devcie\" in [[bay]]",
+        "did you mean \"device\"?",
+    ),
+    ("[[bya]]\nid = \"a\"", (1, 3), "unknown section [[bya]]", "did you mean \"bay\"?"),
+    ("[gauge]\nid = \"a\"", (1, 2), "section [gauge] is not built into this version", "bay"),
+    ("[[tickets]]\nkeep_closed = \"1d\"", (1, 1), "must be a section [tickets]", "[tickets]"),
+    ("[bay]\nid = \"a\"", (1, 1), "must be a section [[bay]]", "write [[bay]]"),
+    ("[http]\n[buffer]\nmax_sice = \"1GB\"", (3, 1), "in [buffer]", "\"max_size\""),
+    (
+        "[[bin]]\nid = \"a\"\nsource = \"nodes\"\ndevice = 1\nempty_mm = 900",
+        (1, 1),
+        "\"full_mm\" is missing in [[bin]]",
+        "add full_mm = 300",
+    ),
+    (
+        "@bay\nposition = { lat = 31.8, lon = 119.9, dtaum = \"WGS84\" }",
+        (5, 39),
+        "unknown key \"dtaum\" in position of [[bay]]",
+        "did you mean \"datum\"?",
+    ),
+];
+
+const IDS: &[Case] = &[
+    (
+        "[[bay]]\nid = \"B_1\"\nsource = \"nodes\"\ndevice = 1",
+        (2, 6),
+        "has 'B' at position 1",
+        "write \"b-1\"",
+    ),
+    (
+        "[[bay]]\nid = 7\nsource = \"nodes\"\ndevice = 1",
+        (2, 6),
+        "\"id\" in [[bay]] cannot be a whole number",
+        "double quotes",
+    ),
+    (
+        "@bay\n[[bay]]\nid = \"a\"\nsource = \"nodes\"\ndevice = 2",
+        (6, 6),
+        "two assets called bay/a; first at t.toml:20:6",
+        "own id",
+    ),
+];
+
+const VALUES: &[Case] = &[
+    ("[buffer]\nmax_size = 256", (2, 12), "cannot be a whole number", "\"256MiB\""),
+    ("[buffer]\nmax_size = \"256\"", (2, 12), "\"256\" is no size", "MiB"),
+    ("[buffer]\nmax_size = \"1KB\"", (2, 12), "out of range", "write 1MiB to 1024GiB"),
+    ("[buffer]\ncommit_every = 1", (2, 16), "cannot be a whole number", "\"1s\""),
+    ("[buffer]\ncommit_every = \"soon\"", (2, 16), "\"soon\" is no time", "\"90s\""),
+    ("[buffer]\ncommit_every = \"1h\"", (2, 16), "out of range", "10ms to 10s"),
+    ("[buffer]\ndir = \"\"", (2, 7), "\"dir\" is no path", "path"),
+    ("[http]\nenabled = \"no\"", (2, 11), "cannot be a text", "true or false"),
+    ("[http]\nlisten = \"localhost:80\"", (2, 10), "is no address", "\"127.0.0.1:8080\""),
+    (
+        "[http]\nlisten = \"127.0.0.1:1883\"",
+        (2, 10),
+        "port 1883 of this machine is the broker's",
+        "another port",
+    ),
+    ("[tickets]\nreopen_within = \"99999h\"", (2, 17), "out of range", "write 0s to 90d"),
+];
+
+const SOURCES: &[Case] = &[
+    (
+        "[[source]]\nname = \"x\"\nkind = \"nmae\"\ndevice = \"/dev/x\"",
+        (3, 8),
+        "unknown kind \"nmae\"",
+        "did you mean \"nmea\"?",
+    ),
+    (
+        "[[source]]\nname = \"x\"\nkind = \"jt808\"\nlisten = \"x\"",
+        (3, 8),
+        "kind \"jt808\" is not built into this version; built in are node-link, nmea, chirpstack",
+        "a version that has it",
+    ),
+    (
+        "[[source]]\nname = \"nodes\"\nkind = \"nmea\"\ndevice = \"/dev/x\"",
+        (2, 8),
+        "two sources called nodes; first at t.toml:8:1",
+        "own name",
+    ),
+    (
+        "[[source]]\nname = \"x\"\nkind = \"nmea\"\ndevice = \"/dev/serial0\"",
+        (4, 10),
+        "/dev/serial0 is read by two sources; first at t.toml:15:10",
+        "one source",
+    ),
+    (
+        "[[source]]\nname = \"x\"\nkind = \"nmea\"\ndevice = \"/dev/x\"\nbaud = 96",
+        (5, 8),
+        "\"baud\" is out of range",
+        "300 to 4000000",
+    ),
+    (
+        "[[source]]\nname = \"x\"\nkind = \"nmea\"\ndevice = \"/dev/x\"\ntopic = \"a/#\"",
+        (5, 1),
+        "unknown key \"topic\" in [[source]]",
+        "there are: name, kind, device, baud",
+    ),
+    ("@lns\ntopic = \"a/#/b\"", (4, 9), "is no topic filter", "# only as the last one"),
+    (
+        "@lns\nurl = \"mqtt://me:pw@host\"",
+        (4, 7),
+        "password has no place in the url",
+        "password_file",
+    ),
+    (
+        "@lns\npassword = \"pw\"",
+        (4, 12),
+        "password has no place in the configuration",
+        "password_file",
+    ),
+    (
+        "@lns\npassword_file = \"/nowhere/pw\"",
+        (4, 17),
+        "/nowhere/pw cannot be read: there is no such file",
+        "who may read",
+    ),
+    ("@lns\nca_file = \"/nowhere/ca\"", (4, 11), "without TLS has no certificates", "mqtts://"),
+    ("@lns\nkeep_alive = \"7500ms\"", (4, 14), "no whole number of seconds", "write seconds"),
+];
+
+const FEEDS: &[Case] = &[
+    (
+        "[[bay]]\nid = \"a\"\nsource = \"nods\"\ndevice = 1",
+        (3, 10),
+        "no source is called nods",
+        "did you mean \"nodes\"?",
+    ),
+    (
+        "[[bay]]\nid = \"a\"\nsource = \"nodes\"",
+        (1, 1),
+        "\"device\" is missing in [[bay]]",
+        "device = 17",
+    ),
+    (
+        "[[bay]]\nid = \"a\"\nsource = \"nodes\"\ndevice = \"0x11\"",
+        (4, 10),
+        "no number of a node",
+        "4294967294",
+    ),
+    (
+        "[[bay]]\nid = \"a\"\nsource = \"nodes\"\ndevice = 4294967295",
+        (4, 10),
+        "no number of a node",
+        "4294967294",
+    ),
+    (
+        "[[bin]]\nid = \"a\"\nsource = \"lns\"\ndevice = \"24e124\"\nempty_mm = 900\nfull_mm = 200",
+        (4, 10),
+        "\"24e124\" is no DevEUI",
+        "16 hexadecimal digits",
+    ),
+    (
+        "[[vehicle]]\nid = \"a\"\nkind = \"sweeper\"\nsource = \"gnss\"\ndevice = \"x\"",
+        (5, 10),
+        "a receiver is one device",
+        "remove device",
+    ),
+    (
+        "@bay\n[[bin]]\nid = \"a\"\nsource = \"nodes\"\ndevice = \"1\"\nempty_mm = 900\nfull_mm = 200",
+        (8, 10),
+        "device 1 of source nodes feeds both bay/a and bin/a",
+        "one asset",
+    ),
+    (
+        "@vehicle\n[[vehicle]]\nid = \"b\"\nkind = \"other\"\nsource = \"gnss\"",
+        (8, 10),
+        "source gnss feeds both vehicle/a and vehicle/b",
+        "one asset",
+    ),
+    (
+        "[[bay]]\nid = \"a\"\nsource = \"lns\"\ndevice = \"24e124713b000001\"\ncodec = \"bosch/tps11\"",
+        (5, 9),
+        "unknown codec \"bosch/tps11\"",
+        "did you mean \"bosch/tps110\"?",
+    ),
+    (
+        "@bay\ncodec = \"bosch/tps110\"",
+        (5, 9),
+        "only devices of a network server have a codec",
+        "remove codec",
+    ),
+];
+
+const ASSETS: &[Case] = &[
+    (
+        "@bay\nposition = { lat = 119.974, lon = 31.811 }",
+        (5, 12),
+        "latitude 119.974 is outside -90 to 90",
+        "are lat and lon swapped?",
+    ),
+    ("@bay\nposition = { lat = 0.0, lon = 0 }", (5, 12), "both 0", "leave the position out"),
+    (
+        "@bay\nposition = { lat = 31.8, lon = 119.9, datum = \"GCJ-02\" }",
+        (5, 47),
+        "unknown \"datum\" \"GCJ-02\"",
+        "did you mean \"GCJ02\"?",
+    ),
+    (
+        "@bay\nstreet = \"high-street\"",
+        (5, 10),
+        "no street is called high-street",
+        "there are none",
+    ),
+    ("@bay\nname = \"A\"\nnames = { en = \"A\" }", (5, 8), "both name and names", "one of the two"),
+    ("@bay\nnames = { e = \"A\" }", (5, 15), "\"e\" is no language", "zh, en"),
+    (
+        "[[bin]]\nid = \"a\"\nsource = \"nodes\"\ndevice = 1\nempty_mm = 300\nfull_mm = 300",
+        (6, 11),
+        "full_mm must be smaller than empty_mm",
+        "full line",
+    ),
+    (
+        "@bin\nclear_at_pct = 90",
+        (7, 16),
+        "clear_at_pct (90) must be below full_at_pct (85)",
+        "below",
+    ),
+    ("@bin\nfull_at_pct = 101", (7, 15), "\"full_at_pct\" is out of range", "0 to 100"),
+    (
+        "[[vehicle]]\nid = \"a\"\nkind = \"sweper\"\nsource = \"gnss\"",
+        (3, 8),
+        "unknown \"kind\" \"sweper\"",
+        "did you mean \"sweeper\"?",
+    ),
+    ("@vehicle\nwork_speed_max = 15", (5, 18), "cannot be a whole number", "\"15 km/h\""),
+    ("@vehicle\nwork_speed_max = \"15 mph\"", (5, 18), "\"15 mph\" is no speed", "\"15 km/h\""),
+    ("[[street]]\nid = \"a\"\nline = [[119.9, 31.8]]", (3, 8), "at least two points", "add"),
+    (
+        "[[street]]\nid = \"a\"\nline = [[119.9, 31.8], [31.8, 119.9]]",
+        (3, 24),
+        "latitude 119.9 is outside",
+        "swapped?",
+    ),
+    (
+        "[[street]]\nid = \"a\"\nline = [[119.9, 31.8], [119.9]]",
+        (3, 24),
+        "a point has two numbers",
+        "[lon, lat]",
+    ),
+];
+
+const RULES: &[Case] = &[
+    (
+        "@rule\nwhen = { above = \"level_pct\", raise_at = 80, clear_at = 60, readings = 9 }",
+        (5, 72),
+        "\"readings\" is out of range",
+        "1 to 8",
+    ),
+    ("[rules]\ndefault = false", (2, 1), "unknown key \"default\"", "\"defaults\""),
+    (
+        "[[rule]]\nid = \"r\"\nclass = \"bni\"\ncategory = \"overstay\"\nwhen = { silent = true }",
+        (3, 9),
+        "unknown \"class\" \"bni\"",
+        "did you mean \"bin\"?",
+    ),
+    (
+        "[[rule]]\nid = \"r\"\nclass = \"bin\"\ncategory = \"Bin Full\"\nwhen = { silent = true }",
+        (4, 12),
+        "has 'B' at position 1",
+        "\"bin_full\"",
+    ),
+    (
+        "@rule\nwhen = { silent = true }\n[[rule]]\nid = \"r\"\nclass = \"bay\"\ncategory = \"overstay\"\nwhen = { silent = true }",
+        (7, 6),
+        "two rules called r; first at t.toml:20:6",
+        "own id",
+    ),
+    ("@rule\nwhen = { hold = \"1m\" }", (5, 8), "does not say when", "silent = true"),
+    (
+        "@rule\nwhen = { silent = true, below = \"battery_pct\" }",
+        (5, 8),
+        "says several things: below, silent",
+        "one of",
+    ),
+    (
+        "@rule\nwhen = { silent = false }",
+        (5, 19),
+        "silent = false is no condition",
+        "remove the rule",
+    ),
+    (
+        "@rule\nwhen = { silent = true, grace = \"1m\" }",
+        (5, 25),
+        "unknown key \"grace\" in when of [[rule]]",
+        "after",
+    ),
+    (
+        "@rule\nwhen = { overstay = true }",
+        (5, 21),
+        "only a bay can be overstayed",
+        "class = \"bay\"",
+    ),
+    (
+        "[[rule]]\nid = \"r\"\nclass = \"bay\"\ncategory = \"overstay\"\nwhen = { above = \"level_pct\", raise_at = 80, clear_at = 60 }",
+        (5, 18),
+        "a bay has no level_pct",
+        "a bay has temperature_c, battery_pct, battery_v",
+    ),
+    (
+        "@rule\nwhen = { above = \"temperatur_c\", raise_at = 80, clear_at = 60 }",
+        (5, 18),
+        "unknown fact \"temperatur_c\"",
+        "did you mean \"temperature_c\"?",
+    ),
+    (
+        "@rule\nwhen = { above = \"level_pct\", raise_at = 120, clear_at = 60 }",
+        (5, 42),
+        "\"raise_at\" is out of range",
+        "0 to 100",
+    ),
+    (
+        "@rule\nwhen = { above = \"level_pct\", raise_at = 80, clear_at = 80 }",
+        (5, 57),
+        "clear_at must be below raise_at",
+        "above",
+    ),
+    (
+        "@rule\nwhen = { above = \"level_pct\", raise_at = \"clear_at\", clear_at = \"full_at\" }",
+        (5, 65),
+        "clear_at must be below raise_at",
+        "above",
+    ),
+    (
+        "@rule\nwhen = { above = \"level_pct\", raise_at = \"fullat\", clear_at = 60 }",
+        (5, 42),
+        "\"fullat\" is no threshold",
+        "\"full_at\"",
+    ),
+    (
+        "@rule\nwhen = { below = \"battery_pct\", raise_at = 20, clear_at = 10 }",
+        (5, 59),
+        "clear_at must be above raise_at",
+        "below",
+    ),
+    (
+        "@rule\nwhen = { below = \"battery_pct\", raise_at = \"full_at\", clear_at = 10 }",
+        (5, 44),
+        "only level_pct",
+        "a number",
+    ),
+    (
+        "@rule\nwhen = { above = \"level_pct\", raise_at = \"full_at\", clear_at = 82 }\n@bin\nfull_at_pct = 80",
+        (5, 64),
+        "clear_at must be below raise_at for bin/a",
+        "above",
+    ),
+];
