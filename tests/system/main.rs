@@ -8,6 +8,7 @@ mod modbus_level;
 mod nmea_drives;
 mod nmea_receivers;
 mod parking_polls;
+mod parking_year;
 
 mod bad_input;
 mod command_line;

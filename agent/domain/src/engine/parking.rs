@@ -66,6 +66,9 @@ impl Engine {
             watched.close_hour(hour, end, calendar).map(|sum| (key.id.clone(), sum))
         });
         let sums: BTreeMap<AssetId, crate::parking::Sum> = sums.collect();
+        if sums.is_empty() {
+            return;
+        }
         let site = &self.site;
         let street = |bay: &AssetId| {
             site.assets.get(&AssetKey::new(Class::Bay, bay.clone()))?.street.clone()

@@ -278,7 +278,7 @@ impl Watched {
     /// Closes the hour of a bay.
     pub(super) fn close_hour(&mut self, hour: Utc, end: Utc, calendar: &Calendar) -> Option<Sum> {
         let State::Bay(bay) = &self.state else { return None };
-        let meter = self.meter.get_or_insert_default();
+        let meter = self.meter.as_mut().filter(|meter| meter.is_older_than(end))?;
         meter.advance(bay.status(), end, calendar);
         Some(meter.close(hour, end))
     }

@@ -123,6 +123,9 @@ const HOURS_MAX: usize = 4;
 /// One bay's open hours.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Meter {
+    /// When it was first looked at.
+    #[serde(default)]
+    begun: Option<Utc>,
     /// Up to when it has been added up.
     until: Option<Utc>,
     /// By the beginning of the hour.
@@ -132,11 +135,17 @@ pub struct Meter {
 impl Meter {
     /// Begins, or begins again after a time that nobody saw.
     pub(crate) fn resume(&mut self, now: Utc) {
+        self.begun = self.begun.or(Some(now));
         self.until = Some(now);
     }
 
-    /// Adds up to `to` that the bay was in `status`. A time that is past already is taken from what it
-    /// was thought to be, and was `status` until then: see [`Meter::correct`].
+    /// Whether the bay was there before `end`.
+    pub(crate) fn is_older_than(&self, end: Utc) -> bool {
+        self.begun.is_some_and(|begun| begun < end)
+    }
+
+    /// Adds up to `to` that the bay was in `status`. For a time that was added up already see
+    /// [`Meter::correct`].
     pub(crate) fn advance(&mut self, status: Status, to: Utc, calendar: &Calendar) {
         let from = self.until.unwrap_or(to);
         if to <= from {
