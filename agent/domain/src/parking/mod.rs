@@ -7,6 +7,8 @@
 //! * `tariff`, `bill`: what a stay costs, and whether the box may bill it.
 //! * `figures`, `ledger`: hours and days, per bay and street.
 //! * `guidance`: free bays for drivers.
+//! * `report`: stored days as a table.
+//! * `profile`: the same facts as other platforms read them.
 
 mod votes;
 
@@ -25,6 +27,10 @@ mod figures;
 mod ledger;
 
 mod guidance;
+
+pub mod report;
+
+pub mod profile;
 
 pub use bill::{Bill, NotBilled, bill};
 pub use figures::{Meter, Metrics, Sum};
