@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "here a panic is the verdict, helpers of tests included")]
 
 mod gnss_receivers;
+mod jt808_frames;
 mod lns_events;
 mod lorawan_vectors;
 mod modbus_level;
@@ -9,6 +10,10 @@ mod nmea_drives;
 mod nmea_receivers;
 mod parking_polls;
 mod parking_year;
+
+mod outbox_chaos;
+mod outbox_commands;
+mod outbox_kills;
 
 mod bad_input;
 mod command_line;

@@ -7,6 +7,7 @@ pub mod can;
 pub mod gnss;
 pub mod gpsd;
 pub mod json;
+pub mod jt808;
 mod lines;
 pub mod lorawan;
 pub mod measure;

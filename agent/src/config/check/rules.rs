@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::ids::{AssetKey, Category, Class, RuleId};
-use domain::rules::{Condition, FactName, Level, Rule, Severity, Side};
+use domain::rules::{Condition, FactName, Level, READINGS_MAX, Rule, Severity, Side};
 use domain::site::{Asset, Bin, Kind};
 use domain::time::Span;
 use toml::de::DeValue;
@@ -15,9 +15,6 @@ use super::Assets;
 
 /// The rules that apply unless the configuration says otherwise.
 const BUILT_IN: &str = include_str!("../../../../config/rules/default.toml");
-
-/// The most readings in a row that a rule can wait for: as many as a ticket keeps as its evidence.
-const READINGS_MAX: u32 = 8;
 
 /// The classes that rules can watch.
 const CLASSES: [(&str, Class); 3] =
