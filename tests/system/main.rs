@@ -9,6 +9,7 @@ mod modbus_level;
 mod nmea_drives;
 mod nmea_receivers;
 mod parking_polls;
+mod parking_year;
 
 mod outbox_chaos;
 mod outbox_commands;

@@ -153,4 +153,6 @@ pub enum NoData {
     OutOfRange,
     /// Nothing was heard for longer than the asset allows.
     Silent,
+    /// The sensor has said the same for longer than can be believed.
+    Stuck,
 }

@@ -264,10 +264,15 @@ fn condition(rule: &Rule) -> String {
 
 fn level(level: Level, fact: FactName) -> String {
     let unit = match fact {
-        FactName::LevelPct | FactName::BatteryPct => "%",
+        FactName::LevelPct | FactName::BatteryPct | FactName::StayPct => "%",
         FactName::TemperatureC => " °C",
         FactName::BatteryV => " V",
         FactName::SpeedKmh => " km/h",
+        FactName::BayStuck
+        | FactName::BayContested
+        | FactName::BayForbidden
+        | FactName::BayUnpermitted
+        | FactName::BayZombie => "",
     };
     match level {
         Level::FullAt => "the bin's full_at".to_owned(),

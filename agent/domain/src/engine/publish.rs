@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::watched::Watched;
 use crate::ids::{AssetKey, Requester};
 use crate::output::{Body, Lane, Message, Quality, Topic, to_map};
+use crate::parking::Guidance;
 use crate::reading::Reading;
 use crate::sample::Quantity;
 use crate::site::{Asset, Kind, VehicleKind};
@@ -21,6 +22,19 @@ pub(super) fn state(key: &AssetKey, watched: &Watched, at: Moment) -> Message {
         clock: at.clock,
         quality,
         body: Body::Flat(watched.view()),
+    }
+}
+
+/// Free bays of a street, for drivers and signs.
+pub(super) fn street(key: &AssetKey, guidance: &Guidance, at: Moment) -> Message {
+    let quality = if guidance.is_known() { Quality::Good } else { Quality::Stale };
+    Message {
+        lane: Lane::State,
+        topic: Topic::AssetState(key.clone()),
+        at: at.utc,
+        clock: at.clock,
+        quality,
+        body: Body::Flat(to_map(guidance)),
     }
 }
 
@@ -65,6 +79,12 @@ pub(super) fn info(key: &AssetKey, asset: &Asset, now: Now) -> Message {
         Kind::Bay(bay) => {
             if let Some(max) = bay.max_stay {
                 body.insert("max_stay_s".into(), json!(max.as_secs()));
+            }
+            if let Some(tariff) = &bay.policy.tariff {
+                body.insert("tariff".into(), json!(tariff));
+            }
+            if bay.policy.reserved.is_some() {
+                body.insert("reserved".into(), json!(true));
             }
         }
         Kind::Bin(bin) => {

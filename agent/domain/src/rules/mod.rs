@@ -109,26 +109,49 @@ pub enum FactName {
     BatteryV,
     /// Speed of a vehicle in km/h.
     SpeedKmh,
+    /// 1: the only sensor of a bay has said occupied for too long to be believed.
+    BayStuck,
+    /// 1: the sensors of a bay contradict each other.
+    BayContested,
+    /// 1: a car stands where and when nobody may.
+    BayForbidden,
+    /// 1: a car stands on a reserved bay and has shown no permit.
+    BayUnpermitted,
+    /// 1: a car that more than one sensor has seen for days.
+    BayZombie,
+    /// Whole multiples of the longest stay in percent: 200 at twice as long.
+    StayPct,
 }
 
 impl FactName {
     /// Every fact.
-    pub const ALL: [FactName; 5] = [
+    pub const ALL: [FactName; 11] = [
         FactName::LevelPct,
         FactName::TemperatureC,
         FactName::BatteryPct,
         FactName::BatteryV,
         FactName::SpeedKmh,
+        FactName::BayStuck,
+        FactName::BayContested,
+        FactName::BayForbidden,
+        FactName::BayUnpermitted,
+        FactName::BayZombie,
+        FactName::StayPct,
     ];
 
-    /// The unit that people read it in.
+    /// The unit that people read it in; empty for what is so or not.
     #[must_use]
     pub const fn unit(self) -> &'static str {
         match self {
-            FactName::LevelPct | FactName::BatteryPct => "%",
+            FactName::LevelPct | FactName::BatteryPct | FactName::StayPct => "%",
             FactName::TemperatureC => "°C",
             FactName::BatteryV => "V",
             FactName::SpeedKmh => "km/h",
+            FactName::BayStuck
+            | FactName::BayContested
+            | FactName::BayForbidden
+            | FactName::BayUnpermitted
+            | FactName::BayZombie => "",
         }
     }
 
@@ -141,6 +164,12 @@ impl FactName {
             FactName::BatteryPct => "battery_pct",
             FactName::BatteryV => "battery_v",
             FactName::SpeedKmh => "speed_kmh",
+            FactName::BayStuck => "bay_stuck",
+            FactName::BayContested => "bay_contested",
+            FactName::BayForbidden => "bay_forbidden",
+            FactName::BayUnpermitted => "bay_unpermitted",
+            FactName::BayZombie => "bay_zombie",
+            FactName::StayPct => "stay_pct",
         }
     }
 }

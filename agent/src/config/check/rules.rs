@@ -30,7 +30,17 @@ const SEVERITIES: [(&str, Severity); 4] = [
 /// The facts that assets of a class have.
 const fn facts(class: Class) -> &'static [FactName] {
     match class {
-        Class::Bay => &[FactName::TemperatureC, FactName::BatteryPct, FactName::BatteryV],
+        Class::Bay => &[
+            FactName::TemperatureC,
+            FactName::BatteryPct,
+            FactName::BatteryV,
+            FactName::BayStuck,
+            FactName::BayContested,
+            FactName::BayForbidden,
+            FactName::BayUnpermitted,
+            FactName::BayZombie,
+            FactName::StayPct,
+        ],
         Class::Bin => {
             &[FactName::LevelPct, FactName::TemperatureC, FactName::BatteryPct, FactName::BatteryV]
         }
@@ -46,6 +56,12 @@ const fn possible(fact: FactName) -> std::ops::RangeInclusive<i64> {
         FactName::TemperatureC => -60..=120,
         FactName::BatteryV => 0..=60,
         FactName::SpeedKmh => 0..=200,
+        FactName::StayPct => 0..=100_000,
+        FactName::BayStuck
+        | FactName::BayContested
+        | FactName::BayForbidden
+        | FactName::BayUnpermitted
+        | FactName::BayZombie => 0..=1,
     }
 }
 
