@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Requester, TicketId};
+use crate::ids::{AssetId, Requester, TicketId};
 use crate::time::Utc;
 
 /// A command, read and checked.
@@ -33,6 +33,11 @@ pub enum Action {
     Ping,
     /// `cmd/refresh`: publish every retained topic again.
     Refresh,
+    /// `cmd/coverage`: what of a street was swept in its present window, as GeoJSON.
+    Coverage {
+        /// Which street.
+        street: AssetId,
+    },
     /// `cmd/ticket`: move a ticket.
     Ticket {
         /// Which.
@@ -71,6 +76,12 @@ struct Envelope {
     expires_at: Option<Utc>,
     #[serde(default)]
     args: serde_json::Value,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CoverageArgs {
+    street: AssetId,
 }
 
 #[derive(Debug, Deserialize)]
@@ -128,6 +139,11 @@ fn read_action(name: &str, args: serde_json::Value) -> Result<Action, String> {
     match name {
         "ping" => Ok(Action::Ping),
         "refresh" => Ok(Action::Refresh),
+        "coverage" => {
+            let args: CoverageArgs = serde_json::from_value(args)
+                .map_err(|e| format!("args of cmd/coverage: {e}; they are {{\"street\"}}"))?;
+            Ok(Action::Coverage { street: args.street })
+        }
         "ticket" => {
             let args: TicketArgs = serde_json::from_value(args).map_err(|e| {
                 format!("args of cmd/ticket: {e}; they are {{\"ticket\",\"action\",\"note\"?}}")
@@ -137,7 +153,7 @@ fn read_action(name: &str, args: serde_json::Value) -> Result<Action, String> {
             }
             Ok(Action::Ticket { ticket: args.ticket, step: args.action, note: args.note })
         }
-        other => Err(format!("no command {other:?}; there are ping, refresh, ticket")),
+        other => Err(format!("no command {other:?}; there are ping, refresh, coverage, ticket")),
     }
 }
 

@@ -7,6 +7,7 @@ mod assets;
 mod broker;
 mod rules;
 mod sources;
+mod sweep;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -50,7 +51,10 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
         .and_then(|section| broker::own(&section, user));
     let buffer = read_buffer(tree.table("buffer").as_ref());
     let mut sources = Sources::read(tree, broker.as_ref());
-    let assets = Assets::read(tree, &mut sources);
+    let mut assets = Assets::read(tree, &mut sources);
+    if let Some(zone) = &own.timezone {
+        sweep::set_zone(&mut assets.assets, zone);
+    }
     let rules = rules::read(tree, &assets);
     let tickets = read_tickets(tree.table("tickets").as_ref());
     let http = read_http(tree.table("http").as_ref(), broker.as_ref());

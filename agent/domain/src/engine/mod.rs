@@ -3,9 +3,11 @@
 //! * `watched`: an asset's state, whatever its class.
 //! * `answers`: commands that were carried out, so that a repeat gets the same answer.
 //! * `publish`: what is said of an asset.
+//! * `streets`: from the way of vehicles to the coverage of streets.
 
 mod answers;
 mod publish;
+mod streets;
 mod watched;
 
 use std::collections::BTreeMap;
@@ -23,6 +25,7 @@ use crate::reading::{Reading, date};
 use crate::rules::{Due, RuleBook, Seen};
 use crate::sample::Sample;
 use crate::site::{Feed, Site};
+use crate::sweeping::Network;
 use crate::tickets::{Desk, News, State};
 use crate::time::{Moment, Monotonic, Now};
 use crate::timers::{Timer, Timers};
@@ -35,6 +38,8 @@ pub struct Engine {
     assets: BTreeMap<AssetKey, Watched>,
     rules: RuleBook,
     desk: Desk,
+    /// The streets that are to be swept.
+    network: Network,
     answers: Answers,
     timers: Timers,
     started: Moment,
@@ -65,12 +70,14 @@ impl Engine {
             Watched::new(&asset.kind).map(|watched| (key.clone(), watched))
         };
         let assets = site.assets.iter().filter_map(watched).collect();
+        let network = streets::network(&assets);
         let mut engine = Engine {
             site,
             feeds,
             assets,
             rules: RuleBook::default(),
             desk: Desk::default(),
+            network,
             answers: Answers::default(),
             timers: Timers::default(),
             started: now,
@@ -106,7 +113,7 @@ impl Engine {
 
     /// The present state of every asset, as it would be published.
     pub fn states(&self) -> impl Iterator<Item = (&AssetKey, Map<String, Value>)> {
-        self.assets.iter().map(|(key, watched)| (key, watched.view()))
+        self.assets.iter().map(|(key, watched)| (key, watched.view(&self.site.assets[key].kind)))
     }
 
     /// Tickets on which work may still be due.
@@ -180,7 +187,7 @@ impl Engine {
         for (key, asset) in &self.site.assets {
             out.messages.push(publish::info(key, asset, now));
             if let Some(watched) = self.assets.get(key) {
-                out.messages.push(publish::state(key, watched, now));
+                out.messages.push(publish::state(key, watched, &asset.kind, now));
             }
         }
         out.messages.extend(self.desk.all().map(News::state));
@@ -245,9 +252,11 @@ impl Engine {
         let spec = &self.site.assets[key];
         let watched = self.assets.get_mut(key).expect("every deadline is of a watched asset");
         let told = how(watched, key.id.as_str(), spec);
-        out.records.push(watched.record(key));
+        if !told.keeps {
+            out.records.push(watched.record(key));
+        }
         if told.state {
-            out.messages.push(publish::state(key, watched, at));
+            out.messages.push(publish::state(key, watched, &spec.kind, at));
         }
         for (kind, data) in told.events {
             out.messages.push(publish::event(key, kind, data, at));
@@ -255,6 +264,9 @@ impl Engine {
         let seen = self.rules.observe(&self.site, key, &told.facts, at, now);
         self.rearm(key, now);
         self.conclude(key, seen, out);
+        for piece in &told.pieces {
+            self.sweep(piece, at, now, out);
+        }
     }
 
     /// Sets the asset's own deadlines anew.
@@ -321,6 +333,7 @@ impl Engine {
                 self.publish_all(now, out);
                 Ok(Map::new())
             }
+            Action::Coverage { street } => self.coverage_of(street),
             Action::Ticket { ticket, step, note } => {
                 let by = &command.by;
                 let taken = self.desk.step(ticket, *step, by, note.clone(), &self.site, now);

@@ -30,7 +30,12 @@ fn boot(boot: u32, uptime_minutes: u64, minutes: u64) -> Now {
 }
 
 fn asset(id: &str, kind: Kind) -> (AssetKey, Asset) {
-    let class = if matches!(kind, Kind::Bay(_)) { Class::Bay } else { Class::Bin };
+    let class = match kind {
+        Kind::Bay(_) => Class::Bay,
+        Kind::Bin(_) => Class::Bin,
+        Kind::Vehicle(_) => Class::Vehicle,
+        Kind::Street { .. } => Class::Street,
+    };
     let feed =
         Feed { source: SourceName::new("s").unwrap(), device: Some(DeviceKey::new(id).unwrap()) };
     let asset = Asset {
@@ -456,3 +461,5 @@ proptest! {
         prop_assert_eq!(run(&history).0, messages);
     }
 }
+
+mod streets;

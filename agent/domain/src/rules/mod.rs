@@ -109,23 +109,26 @@ pub enum FactName {
     BatteryV,
     /// Speed of a vehicle in km/h.
     SpeedKmh,
+    /// Share of a street that was swept or may have been, in percent, told when its window ends.
+    SweptPct,
 }
 
 impl FactName {
     /// Every fact.
-    pub const ALL: [FactName; 5] = [
+    pub const ALL: [FactName; 6] = [
         FactName::LevelPct,
         FactName::TemperatureC,
         FactName::BatteryPct,
         FactName::BatteryV,
         FactName::SpeedKmh,
+        FactName::SweptPct,
     ];
 
     /// The unit that people read it in.
     #[must_use]
     pub const fn unit(self) -> &'static str {
         match self {
-            FactName::LevelPct | FactName::BatteryPct => "%",
+            FactName::LevelPct | FactName::BatteryPct | FactName::SweptPct => "%",
             FactName::TemperatureC => "°C",
             FactName::BatteryV => "V",
             FactName::SpeedKmh => "km/h",
@@ -141,6 +144,7 @@ impl FactName {
             FactName::BatteryPct => "battery_pct",
             FactName::BatteryV => "battery_v",
             FactName::SpeedKmh => "speed_kmh",
+            FactName::SweptPct => "swept_pct",
         }
     }
 }

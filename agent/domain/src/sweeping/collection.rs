@@ -93,6 +93,8 @@ pub struct Round {
 pub struct Progress {
     /// For each stop: the planned time that is awaited.
     awaited: Vec<Option<Utc>>,
+    /// For each stop: when the vehicle was there too early. It may come again in time.
+    early: Vec<Option<Utc>>,
 }
 
 impl Round {
@@ -105,7 +107,8 @@ impl Round {
 impl Progress {
     /// Begins to wait at `now` for what is due from then on.
     fn begin(&mut self, round: &Round, now: Utc) {
-        if self.awaited.len() != round.stops.len() {
+        if self.awaited.len() != round.stops.len() || self.early.len() != round.stops.len() {
+            self.early = vec![None; round.stops.len()];
             // What was due before the box began to look is not its to judge.
             self.awaited = (0..round.stops.len()).map(|stop| round.due(stop, now)).collect();
         }
@@ -117,7 +120,9 @@ impl Progress {
         for stop in 0..round.stops.len() {
             let overdue = |due: &Utc| *due + round.tolerance.skipped <= now;
             if let Some(due) = self.awaited[stop].filter(overdue) {
-                visits.push(Visit { stop, due, came: None, outcome: Outcome::Skipped });
+                let came = self.early[stop].take();
+                let outcome = if came.is_some() { Outcome::Early } else { Outcome::Skipped };
+                visits.push(Visit { stop, due, came, outcome });
                 self.awaited[stop] = after(round, stop, due);
             }
         }
@@ -147,14 +152,13 @@ impl Progress {
         let Some((stop, due)) = awaited.filter(here).min_by_key(|(_, due)| off(*due)) else {
             return;
         };
-        let outcome = if due.since(at) > tolerance.early {
-            Outcome::Early
-        } else if at.since(due) > tolerance.late {
-            Outcome::Late
-        } else {
-            Outcome::Served
-        };
+        if due.since(at) > tolerance.early {
+            self.early[stop] = Some(at);
+            return;
+        }
+        let outcome = if at.since(due) > tolerance.late { Outcome::Late } else { Outcome::Served };
         visits.push(Visit { stop, due, came: Some(at), outcome });
+        self.early[stop] = None;
         self.awaited[stop] = after(round, stop, due);
     }
 
@@ -212,7 +216,7 @@ mod tests {
         progress.pass(&round, minute(24 * 60), &mut visits);
         let outcomes: Vec<_> = visits.iter().map(|v| (v.stop, v.outcome)).collect();
         let expected =
-            [(0, Outcome::Early), (1, Outcome::Served), (2, Outcome::Late), (3, Outcome::Skipped)];
+            [(1, Outcome::Served), (2, Outcome::Late), (0, Outcome::Early), (3, Outcome::Skipped)];
         assert_eq!(outcomes, expected);
         // The next day begins anew.
         let before = visits.len();

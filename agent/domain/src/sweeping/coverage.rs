@@ -69,7 +69,7 @@ struct Cell {
 }
 
 /// The cells of a road.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Layout {
     plane: Plane,
     cells: Vec<Cell>,
@@ -152,6 +152,11 @@ impl Layout {
             cut(&back, aside, false, &mut cells);
         }
         Some(Layout { plane, cells })
+    }
+
+    /// The centres of the cells, in WGS84.
+    pub(crate) fn centres(&self) -> impl Iterator<Item = Position> {
+        self.cells.iter().filter_map(|cell| self.plane.position(cell.centre))
     }
 
     /// How many cells there are.

@@ -6,8 +6,10 @@
 
 mod collection;
 mod coverage;
+mod network;
 mod path;
 mod plane;
+mod road;
 mod track;
 mod vehicle;
 mod window;
@@ -16,7 +18,10 @@ pub use collection::{Outcome, Progress, Round, Stop, Tolerance, Visit};
 pub use coverage::{
     CellState, Coverage, Layout, PASS_APART, Plan, ROAD_MAX_M, Side, Stretch, Sums,
 };
+pub(crate) use network::Network;
 pub use path::{ACCURACY_MAX_MM, JOIN_DISTANCE_MAX_M, JOIN_TIME_MAX, Path, Piece, Step, Worth};
+pub(crate) use road::RoadChange;
+pub use road::{Ended, Road, RoadState};
 pub use track::{
     BadTrack, Doing, SEND_EVERY, SEND_POINTS, Track, TrackPoint, WINDOW_MAX, Why, decode, encode,
     length_m, synchronised_error_m,

@@ -30,7 +30,7 @@ impl Flat {
 }
 
 /// The plane that touches the world at its origin.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct Plane {
     lat: f64,
     lon: f64,
