@@ -198,7 +198,7 @@ fn site(bays: usize) -> Site {
     };
     let mut assets: BTreeMap<_, _> = (0..bays).map(|n| (bay_key(n), bay(n))).collect();
     for n in 0..bays.div_ceil(20) {
-        let kind = Kind::Street { line: vec![] };
+        let kind = Kind::Street { line: vec![], sweep: None };
         let road =
             Asset { names: BTreeMap::new(), position: None, street: None, feeds: vec![], kind };
         assets.insert(AssetKey::new(Class::Street, street(n)), road);

@@ -59,6 +59,9 @@ pub(super) const PARKED_AFTER: Span = Span::from_secs(600);
 /// `[[vehicle]] stale_after`: longer than a tunnel, shorter than a shift.
 pub(super) const VEHICLE_STALE_AFTER: Span = Span::from_secs(300);
 
+/// `[[street]] sweep.width_mm`: two lanes.
+pub(super) const ROAD_WIDTH: u32 = 7000;
+
 /// `[[rule]] version`.
 pub(super) const RULE_VERSION: u32 = 1;
 /// `[[rule]] severity`.

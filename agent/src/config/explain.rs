@@ -154,7 +154,17 @@ fn settings(asset: &Asset) -> String {
         Kind::Bay(bay) => bay_settings(bay),
         Kind::Bin(bin) => bin_settings(bin),
         Kind::Vehicle(vehicle) => vehicle_settings(vehicle),
-        Kind::Street { line } => format!("a line of {} points", line.len()),
+        Kind::Street { line, sweep } => {
+            let plan = sweep.as_ref().map(|plan| format!(", swept {}", times(plan.passes)));
+            format!("a line of {} points{}", line.len(), plan.unwrap_or_default())
+        }
+    }
+}
+
+fn times(passes: u8) -> String {
+    match passes {
+        1 => "once in each window".to_owned(),
+        n => format!("{n} times in each window"),
     }
 }
 
@@ -222,7 +232,9 @@ fn watched(rule: &Rule, config: &Config) -> usize {
     let overstay = matches!(rule.when, Condition::Overstay { .. });
     let watches = |key: &AssetKey, asset: &Asset| {
         let limited = matches!(&asset.kind, Kind::Bay(bay) if bay.max_stay.is_some());
-        key.class == rule.class && (limited || !overstay)
+        // Nobody asks what was swept of a street without a plan.
+        let planned = !matches!(&asset.kind, Kind::Street { sweep: None, .. });
+        key.class == rule.class && planned && (limited || !overstay)
     };
     config.site.assets.iter().filter(|(key, asset)| watches(key, asset)).count()
 }
@@ -264,7 +276,7 @@ fn condition(rule: &Rule) -> String {
 
 fn level(level: Level, fact: FactName) -> String {
     let unit = match fact {
-        FactName::LevelPct | FactName::BatteryPct | FactName::StayPct => "%",
+        FactName::LevelPct | FactName::BatteryPct | FactName::StayPct | FactName::SweptPct => "%",
         FactName::TemperatureC => " °C",
         FactName::BatteryV => " V",
         FactName::SpeedKmh => " km/h",

@@ -4,10 +4,12 @@
 //! * `answers`: commands that were carried out, so that a repeat gets the same answer.
 //! * `publish`: what is said of an asset.
 //! * `parking`: what concerns many bays at once: streets, hours, and people's commands.
+//! * `streets`: from the way of vehicles to the coverage of streets.
 
 mod answers;
 mod parking;
 mod publish;
+mod streets;
 mod watched;
 
 use std::collections::BTreeMap;
@@ -26,6 +28,7 @@ use crate::reading::{Reading, date};
 use crate::rules::{Due, RuleBook, Seen};
 use crate::sample::Sample;
 use crate::site::{Feed, Site};
+use crate::sweeping::Network;
 use crate::tickets::{Desk, News, State};
 use crate::time::{ClockQuality, Moment, Monotonic, Now, Span};
 use crate::timers::{Timer, Timers};
@@ -38,6 +41,8 @@ pub struct Engine {
     assets: BTreeMap<AssetKey, Watched>,
     rules: RuleBook,
     desk: Desk,
+    /// The streets that are to be swept.
+    network: Network,
     answers: Answers,
     ledger: Ledger,
     /// The bays of each street that is an asset.
@@ -73,12 +78,14 @@ impl Engine {
             Watched::new(&asset.kind).map(|watched| (key.clone(), watched))
         };
         let assets = site.assets.iter().filter_map(watched).collect();
+        let network = streets::network(&assets);
         let mut engine = Engine {
             site,
             feeds,
             assets,
             rules: RuleBook::default(),
             desk: Desk::default(),
+            network,
             answers: Answers::default(),
             ledger: Ledger::default(),
             streets: BTreeMap::new(),
@@ -117,7 +124,7 @@ impl Engine {
 
     /// The present state of every asset, as it would be published.
     pub fn states(&self) -> impl Iterator<Item = (&AssetKey, Map<String, Value>)> {
-        self.assets.iter().map(|(key, watched)| (key, watched.view()))
+        self.assets.iter().map(|(key, watched)| (key, watched.view(&self.site.assets[key].kind)))
     }
 
     /// Tickets on which work may still be due.
@@ -198,7 +205,7 @@ impl Engine {
         for (key, asset) in &self.site.assets {
             out.messages.push(publish::info(key, asset, now));
             if let Some(watched) = self.assets.get(key) {
-                out.messages.push(publish::state(key, watched, now));
+                out.messages.push(publish::state(key, watched, &asset.kind, now));
             }
         }
         for (street, guidance) in &self.guidance {
@@ -266,9 +273,11 @@ impl Engine {
         let place = Place { site: &self.site, asset: &self.site.assets[key] };
         let watched = self.assets.get_mut(key).expect("every deadline is of a watched asset");
         let told = how(watched, key.id.as_str(), &place);
-        out.records.push(watched.record(key));
+        if !told.keeps {
+            out.records.push(watched.record(key));
+        }
         if told.state {
-            out.messages.push(publish::state(key, watched, at));
+            out.messages.push(publish::state(key, watched, &place.asset.kind, at));
         }
         for (kind, data) in told.events {
             out.messages.push(publish::event(key, kind, data, at));
@@ -281,6 +290,9 @@ impl Engine {
         let seen = self.rules.observe(&self.site, key, &told.facts, at, now);
         self.rearm(key, now);
         self.conclude(key, seen, out);
+        for piece in &told.pieces {
+            self.sweep(piece, at, now, out);
+        }
     }
 
     /// Sets the asset's own deadlines anew.
@@ -349,6 +361,7 @@ impl Engine {
             Action::Bay { bay, step, permit } => {
                 self.bay_step(bay, *step, permit.as_ref(), now, out)
             }
+            Action::Coverage { street } => self.coverage_of(street),
             Action::Ticket { ticket, step, note } => {
                 let by = &command.by;
                 let taken = self.desk.step(ticket, *step, by, note.clone(), &self.site, now);

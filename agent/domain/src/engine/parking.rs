@@ -114,6 +114,6 @@ impl Engine {
         if !done {
             return Err(("refused", format!("nobody stands on bay {bay}")));
         }
-        Ok(self.assets[&key].view())
+        Ok(self.assets[&key].view(&self.site.assets[&key].kind))
     }
 }

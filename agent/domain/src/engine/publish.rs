@@ -13,7 +13,7 @@ use crate::sweeping::PositionView;
 use crate::time::{Moment, Now};
 use crate::waste::filling_level;
 
-pub(super) fn state(key: &AssetKey, watched: &Watched, at: Moment) -> Message {
+pub(super) fn state(key: &AssetKey, watched: &Watched, kind: &Kind, at: Moment) -> Message {
     let quality = if watched.is_known() { Quality::Good } else { Quality::Stale };
     Message {
         lane: Lane::State,
@@ -21,7 +21,7 @@ pub(super) fn state(key: &AssetKey, watched: &Watched, at: Moment) -> Message {
         at: at.utc,
         clock: at.clock,
         quality,
-        body: Body::Flat(watched.view()),
+        body: Body::Flat(watched.view(kind)),
     }
 }
 
@@ -102,7 +102,7 @@ pub(super) fn info(key: &AssetKey, asset: &Asset, now: Now) -> Message {
             };
             body.insert("kind".into(), json!(kind));
         }
-        Kind::Street { line } => {
+        Kind::Street { line, .. } => {
             let points: Vec<[f64; 2]> = line.iter().map(|p| [p.lon(), p.lat()]).collect();
             let geometry = json!({"type": "LineString", "coordinates": points});
             body.insert("geometry".into(), geometry);

@@ -121,11 +121,13 @@ pub enum FactName {
     BayZombie,
     /// Whole multiples of the longest stay in percent: 200 at twice as long.
     StayPct,
+    /// Share of a street that was swept or may have been, in percent, told when its window ends.
+    SweptPct,
 }
 
 impl FactName {
     /// Every fact.
-    pub const ALL: [FactName; 11] = [
+    pub const ALL: [FactName; 12] = [
         FactName::LevelPct,
         FactName::TemperatureC,
         FactName::BatteryPct,
@@ -137,13 +139,16 @@ impl FactName {
         FactName::BayUnpermitted,
         FactName::BayZombie,
         FactName::StayPct,
+        FactName::SweptPct,
     ];
 
     /// The unit that people read it in; empty for what is so or not.
     #[must_use]
     pub const fn unit(self) -> &'static str {
         match self {
-            FactName::LevelPct | FactName::BatteryPct | FactName::StayPct => "%",
+            FactName::LevelPct | FactName::BatteryPct | FactName::StayPct | FactName::SweptPct => {
+                "%"
+            }
             FactName::TemperatureC => "°C",
             FactName::BatteryV => "V",
             FactName::SpeedKmh => "km/h",
@@ -170,6 +175,7 @@ impl FactName {
             FactName::BayUnpermitted => "bay_unpermitted",
             FactName::BayZombie => "bay_zombie",
             FactName::StayPct => "stay_pct",
+            FactName::SweptPct => "swept_pct",
         }
     }
 }

@@ -15,6 +15,7 @@ use super::super::section::{Section, Tree, Value};
 use super::super::{defaults, values};
 use super::parking;
 use super::sources::{Sources, Tag};
+use super::sweep;
 
 /// Farther from the first asset than this, one of the two positions is wrong.
 const APART_MAX_M: f64 = 200_000.0;
@@ -371,5 +372,6 @@ fn street(section: &Section<'_>) -> Option<Kind> {
         let points: Vec<_> = items.iter().map(|item| values::point(item, datum)).collect();
         points.into_iter().collect::<Option<Vec<_>>>()
     });
-    Some(Kind::Street { line: line? })
+    let sweep = section.optional("sweep", sweep::read);
+    Some(Kind::Street { line: line?, sweep })
 }

@@ -252,6 +252,18 @@ const ASSETS: &[Case] = &[
     ),
     ("@vehicle\nwork_speed_max = 15", (5, 18), "cannot be a whole number", "\"15 km/h\""),
     ("@vehicle\nwork_speed_max = \"15 mph\"", (5, 18), "\"15 mph\" is no speed", "\"15 km/h\""),
+    (
+        "[[street]]\nid = \"a\"\nline = [[119.9, 31.8], [119.9, 31.9]]\nsweep = { windows = [\"mon 6-9\"] }",
+        (4, 22),
+        "\"mon 6-9\" is no window",
+        "mon-fri 06:00-09:00",
+    ),
+    (
+        "[[street]]\nid = \"a\"\nline = [[119.9, 31.8], [119.9, 31.9]]\nsweep = { windows = [] }",
+        (4, 21),
+        "there is no window",
+        "add one",
+    ),
     ("[[street]]\nid = \"a\"\nline = [[119.9, 31.8]]", (3, 8), "at least two points", "add"),
     (
         "[[street]]\nid = \"a\"\nline = [[119.9, 31.8], [31.8, 119.9]]",
