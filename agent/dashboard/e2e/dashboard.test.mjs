@@ -13,6 +13,7 @@ import { after, before, describe, it } from 'node:test';
 import { complaints, launch, missingBrowser } from '../scripts/browser.mjs';
 import { startDemo } from '../scripts/demo.mjs';
 import { sendHostile } from '../scripts/hostile.mjs';
+import { startGuardedBroker } from './guarded.mjs';
 import { until, witness } from './witness.mjs';
 
 const skip = missingBrowser() ?? false;
@@ -146,6 +147,7 @@ describe('the dashboard on a running demo', { skip }, () => {
         await page.waitForTimeout(400);
         assert.deepEqual(await seriousFindings(page), [], await tab.textContent());
       }
+      await page.locator('nav button').nth(1).click();
       await page.locator('[data-ticket]:visible').first().click();
       await page.waitForTimeout(400);
       assert.deepEqual(await seriousFindings(page), [], 'the ticket drawer');
@@ -173,6 +175,60 @@ describe('the dashboard on a running demo', { skip }, () => {
     await close();
   });
 
+  it('asks for credentials only when the broker does, and keeps them in the tab alone', async () => {
+    const guard = await startGuardedBroker('duty', 'right');
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    await page.goto(`${demo.url}?lang=en&broker=ws://127.0.0.1:${guard.port}`);
+    const enter = async (password) => {
+      await page.getByLabel('User name').fill('duty');
+      await page.getByLabel('Password').fill(password);
+      await page.getByRole('button', { name: 'Log in' }).click();
+    };
+    await page.getByRole('heading', { name: 'Log in to the broker' }).waitFor();
+    assert.deepEqual(await seriousFindings(page), []);
+    await enter('wrong');
+    await page.getByRole('alert').filter({ hasText: 'did not accept' }).waitFor();
+    await enter('right');
+    await page.locator('.state[data-is="live"]').waitFor();
+    await page.reload();
+    await page.locator('.state[data-is="live"]').waitFor();
+    assert.equal(await page.evaluate(() => JSON.stringify(localStorage).includes('right')), false);
+    await context.close();
+    await guard.stop();
+  });
+
+  it('is read-only on a wall: no buttons but the map, no commands', async () => {
+    const { page, said, close } = await open('?lang=en&theme=dark&wall', { width: 1920, height: 1080 });
+    assert.equal(await page.locator('nav').count(), 0);
+    await page.locator('.side [data-ticket]').first().click();
+    await page.locator('.drawer .flow').waitFor();
+    assert.equal(await page.locator('.drawer textarea').count(), 0);
+    assert.equal(await page.locator('.drawer').getByRole('button', { name: /Acknowledge|Reject/ }).count(), 0);
+    assert.deepEqual(await seriousFindings(page), []);
+    assert.deepEqual(said, []);
+    await close();
+  });
+
+  it('takes the tickets by keyboard: search, arrows, Enter, Escape', async () => {
+    const { page, close } = await open('?lang=en&theme=light#tickets');
+    const rows = page.locator('.stage [data-ticket]');
+    await rows.first().waitFor();
+    await page.keyboard.press('/');
+    assert.equal(await page.evaluate(() => document.activeElement?.matches('input[type=search]')), true);
+    await page.keyboard.press('ArrowDown');
+    assert.equal(await rows.first().evaluate((one) => one === document.activeElement), true);
+    await page.keyboard.press('Enter');
+    await page.locator('.drawer').waitFor();
+    await page.keyboard.press('Escape');
+    await page.locator('.drawer').waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: /^Opened/ }).click();
+    assert.equal(await page.locator('th', { hasText: 'Opened' }).getAttribute('aria-sort'), 'descending');
+    await page.locator('input[type=search]').fill('no such ticket anywhere');
+    await page.getByText('No ticket matches the filter.').waitFor();
+    await close();
+  });
+
   it('says when the link is lost, keeps the picture with its age, and comes back', async () => {
     const { page, said, close } = await open();
     const free = await until('bays', async () => (await figure(page, 0)) !== '—' && figure(page, 0));
@@ -182,6 +238,7 @@ describe('the dashboard on a running demo', { skip }, () => {
     await page.locator('.state[data-is="lost"]').waitFor({ timeout: 10_000 });
     assert.match(await page.locator('.banner strong').textContent(), /What you see is .* old/);
     assert.notEqual(await figure(page, 0), '—');
+    assert.deepEqual(await seriousFindings(page), []);
     assert.notEqual(free, '—');
     const lostAt = Date.now();
     demo = await startDemo({ speed: 120, http, mqtt });

@@ -4,13 +4,12 @@
  *   npm run build && npm run bench [-- --assets 10000 --rate 500 --seconds 20]
  *
  * A mosquitto of its own on free ports carries the simulated city to a headless Chromium; nothing leaves the
- * loopback. It fails when a target is missed.
+ * loopback. It fails when a target is missed; times by the clock count only while the machine is free.
  */
 
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -19,6 +18,7 @@ import { gzipSync } from 'node:zlib';
 import { preview } from 'vite';
 
 import { complaints, launch, missingBrowser } from './browser.mjs';
+import { freePort } from './ports.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -34,17 +34,6 @@ const SECONDS = Number(options.seconds);
 
 const TARGET_KB = 350;
 const TARGET_LONG_TASK_MS = 100;
-
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
-}
 
 async function sizes() {
   const names = (await readdir(DIST, { recursive: true })).sort();
@@ -75,6 +64,12 @@ function observe() {
 
 const share = (sorted, of) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * of))] ?? 0;
 
+/** Seconds of processor that the page's main thread has used: unlike the clock, other programs do not add to it. */
+async function busy(devtools) {
+  const { metrics } = await devtools.send('Performance.getMetrics');
+  return metrics.find((one) => one.name === 'TaskDuration').value;
+}
+
 async function heap(page) {
   const devtools = await page.context().newCDPSession(page);
   await devtools.send('HeapProfiler.enable');
@@ -101,12 +96,16 @@ async function measure(browser, address) {
     window.__seen.isCounting = true;
     return performance.now();
   });
+  const devtools = await page.context().newCDPSession(page);
+  await devtools.send('Performance.enable', { timeDomain: 'threadTicks' });
+  const busyBefore = await busy(devtools);
   await page.waitForTimeout(SECONDS * 1000);
+  const cpu = (await busy(devtools)) - busyBefore;
   const seen = await page.evaluate(() => window.__seen);
   const memory = await heap(page);
   const late = seen.tasks.filter((task) => task.at >= from).map((task) => task.ms);
   const frames = seen.frames.sort((a, b) => a - b);
-  return { said, paint, figures, whole, memory, frames, late, loading: seen.tasks.filter((task) => task.at < from).map((task) => task.ms) };
+  return { said, paint, figures, whole, memory, frames, cpu, late, loading: seen.tasks.filter((task) => task.at < from).map((task) => task.ms) };
 }
 
 const missing = missingBrowser();
@@ -131,6 +130,9 @@ try {
   const { packed, fonts } = await sizes();
   const found = await measure(browser, `${server.resolvedUrls.local[0]}?lang=en&theme=dark&broker=ws://127.0.0.1:${port}`);
   const worst = Math.max(0, ...found.late);
+  const [load] = loadavg();
+  const cores = availableParallelism();
+  const isCrowded = load > cores + 1;
   const ms = (value) => `${Math.round(value)} ms`;
   const rows = [
     ['first load, with the map library', `${packed.toFixed(0)} kB`, `< ${TARGET_KB} kB`, 'gzip -9 of html, js and css'],
@@ -139,15 +141,17 @@ try {
     ['first figures shown', ms(found.figures), '', 'since navigation, from retained messages'],
     [`all ${ASSETS} assets shown`, ms(found.whole), '', 'since navigation, count on the page'],
     ['JavaScript heap', `${found.memory.toFixed(0)} MB`, '', `after ${SECONDS} s of ${options.rate} updates/s, garbage collected`],
+    ['main thread busy', `${((100 * found.cpu) / SECONDS).toFixed(0)} %`, '', 'processor time of its tasks, share of one core'],
     ['frame, median', ms(share(found.frames, 0.5)), '', `${found.frames.length} animation frames, ${options.rate} updates/s`],
     ['frame, 99 of 100', ms(share(found.frames, 0.99)), '', 'same'],
     ['longest task while loading', ms(Math.max(0, ...found.loading)), '', 'long task observer'],
-    ['longest task after load', ms(worst), `< ${TARGET_LONG_TASK_MS} ms`, `${found.late.length} tasks over 50 ms in ${SECONDS} s`],
+    ['longest task after load', ms(worst), `< ${TARGET_LONG_TASK_MS} ms`, `${found.late.length} tasks over 50 ms in ${SECONDS} s, by the clock`],
+    ['load of the machine', load.toFixed(1), `< ${cores} cores`, isCrowded ? 'other programs compete: clock times say little' : 'average of the last minute'],
   ];
   const width = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
   for (const row of rows) console.log(row.map((cell, i) => (i === 1 ? cell.padStart(width[i]) : cell.padEnd(width[i]))).join('  ').trimEnd());
   for (const text of found.said) console.error(`the page said: ${text}`);
-  if (packed >= TARGET_KB || worst >= TARGET_LONG_TASK_MS || found.said.length > 0) process.exitCode = 1;
+  if (packed >= TARGET_KB || (!isCrowded && worst >= TARGET_LONG_TASK_MS) || found.said.length > 0) process.exitCode = 1;
 } finally {
   await browser?.close();
   await server?.close();

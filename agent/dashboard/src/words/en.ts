@@ -36,9 +36,20 @@ export const en = {
     causes: {
       closed: 'The broker closed the connection or cannot be reached.',
       refused: 'The broker refused the connection.',
+      credentials: 'The broker asks for a user name and a password.',
       no_subscription: 'The broker refused the subscription.',
       bad_address: 'The address after ?broker= is not a ws:// or wss:// address.',
     },
+  },
+
+  login: {
+    title: 'Log in to the broker',
+    why: 'This broker does not take connections without a name.',
+    user: 'User name',
+    password: 'Password',
+    enter: 'Log in',
+    wrong: 'The broker did not accept this name and password.',
+    kept: 'Kept until this tab is closed, and sent to the broker only.',
   },
 
   theme: { label: 'Theme', auto: 'Follow the system', light: 'Light', dark: 'Dark' },
@@ -239,7 +250,7 @@ export const en = {
     worked: 'Until handled',
     keys: 'Arrow keys move, Enter opens, / searches, Esc closes.',
     stillWaiting: (age: string) => `waiting ${age}`,
-    stillWorking: (age: string) => `at work ${age}`,
+    stillWorking: (age: string) => `${age} so far`,
   },
 
   drawer: {

@@ -35,9 +35,20 @@ export const zh: Words = {
     causes: {
       closed: '消息服务器断开了连接，或无法访问。',
       refused: '消息服务器拒绝了连接。',
+      credentials: '消息服务器要求用户名和密码。',
       no_subscription: '消息服务器拒绝了订阅。',
       bad_address: '?broker= 后面不是 ws:// 或 wss:// 地址。',
     },
+  },
+
+  login: {
+    title: '登录消息服务器',
+    why: '该消息服务器不接受匿名连接。',
+    user: '用户名',
+    password: '密码',
+    enter: '登录',
+    wrong: '消息服务器未接受此用户名和密码。',
+    kept: '仅保留到关闭本标签页为止，且只发送给消息服务器。',
   },
 
   theme: { label: '主题', auto: '跟随系统', light: '浅色', dark: '深色' },
@@ -225,7 +236,7 @@ export const zh: Words = {
     worked: '处置用时',
     keys: '方向键移动，回车打开，/ 搜索，Esc 关闭。',
     stillWaiting: (age: string) => `已等待 ${age}`,
-    stillWorking: (age: string) => `处置中 ${age}`,
+    stillWorking: (age: string) => `至今 ${age}`,
   },
 
   drawer: {
