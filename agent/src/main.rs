@@ -116,9 +116,11 @@ fn main() -> ExitCode {
     match dispatch(cli.command) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
+        // Whoever read our output has had enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Nobody is left to tell if stderr is closed.
-            let _ = writeln!(std::io::stderr(), "steward: {error:#}");
+            let _ = writeln!(std::io::stderr(), "steward: {error}");
             let wrong_use =
                 error.downcast_ref::<replay::Failure>().is_some_and(replay::Failure::is_wrong_use);
             ExitCode::from(if wrong_use { 2 } else { INTERNAL })
@@ -163,6 +165,13 @@ fn dispatch(command: Command) -> anyhow::Result<bool> {
             Ok(true)
         }
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = |e: &(dyn std::error::Error + 'static)| {
+        e.downcast_ref::<std::io::Error>().map(std::io::Error::kind)
+    };
+    error.chain().filter_map(io).any(|kind| kind == std::io::ErrorKind::BrokenPipe)
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {

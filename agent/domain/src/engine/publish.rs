@@ -139,6 +139,13 @@ fn add(point: &mut Map<String, Value>, quantity: &Quantity, kind: &Kind) {
         Quantity::LidOpen(yes) => put("lid_open", json!(yes)),
         Quantity::Fire(yes) => put("fire", json!(yes)),
         Quantity::Working(yes) => put("working", json!(yes)),
+        Quantity::Ignition(yes) => put("ignition", json!(yes)),
+        Quantity::Speed(speed) => {
+            put("bus_speed_kmh", json!(libm::round(speed.kmh() * 100.0) / 100.0));
+        }
+        Quantity::Odometer(way) => put("odometer_m", json!(way.0)),
+        Quantity::FuelLevel(level) => put("fuel_pct", json!(level.percent())),
+        Quantity::FuelVolume(volume) => put("fuel_l", json!(f64::from(volume.0) / 1000.0)),
         Quantity::Fix(fix) => {
             put("lat", json!(fix.position.lat()));
             put("lon", json!(fix.position.lon()));

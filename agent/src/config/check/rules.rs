@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::ids::{AssetKey, Category, Class, RuleId};
-use domain::rules::{Condition, FactName, Level, Rule, Severity, Side};
+use domain::rules::{Condition, FactName, Level, READINGS_MAX, Rule, Severity, Side};
 use domain::site::{Asset, Bin, Kind};
 use domain::time::Span;
 use toml::de::DeValue;
@@ -204,7 +204,7 @@ fn threshold(
     });
     let hold = values::span(Span::ZERO..=Span::from_mins(7 * 24 * 60));
     let hold = section.or("hold", defaults::HOLD, hold);
-    let readings = section.or("readings", defaults::READINGS, values::integer(1..=1000_u32));
+    let readings = section.or("readings", defaults::READINGS, values::integer(1..=READINGS_MAX));
     let (fact, raise_at, clear_at) = (fact?, raise_at?, clear_at?);
     Some(Condition::Threshold { fact, side, raise_at, clear_at, hold, readings })
 }

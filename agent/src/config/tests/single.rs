@@ -268,6 +268,12 @@ const ASSETS: &[Case] = &[
 ];
 
 const RULES: &[Case] = &[
+    (
+        "@rule\nwhen = { above = \"level_pct\", raise_at = 80, clear_at = 60, readings = 9 }",
+        (5, 72),
+        "\"readings\" is out of range",
+        "1 to 8",
+    ),
     ("[rules]\ndefault = false", (2, 1), "unknown key \"default\"", "\"defaults\""),
     (
         "[[rule]]\nid = \"r\"\nclass = \"bni\"\ncategory = \"overstay\"\nwhen = { silent = true }",
