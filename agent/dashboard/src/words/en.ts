@@ -370,6 +370,7 @@ export const en = {
     page: 'This page',
     bytes: 'Size',
     lane: 'Lane',
+    heads: { records: 'Waiting', oldest: 'Oldest', dropped: 'Dropped', samples: 'Readings', rejected: 'Refused' },
     memory: 'Memory',
     temperature: 'Temperature',
     reconnects: 'Reconnected',

@@ -350,6 +350,7 @@ export const zh: Words = {
     page: '本页面',
     bytes: '大小',
     lane: '通道',
+    heads: { records: '待发', oldest: '最旧', dropped: '丢弃', samples: '读数', rejected: '拒收' },
     memory: '内存',
     temperature: '温度',
     reconnects: '重连次数',
