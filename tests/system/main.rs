@@ -8,6 +8,7 @@ mod lorawan_vectors;
 mod modbus_level;
 mod nmea_drives;
 mod nmea_receivers;
+mod parking_cities;
 mod parking_polls;
 mod parking_year;
 mod sweeping;
