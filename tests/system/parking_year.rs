@@ -345,13 +345,19 @@ fn judge(truth: &[Vec<Truth>], heard: &Heard) -> Verdict {
         verdict.billed += 1;
         let total = session["fee"]["total"].as_u64().unwrap();
         let error = session["error_s"].as_u64().unwrap();
-        // Reports travel for some seconds: so much a bill may be off, and no unit more.
+        // Reports travel for some seconds: so much a bill may be off. It is wrong when it is more than the
+        // stay cost, when the car did not stand there all the time, or when the stay was longer than
+        // its error allows; and of a stay that is known to the minute, also when it is less.
         let fits = best.is_some_and(|t| {
+            let (came, left) = (i64::try_from(t.from).unwrap(), i64::try_from(t.to).unwrap());
+            let bound = i64::try_from(error).unwrap() + 10;
             let most =
                 due(t.from, t.to + 10).max(due(t.from + 10, t.to + 10)).max(due(t.from, t.to));
             let shorter = t.to.saturating_sub(2 * error + 10).max(t.from);
             let least = due(t.from, shorter).min(due((t.from + 2 * error + 10).min(t.to), t.to));
-            total <= most && total >= least
+            let there = came - bound <= from && to <= left + bound;
+            let bounded = (left - came) - (to - from) <= bound;
+            there && bounded && total <= most && (error > 60 || total >= least)
         });
         if !fits || cars > 1 {
             verdict.wrong.push(format!("b-{bay} {best:?}: {session}"));
@@ -395,7 +401,7 @@ fn check(bays: usize, days: u64, restarts: u64) -> Verdict {
         share,
         heard.blind_s as f64 * 100.0 / (bays as u64 * days * DAY_S) as f64,
     );
-    for wrong in verdict.wrong.iter().take(5) {
+    for wrong in verdict.wrong.iter().take(30) {
         println!("wrong: {wrong}");
     }
     print_report(&heard, bays);

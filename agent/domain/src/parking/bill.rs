@@ -1,7 +1,7 @@
 //! Whether the box may bill a stay, and how much.
 //!
-//! A stay that is known to within an error is billed as the shorter of what it can have been: in doubt
-//! for the driver. What nobody saw whole is left to a person.
+//! Of a stay that is known to within an error the part is billed in which the car stood there for certain:
+//! in doubt for the driver. What nobody saw whole is left to a person.
 
 use serde::Serialize;
 
@@ -55,16 +55,15 @@ pub fn bill(
     } else {
         None
     };
-    let whole = Stay {
-        start: ended.start,
-        end: ended.start + Span::from_secs(ended.duration_s),
-        vehicle: policy.vehicle.as_ref(),
-        charged_before: Money::ZERO,
-    };
-    let earlier = Stay { end: (whole.end - error).max(whole.start), ..whole };
-    let later = Stay { start: (whole.start + error).min(whole.end), ..whole };
-    let fee = charge(tariff, calendar, &earlier);
-    let other = charge(tariff, calendar, &later);
+    let (start, end) = ended.certain;
+    let vehicle = policy.vehicle.as_ref();
+    let later = Stay { start, end, vehicle, charged_before: Money::ZERO };
+    // A stay is counted from the minute it began in. Where that minute is not certain, the one before
+    // may be cheaper, because the stay then also ends a minute earlier.
+    let minute = error.min(Span::from_mins(1));
+    let earlier = Stay { start: start - minute, end: end - minute, ..later };
+    let fee = charge(tariff, calendar, &later);
+    let other = charge(tariff, calendar, &earlier);
     let fee = if other.total < fee.total { other } else { fee };
     Some(Bill { billable: not_billed.is_none(), not_billed, fee })
 }

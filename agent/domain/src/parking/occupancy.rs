@@ -316,15 +316,15 @@ impl Occupancy {
                 if word.occupied && self.pending.is_none() =>
             {
                 let left = at.at(at.utc - lasted);
-                let swapped = self.session.as_ref().filter(|s| s.start.utc < left.utc);
+                let swapped = self.session.as_mut().filter(|s| s.start.utc < left.utc);
                 if let Some(session) = swapped.filter(|_| lasted >= settings.free_after) {
                     let only_that = report.gap == Gap::Missing(1) && !session.gap;
-                    change.ended.push(if only_that && !session.restarted {
-                        let seen = left.since(session.start);
-                        session.end(id, left, Some((seen, error.max(Span::from_secs(1))))).remove(0)
+                    if only_that && !session.restarted {
+                        session.blind = session.blind.saturating_add(error.max(Span::from_secs(1)));
+                        change.ended.extend(session.end(id, left, None));
                     } else {
-                        session.lose_end(id, left)
-                    });
+                        change.ended.push(session.lose_end(id, left));
+                    }
                     change.state = true;
                     self.begin(at, Span::ZERO);
                 }

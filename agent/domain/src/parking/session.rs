@@ -56,6 +56,9 @@ pub struct Ended {
     pub error_s: u64,
     /// Trust in the clock at both ends (the worse).
     pub clock: ClockQuality,
+    /// The part of it in which the car stood there for certain: what may be billed.
+    #[serde(skip)]
+    pub certain: (Utc, Utc),
 }
 
 /// How long a state lasted by the sensor's own count, with its error.
@@ -108,7 +111,10 @@ impl Session {
             quality => quality,
         };
         let clock = self.start.clock.min(end.clock);
-        Ended::new(bay, (self.start.utc, end.utc), quality, (seen, error), clock)
+        let ended = Ended::new(bay, (self.start.utc, end.utc), quality, (seen, error), clock);
+        // It may have begun earlier; it was seen no later than before the contact was lost.
+        let last = (end.utc - self.blind).max(self.start.utc);
+        Ended { certain: (self.start.utc, last), ..ended }
     }
 
     /// Ends a stay whose end nobody saw: it lies before `latest`.
@@ -121,7 +127,8 @@ impl Session {
 }
 
 impl Ended {
-    /// A stay between `start` and `end` with its length and the length's error.
+    /// A stay between `start` and `end` with its length and the length's error, counted back from its
+    /// end.
     pub(super) fn new(
         bay: &str,
         (start, end): (Utc, Utc),
@@ -137,6 +144,7 @@ impl Ended {
             quality,
             error_s: error.as_ms().div_ceil(1000),
             clock,
+            certain: ((start + error).min(end), end),
         }
     }
 }

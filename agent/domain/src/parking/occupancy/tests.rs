@@ -163,6 +163,14 @@ fn a_lost_departure_ends_where_the_sensor_counts_the_gap_from() {
     let change = hear(&mut bay, "a", 4_000, Gap::Missing(1), &arrive);
     assert_eq!(ends(&change), [(3_300, SessionQuality::Bounded)]);
     assert_eq!((bay.stay_since(), bay.status()), (Some(t(4_000)), Status::Occupied));
+    // Its arrival was lost as well: that error does not go away.
+    let mut bay = Occupancy::default();
+    say(&mut bay, 0, false);
+    hear(&mut bay, "a", 1_000, Gap::Missing(1), &[Quantity::Occupied(true)]);
+    settle(&mut bay, 1_060);
+    let ended = hear(&mut bay, "a", 4_000, Gap::Missing(1), &arrive).ended.remove(0);
+    assert_eq!((ended.duration_s, ended.error_s), (2_400, 1_001));
+    assert_eq!(ended.certain, (t(1_000).utc, t(3_399).utc));
     // More is missing: which of the cars left then, nobody knows.
     let mut bay = parked_at_100();
     let change = hear(&mut bay, "a", 4_000, Gap::Missing(3), &arrive);
