@@ -155,7 +155,7 @@ mod tests {
             position,
             street: street.map(|s| AssetId::new(s).unwrap()),
             feeds: vec![],
-            kind: Kind::Street { line: vec![] },
+            kind: Kind::Street { line: vec![], sweep: None },
         };
         let here = Position::from_degrees(31.811, 119.974, Datum::Wgs84).unwrap();
         let assets = [
