@@ -34,8 +34,8 @@ pub(super) const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr:
 
 /// `[[source]] baud` of `node-link`.
 pub(super) const NODE_LINK_BAUD: u32 = 115_200;
-/// `[[source]] baud` of `nmea`: what receivers leave the factory with.
-pub(super) const NMEA_BAUD: u32 = 9600;
+/// `[[source]] baud` of `gnss`: what receivers leave the factory with.
+pub(super) const GNSS_BAUD: u32 = 9600;
 /// `[[source]] topic` of `chirpstack`: its own default.
 pub(super) const CHIRPSTACK_TOPIC: &str = "application/+/device/+/event/+";
 

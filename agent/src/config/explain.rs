@@ -109,9 +109,9 @@ fn write_sources(out: &mut String, config: &Config) -> fmt::Result {
                 let baud = marked(line.baud, line.baud == defaults::NODE_LINK_BAUD);
                 ("node-link", format!("{} at {baud} baud", line.device.display()))
             }
-            SourceKind::Nmea(line) => {
-                let baud = marked(line.baud, line.baud == defaults::NMEA_BAUD);
-                ("nmea", format!("{} at {baud} baud", line.device.display()))
+            SourceKind::Gnss(line) => {
+                let baud = marked(line.baud, line.baud == defaults::GNSS_BAUD);
+                ("gnss", format!("{} at {baud} baud", line.device.display()))
             }
             SourceKind::ChirpStack(server) => {
                 let topic = marked(&server.topic, server.topic == defaults::CHIRPSTACK_TOPIC);

@@ -192,8 +192,8 @@ pub struct Source {
 pub enum SourceKind {
     /// Battery nodes over a serial line.
     NodeLink(Serial),
-    /// A GNSS receiver that speaks NMEA 0183, on a tty; or a file, read once to its end.
-    Nmea(Serial),
+    /// A GNSS receiver that speaks NMEA 0183, UBX or both, on a tty; or a file, read once to its end.
+    Gnss(Serial),
     /// A ChirpStack v4 network server behind an MQTT broker.
     ChirpStack(ChirpStack),
 }
@@ -201,7 +201,7 @@ pub enum SourceKind {
 /// A serial line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Serial {
-    /// The tty (or, for `nmea`, a file).
+    /// The tty (or, for `gnss`, a file).
     pub device: PathBuf,
     /// Bits per second.
     pub baud: u32,

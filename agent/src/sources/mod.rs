@@ -12,8 +12,8 @@ mod node_link;
 pub mod replay;
 mod serial;
 
+use domain::decode::gnss::Gnss;
 use domain::decode::lorawan::chirpstack::ChirpStack;
-use domain::decode::nmea::Nmea;
 use domain::decode::node_link::NodeLink;
 use domain::decode::{Decode, Tally};
 use domain::ids::{BoxId, SourceName};
@@ -81,7 +81,7 @@ pub fn spawn(
         SourceKind::NodeLink(serial) => {
             tasks.spawn(node_link::run(serial, context).instrument(span))
         }
-        SourceKind::Nmea(serial) => tasks.spawn(gnss::run(serial, context).instrument(span)),
+        SourceKind::Gnss(serial) => tasks.spawn(gnss::run(serial, context).instrument(span)),
         SourceKind::ChirpStack(settings) => {
             tasks.spawn(lorawan::run(settings, context, box_id.clone()).instrument(span))
         }
@@ -93,7 +93,7 @@ fn decoder(source: &config::Source) -> Box<dyn Decode + Send> {
     let name = source.name.clone();
     match &source.kind {
         SourceKind::NodeLink(_) => Box::new(NodeLink::new(name)),
-        SourceKind::Nmea(_) => Box::new(Nmea::new(name)),
+        SourceKind::Gnss(_) => Box::new(Gnss::new(name)),
         SourceKind::ChirpStack(settings) => {
             Box::new(ChirpStack::new(name, settings.devices.clone()))
         }
@@ -104,7 +104,7 @@ fn decoder(source: &config::Source) -> Box<dyn Decode + Send> {
 fn kind(kind: &SourceKind) -> &'static str {
     match kind {
         SourceKind::NodeLink(_) => "node-link",
-        SourceKind::Nmea(_) => "nmea",
+        SourceKind::Gnss(_) => "gnss",
         SourceKind::ChirpStack(_) => "chirpstack",
     }
 }
@@ -227,7 +227,7 @@ mod tests {
         let server = lorawan::tests::settings(1);
         let kinds = [
             SourceKind::NodeLink(serial(nowhere)),
-            SourceKind::Nmea(serial(nowhere)),
+            SourceKind::Gnss(serial(nowhere)),
             SourceKind::ChirpStack(server),
         ];
         for kind in kinds {

@@ -156,7 +156,7 @@ impl Reading<'_> {
                 None => format!("source {}", feed.source),
             };
             // A device that is missing is a fault of its own.
-            if feed.device.is_some() || tag == Some(Tag::Nmea) {
+            if feed.device.is_some() || tag == Some(Tag::Gnss) {
                 let spot = section.value("device").or_else(|| section.value("source"));
                 let spot = spot.map_or(section.at, |value| value.spot());
                 let cause = format!("{from} feeds both {other} and {label}");
@@ -212,9 +212,9 @@ fn device(section: &Section<'_>, tag: Option<Tag>) -> Option<DeviceKey> {
     match tag {
         Tag::NodeLink => section.required("device", "17", node),
         Tag::ChirpStack => section.required("device", "\"24e124713b000001\"", dev_eui),
-        Tag::Nmea => {
+        Tag::Gnss => {
             if let Some(value) = section.value("device") {
-                let cause = "a receiver is one device: nmea sources have no others".to_owned();
+                let cause = "a receiver is one device: it has no others".to_owned();
                 value.error(cause, "remove device");
             }
             None

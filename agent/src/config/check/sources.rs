@@ -15,17 +15,22 @@ use super::broker;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tag {
     NodeLink,
-    Nmea,
+    Gnss,
     ChirpStack,
 }
 
-/// The kinds that are built in, by their words.
-const BUILT_IN: [(&str, Tag); 3] =
-    [("node-link", Tag::NodeLink), ("nmea", Tag::Nmea), ("chirpstack", Tag::ChirpStack)];
+/// The kinds that are built in, by their words. What a receiver speaks is told from its bytes, whichever
+/// of its three words was used.
+const BUILT_IN: [(&str, Tag); 5] = [
+    ("node-link", Tag::NodeLink),
+    ("gnss", Tag::Gnss),
+    ("nmea", Tag::Gnss),
+    ("ubx", Tag::Gnss),
+    ("chirpstack", Tag::ChirpStack),
+];
 
 /// The kinds that have their place in the configuration and are not built in yet.
-const LATER: [&str; 11] = [
-    "ubx",
+const LATER: [&str; 10] = [
     "gpsd",
     "modbus-rtu",
     "modbus-tcp",
@@ -97,7 +102,7 @@ impl Sources {
         let mut serial = |baud| serial(section, baud, devices);
         let kind = match tag {
             Tag::NodeLink => serial(defaults::NODE_LINK_BAUD).map(SourceKind::NodeLink),
-            Tag::Nmea => serial(defaults::NMEA_BAUD).map(SourceKind::Nmea),
+            Tag::Gnss => serial(defaults::GNSS_BAUD).map(SourceKind::Gnss),
             Tag::ChirpStack => chirpstack(section, own).map(SourceKind::ChirpStack),
         };
         section.finish();

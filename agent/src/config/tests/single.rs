@@ -96,7 +96,8 @@ const SOURCES: &[Case] = &[
     (
         "[[source]]\nname = \"x\"\nkind = \"jt808\"\nlisten = \"x\"",
         (3, 8),
-        "kind \"jt808\" is not built into this version; built in are node-link, nmea, chirpstack",
+        "kind \"jt808\" is not built into this version; built in are node-link, gnss, nmea, \
+         ubx, chirpstack",
         "a version that has it",
     ),
     (
