@@ -6,17 +6,22 @@
 //! not there is waited for and shown as [`Status::trouble`].
 
 mod gnss;
+mod gpsd;
 mod intake;
 mod lorawan;
 mod node_link;
 pub mod replay;
 mod serial;
 
+use std::collections::BTreeMap;
+
 use domain::decode::gnss::Gnss;
+use domain::decode::lorawan::Codec;
 use domain::decode::lorawan::chirpstack::ChirpStack;
+use domain::decode::lorawan::things_stack::ThingsStack;
 use domain::decode::node_link::NodeLink;
 use domain::decode::{Decode, Tally};
-use domain::ids::{BoxId, SourceName};
+use domain::ids::{BoxId, DeviceKey, SourceName};
 use domain::input::Input;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
@@ -82,10 +87,26 @@ pub fn spawn(
             tasks.spawn(node_link::run(serial, context).instrument(span))
         }
         SourceKind::Gnss(serial) => tasks.spawn(gnss::run(serial, context).instrument(span)),
+        SourceKind::Gpsd(server) => tasks.spawn(gpsd::run(server, context).instrument(span)),
         SourceKind::ChirpStack(settings) => {
-            tasks.spawn(lorawan::run(settings, context, box_id.clone()).instrument(span))
+            let make = server_decoder(&source.name, &settings.devices, ChirpStack::new);
+            tasks.spawn(lorawan::run(settings, make, context, box_id.clone()).instrument(span))
+        }
+        SourceKind::ThingsStack(settings) => {
+            let make = server_decoder(&source.name, &settings.devices, ThingsStack::new);
+            tasks.spawn(lorawan::run(settings, make, context, box_id.clone()).instrument(span))
         }
     }
+}
+
+/// What makes the decoder of a network server anew.
+fn server_decoder<D: Decode + Send + 'static>(
+    source: &SourceName,
+    devices: &BTreeMap<DeviceKey, Option<Codec>>,
+    new: fn(SourceName, BTreeMap<DeviceKey, Option<Codec>>) -> D,
+) -> lorawan::Make {
+    let (source, devices) = (source.clone(), devices.clone());
+    Box::new(move || Box::new(new(source.clone(), devices.clone())))
 }
 
 /// The decoder of a source's kind, without assumptions about when its input was made: for replay.
@@ -94,8 +115,12 @@ fn decoder(source: &config::Source) -> Box<dyn Decode + Send> {
     match &source.kind {
         SourceKind::NodeLink(_) => Box::new(NodeLink::new(name)),
         SourceKind::Gnss(_) => Box::new(Gnss::new(name)),
+        SourceKind::Gpsd(server) => Box::new(server.decoder(name)),
         SourceKind::ChirpStack(settings) => {
             Box::new(ChirpStack::new(name, settings.devices.clone()))
+        }
+        SourceKind::ThingsStack(settings) => {
+            Box::new(ThingsStack::new(name, settings.devices.clone()))
         }
     }
 }
@@ -105,7 +130,9 @@ fn kind(kind: &SourceKind) -> &'static str {
     match kind {
         SourceKind::NodeLink(_) => "node-link",
         SourceKind::Gnss(_) => "gnss",
+        SourceKind::Gpsd(_) => "gpsd",
         SourceKind::ChirpStack(_) => "chirpstack",
+        SourceKind::ThingsStack(_) => "ttn",
     }
 }
 
@@ -228,7 +255,9 @@ mod tests {
         let kinds = [
             SourceKind::NodeLink(serial(nowhere)),
             SourceKind::Gnss(serial(nowhere)),
-            SourceKind::ChirpStack(server),
+            SourceKind::Gpsd(gpsd::tests::settings(1)),
+            SourceKind::ChirpStack(server.clone()),
+            SourceKind::ThingsStack(server),
         ];
         for kind in kinds {
             let mut bench = Bench::new("s", 1);

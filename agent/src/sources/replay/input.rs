@@ -209,8 +209,9 @@ impl InputFile {
 
 /// The only network server of the configuration, for messages that do not say where they came from.
 pub(super) fn only_network_server(sources: &[Source]) -> Option<&SourceName> {
-    let mut servers =
-        sources.iter().filter(|source| matches!(source.kind, SourceKind::ChirpStack(_)));
+    let mut servers = sources.iter().filter(|source| {
+        matches!(source.kind, SourceKind::ChirpStack(_) | SourceKind::ThingsStack(_))
+    });
     let first = servers.next()?;
     servers.next().is_none().then_some(&first.name)
 }
