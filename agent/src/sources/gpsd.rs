@@ -237,7 +237,7 @@ pub(super) mod tests {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     let told =
                         "SKIPPED: gpsfake is not installed (apt-get install gpsd gpsd-clients)";
-                    writeln!(std::io::stderr(), "{told}").unwrap();
+                    writeln!(io::stderr(), "{told}").unwrap();
                     None
                 }
                 Err(error) => panic!("gpsfake does not start: {error}"),
