@@ -22,7 +22,7 @@ use crate::commands::{Action, BadCommand, BayStep, Command};
 use crate::decode::Reason;
 use crate::ids::{AssetId, AssetKey, Class, PermitId, SourceName};
 use crate::input::Input;
-use crate::output::{Outputs, Record, Rejected, Request, Wanted};
+use crate::output::{Message, Outputs, Record, Rejected, Request, Wanted};
 use crate::parking::{CLOSE_AFTER, Guidance, Ledger};
 use crate::reading::{Reading, date};
 use crate::rules::{Due, RuleBook, Seen};
@@ -204,14 +204,17 @@ impl Engine {
     fn publish_all(&self, now: Now, out: &mut Outputs) {
         for (key, asset) in &self.site.assets {
             out.messages.push(publish::info(key, asset, now));
-            if let Some(watched) = self.assets.get(key) {
-                out.messages.push(publish::state(key, watched, &asset.kind, now));
-            }
-        }
-        for (street, guidance) in &self.guidance {
-            out.messages.push(publish::street(street, guidance, now));
+            out.messages.extend(self.state(key, now));
         }
         out.messages.extend(self.desk.all().map(News::state));
+    }
+
+    /// The state of an asset as it is published; nothing for a street that nobody asks about.
+    fn state(&self, key: &AssetKey, at: Moment) -> Option<Message> {
+        let watched = self.assets.get(key).map(|watched| (watched, &self.site.assets[key].kind));
+        let parking = self.guidance.get(key);
+        let said = watched.is_some() || parking.is_some();
+        said.then(|| publish::state(key, watched, parking, at))
     }
 
     fn work_off_due(&mut self, now: Now, out: &mut Outputs) {
@@ -277,7 +280,7 @@ impl Engine {
             out.records.push(watched.record(key));
         }
         if told.state {
-            out.messages.push(publish::state(key, watched, &place.asset.kind, at));
+            out.messages.extend(self.state(key, at));
         }
         for (kind, data) in told.events {
             out.messages.push(publish::event(key, kind, data, at));

@@ -409,7 +409,7 @@ fn bay_kind(site: &Site) -> Kind {
 
 fn signs(out: &Outputs) -> Vec<String> {
     let sign = |m: &Message| match &m.body {
-        Body::Flat(body) => body.get("sign").and_then(Value::as_str).map(str::to_owned),
+        Body::Flat(body) => body.get("parking")?["sign"].as_str().map(str::to_owned),
         _ => None,
     };
     out.messages.iter().filter_map(sign).collect()

@@ -62,8 +62,9 @@ pub fn fiware(message: &Message, site: &Site) -> Option<Profiled> {
                 ("occupied", "occupiedSpotNumber"),
                 ("out_of_service", "outOfServiceSlotNumber"),
             ];
+            let parking = body.get("parking")?;
             for (ours, theirs) in names {
-                entity.insert(theirs.into(), property(body.get(ours)?, message.at));
+                entity.insert(theirs.into(), property(parking.get(ours)?, message.at));
             }
             let detection = json!("singleSpaceDetection");
             entity.insert("occupancyDetectionType".into(), property(&detection, message.at));

@@ -405,13 +405,13 @@ const TARIFFS: &[Case] = &[
          tiers = [{ unit = 60, price = 500 }] },\n  { name = \"night\", from = \"21:30\", to = \"07:30\", \
          tiers = [{ unit = 60, price = 200 }] },\n]",
         (9, 3),
-        "window \"night\" overlaps window \"day\" from 21:30 to 22:00 on a workday",
+        "window \"night\" overlaps window \"day\" from 21:30 to 22:00 on any day",
         "let one end where the other begins",
     ),
     (
         "@bay\n[[tariff]]\nid = \"t\"\nwindows = [{ name = \"day\", from = \"00:00\", to = \"24:00\", \
          tiers = [{ unit = 60, price = -5 }] }]",
-        (7, 89),
+        (7, 88),
         "price",
         "0",
     ),
