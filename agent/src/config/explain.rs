@@ -109,9 +109,20 @@ fn write_sources(out: &mut String, config: &Config) -> fmt::Result {
                 let baud = marked(line.baud, line.baud == defaults::NODE_LINK_BAUD);
                 ("node-link", format!("{} at {baud} baud", line.device.display()))
             }
-            SourceKind::Nmea(line) => {
-                let baud = marked(line.baud, line.baud == defaults::NMEA_BAUD);
-                ("nmea", format!("{} at {baud} baud", line.device.display()))
+            SourceKind::Gnss(line) => {
+                let baud = marked(line.baud, line.baud == defaults::GNSS_BAUD);
+                ("gnss", format!("{} at {baud} baud", line.device.display()))
+            }
+            SourceKind::Gpsd(server) => {
+                let (host, port) = (server.host.as_str(), server.port);
+                let address = marked(format!("{host}:{port}"), (host, port) == defaults::GPSD);
+                let receiver = server.receiver.as_ref();
+                let receiver = receiver.map(|path| format!(", {path}")).unwrap_or_default();
+                ("gpsd", address + &receiver)
+            }
+            SourceKind::ThingsStack(server) => {
+                let topic = marked(&server.topic, server.topic == defaults::TTN_TOPIC);
+                ("ttn", format!("{} on {}", topic, broker(&server.broker)))
             }
             SourceKind::ChirpStack(server) => {
                 let topic = marked(&server.topic, server.topic == defaults::CHIRPSTACK_TOPIC);

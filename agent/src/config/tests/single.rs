@@ -94,9 +94,22 @@ const SOURCES: &[Case] = &[
         "did you mean \"nmea\"?",
     ),
     (
+        "[[source]]\nname = \"x\"\nkind = \"gpsd\"\naddress = \"localhost\"",
+        (4, 11),
+        "\"address\" \"localhost\" is no address",
+        "127.0.0.1:2947",
+    ),
+    (
+        "[[source]]\nname = \"x\"\nkind = \"ttn\"\ntopic = \"v3/#/up\"",
+        (4, 9),
+        "is no topic filter",
+        "# only as the last one",
+    ),
+    (
         "[[source]]\nname = \"x\"\nkind = \"jt808\"\nlisten = \"x\"",
         (3, 8),
-        "kind \"jt808\" is not built into this version; built in are node-link, nmea, chirpstack",
+        "kind \"jt808\" is not built into this version; built in are node-link, gnss, nmea, ubx, \
+         gpsd, chirpstack, ttn",
         "a version that has it",
     ),
     (
