@@ -6,8 +6,9 @@ use crate::ids::{DeviceKey, SourceName};
 use crate::place::Position;
 use crate::time::{Span, Utc};
 use crate::units::{
-    CentiDegrees, MilliCelsius, Millimetres, MillimetresPerSecond, Millivolts, Permille,
+    CentiDegrees, Grams, MilliCelsius, Millimetres, MillimetresPerSecond, Millivolts, Permille,
 };
+use crate::waste::{Deposit, Lift};
 
 /// One report of one device: some quantities that were measured together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,8 +59,14 @@ pub enum Quantity {
     Fire(bool),
     /// Whether the brush, pump or suction works.
     Working(bool),
-    /// Where a vehicle is.
+    /// Where a vehicle is, or a bin that knows it.
     Fix(Fix),
+    /// Somebody put something into a bin.
+    Deposit(Deposit),
+    /// A vehicle lifted a bin.
+    Lift(Lift),
+    /// A vehicle's load on the weighbridge of a transfer station, without the vehicle.
+    StationWeight(Grams),
     /// The device is there but cannot say: a reason in place of a value.
     Absent(Absent),
 }

@@ -1,11 +1,13 @@
 //! The engine: one function that decides, and a table of deadlines.
 //!
+//! * `rounds`: what a collection vehicle does to bins.
 //! * `watched`: an asset's state, whatever its class.
 //! * `answers`: commands that were carried out, so that a repeat gets the same answer.
 //! * `publish`: what is said of an asset.
 
 mod answers;
 mod publish;
+mod rounds;
 mod watched;
 
 use std::collections::BTreeMap;
@@ -13,19 +15,21 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use self::answers::Answers;
+use self::rounds::Rounds;
 use self::watched::{Told, Watched};
 use crate::commands::{Action, BadCommand, Command};
 use crate::decode::Reason;
 use crate::ids::{AssetKey, SourceName};
 use crate::input::Input;
-use crate::output::{Outputs, Record, Rejected};
+use crate::output::{Outputs, Quality, Record, Rejected};
 use crate::reading::{Reading, date};
 use crate::rules::{Due, RuleBook, Seen};
 use crate::sample::Sample;
-use crate::site::{Feed, Site};
+use crate::site::{Feed, Kind, Site};
 use crate::tickets::{Desk, News, State};
-use crate::time::{Moment, Monotonic, Now};
+use crate::time::{ClockQuality, Moment, Monotonic, Now};
 use crate::timers::{Timer, Timers};
+use crate::waste;
 
 /// Everything the box knows and decides.
 #[derive(Debug)]
@@ -36,6 +40,7 @@ pub struct Engine {
     rules: RuleBook,
     desk: Desk,
     answers: Answers,
+    rounds: Rounds,
     timers: Timers,
     started: Moment,
     /// Stored records that could not be read, told at the start.
@@ -65,6 +70,7 @@ impl Engine {
             Watched::new(&asset.kind).map(|watched| (key.clone(), watched))
         };
         let assets = site.assets.iter().filter_map(watched).collect();
+        let rounds = Rounds::new(&site);
         let mut engine = Engine {
             site,
             feeds,
@@ -72,6 +78,7 @@ impl Engine {
             rules: RuleBook::default(),
             desk: Desk::default(),
             answers: Answers::default(),
+            rounds,
             timers: Timers::default(),
             started: now,
             unreadable: vec![],
@@ -145,6 +152,7 @@ impl Engine {
                 None => return self.unreadable.push(key),
             },
             "command" => self.answers.restore(rest, &value),
+            "trip" => self.rounds.restore(&self.site, rest, &value),
             _ => false,
         };
         if !known {
@@ -225,12 +233,26 @@ impl Engine {
             let detail = format!("{key} has report {counter} already");
             return reject(&feed.source, Reason::Duplicate, detail, out);
         }
-        let reading = Reading { asset: &key, at, quality, quantities: &sample.quantities };
-        let kind = &self.site.assets[&key].kind;
-        out.messages.push(publish::telemetry(&reading, kind));
+        if quality == Quality::Uncertain && sample.at.is_some() && now.clock > ClockQuality::Unset {
+            let detail = format!("{key}: the time cannot be; the report counts from its arrival");
+            reject(&feed.source, Reason::Time, detail, out);
+        }
+        let mut quantities = sample.quantities.clone();
+        if let Kind::Bin(bin) = &self.site.assets[&key].kind {
+            for what in waste::refuse(&mut quantities, bin) {
+                reject(&feed.source, Reason::OutOfRange, format!("{key}: {what}"), out);
+            }
+        }
+        let place = out.messages.len();
+        let mut level = None;
         self.change(&key, at, now, out, |w, id, spec| {
-            w.report(id, &spec.kind, sample.quantities.as_slice(), at, now)
+            let told = w.report(id, spec, &quantities, at, now);
+            level = told.level;
+            told
         });
+        let reading = Reading { asset: &key, at, quality, quantities: &quantities };
+        out.messages.insert(place, publish::telemetry(&reading, level));
+        self.on_round(&key, &feed.source, &quantities, at, now, out);
     }
 
     /// Lets `how` change an asset, and draws every consequence: state, events, rules, deadlines.
@@ -305,7 +327,6 @@ impl Engine {
         now: Now,
         out: &mut Outputs,
     ) -> Result<Map<String, Value>, (&'static str, String)> {
-        use crate::time::ClockQuality;
         if let Some(until) = command.expires_at
             && now.clock > ClockQuality::Unset
             && until < now.utc

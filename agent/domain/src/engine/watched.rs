@@ -11,10 +11,11 @@ use crate::parking::{self, Occupancy};
 use crate::reading::Heard;
 use crate::rules::{Fact, FactName};
 use crate::sample::{NoData, Quantity};
-use crate::site::{Feed, Kind};
+use crate::site::{Asset, Feed, Kind};
 use crate::sweeping::Tracker;
 use crate::time::{Moment, Monotonic, Now, Utc};
-use crate::waste::Container;
+use crate::units::Permille;
+use crate::waste::{self, Container};
 
 /// One asset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +42,8 @@ pub(super) struct Told {
     pub(super) events: Vec<(&'static str, Map<String, Value>)>,
     /// Facts for the rules.
     pub(super) facts: Vec<Fact>,
+    /// The level of a bin that counts, where a report measured one.
+    pub(super) level: Option<Permille>,
 }
 
 impl Watched {
@@ -76,6 +79,14 @@ impl Watched {
             State::Bay(bay) => to_map(&bay.view()),
             State::Bin(bin) => to_map(&bin.view()),
             State::Vehicle(vehicle) => to_map(&vehicle.view()),
+        }
+    }
+
+    /// The bin, if it is one.
+    pub(super) fn bin_mut(&mut self) -> Option<&mut Container> {
+        match &mut self.state {
+            State::Bin(bin) => Some(bin),
+            _ => None,
         }
     }
 
@@ -117,32 +128,24 @@ impl Watched {
     pub(super) fn report(
         &mut self,
         id: &str,
-        kind: &Kind,
+        spec: &Asset,
         quantities: &[Quantity],
         at: Moment,
         now: Now,
     ) -> Told {
-        let mut told = match (&mut self.state, kind) {
+        let mut told = match (&mut self.state, &spec.kind) {
             (State::Bay(bay), Kind::Bay(settings)) => {
                 let change = bay.report(id, quantities, at, now, settings);
                 bay_told(bay, change)
             }
             (State::Bin(bin), Kind::Bin(settings)) => {
-                let change = bin.report(quantities, at, settings);
-                let mut told = Told { state: change.state, ..Told::default() };
-                if let Some(collection) = change.collection {
-                    told.events.push(("waste.collection", to_map(&collection)));
-                }
-                let level =
-                    change.level.map(|l| Fact::Value(FactName::LevelPct, i64::from(l.get()) * 100));
-                told.facts.extend(level);
-                told
+                bin_told(bin.report(quantities, at, spec.position, settings))
             }
             (State::Vehicle(vehicle), Kind::Vehicle(settings)) => {
                 let change = vehicle.report(quantities, at, settings);
                 let milli_kmh = |mm_s: u32| i64::from(mm_s) * 36 / 10;
                 let speed = change.speed.map(|s| Fact::Value(FactName::SpeedKmh, milli_kmh(s.0)));
-                Told { state: change.state, facts: speed.into_iter().collect(), events: vec![] }
+                Told { state: change.state, facts: speed.into_iter().collect(), ..Told::default() }
             }
             _ => unreachable!("a watched asset keeps the kind it was made of"),
         };
@@ -207,6 +210,15 @@ impl Watched {
 
 fn same_kind(a: &State, b: &State) -> bool {
     std::mem::discriminant(a) == std::mem::discriminant(b)
+}
+
+fn bin_told(change: waste::Change) -> Told {
+    let mut told = Told { state: change.state, level: change.level, ..Told::default() };
+    let deposits = change.deposits.iter().map(|deposit| ("waste.deposit", to_map(deposit)));
+    told.events.extend(deposits);
+    told.events.extend(change.collection.map(|c| ("waste.collection", to_map(&c))));
+    told.facts.extend(change.facts.into_iter().map(|(name, value)| Fact::Value(name, value)));
+    told
 }
 
 fn bay_told(bay: &Occupancy, change: parking::Change) -> Told {

@@ -95,6 +95,9 @@ impl Threshold {
     }
 
     fn evidence(&self, value: i64, at: Moment) -> Evidence {
+        if self.fact.is_flag() {
+            return self.flag(value, at);
+        }
         let unit = self.fact.unit();
         let number = milli(value);
         let (word, limit) = match self.side {
@@ -108,6 +111,20 @@ impl Threshold {
             value: Some(number),
             unit: Some(unit.to_owned()),
             text: format!("{} {number} {unit}, {verdict} {limit} {unit}", self.fact.as_str()),
+        }
+    }
+}
+
+impl Threshold {
+    /// The evidence of a fact that is so or not.
+    fn flag(&self, value: i64, at: Moment) -> Evidence {
+        let verdict = if value > 0 { "yes" } else { "no" };
+        Evidence {
+            at: at.utc,
+            fact: self.fact.as_str().to_owned(),
+            value: Some(milli(value)),
+            unit: None,
+            text: format!("{}: {verdict}", self.fact.as_str()),
         }
     }
 }
