@@ -6,6 +6,7 @@ mod lorawan_vectors;
 mod nmea_drives;
 mod nmea_receivers;
 mod parking_polls;
+mod waste;
 
 mod bad_input;
 mod command_line;

@@ -35,5 +35,6 @@ mod timers;
 
 mod engine;
 pub mod output;
+pub mod profiles;
 
 pub use engine::Engine;

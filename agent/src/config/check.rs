@@ -4,6 +4,7 @@
 //! is checked after that. A `Config` comes out only when nothing is wrong.
 
 mod assets;
+mod bins;
 mod broker;
 mod rules;
 mod sources;
@@ -50,7 +51,7 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
         .and_then(|section| broker::own(&section, user));
     let buffer = read_buffer(tree.table("buffer").as_ref());
     let mut sources = Sources::read(tree, broker.as_ref());
-    let assets = Assets::read(tree, &mut sources);
+    let assets = Assets::read(tree, &mut sources, own.timezone.as_ref());
     let rules = rules::read(tree, &assets);
     let tickets = read_tickets(tree.table("tickets").as_ref());
     let http = read_http(tree.table("http").as_ref(), broker.as_ref());

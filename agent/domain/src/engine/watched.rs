@@ -29,7 +29,7 @@ pub(super) struct Watched {
 #[serde(rename_all = "snake_case")]
 enum State {
     Bay(Occupancy),
-    Bin(Container),
+    Bin(Box<Container>),
     Vehicle(Tracker),
 }
 
@@ -51,7 +51,7 @@ impl Watched {
     pub(super) fn new(kind: &Kind) -> Option<Watched> {
         let state = match kind {
             Kind::Bay(_) => State::Bay(Occupancy::default()),
-            Kind::Bin(_) => State::Bin(Container::default()),
+            Kind::Bin(_) => State::Bin(Box::default()),
             Kind::Vehicle(_) => State::Vehicle(Tracker::default()),
             Kind::Street { .. } => return None,
         };

@@ -397,13 +397,13 @@ fn is_away(fix: Fix, home: Position, bin: &Bin) -> Option<bool> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::site::{Sensing, Service};
     use crate::time::{Boot, ClockQuality, Monotonic};
     use crate::units::Millimetres;
 
-    pub(in crate::waste) const BIN: Bin = Bin {
+    pub(crate) const BIN: Bin = Bin {
         empty: Millimetres(1000),
         full: Millimetres(0),
         full_at: Permille::from_percent(85),
@@ -414,7 +414,7 @@ pub(super) mod tests {
         service: Service::NONE,
     };
 
-    pub(in crate::waste) fn t(m: u64) -> Moment {
+    pub(crate) fn t(m: u64) -> Moment {
         Moment {
             boot: Boot(1),
             monotonic: Monotonic::from_ms(m * 60_000),

@@ -9,7 +9,7 @@
 //! * `trace`: deposits, lifts, trips.
 //! * `bin`: the state that all of this makes.
 
-mod bin;
+pub(crate) mod bin;
 mod emptying;
 mod filter;
 mod forecast;

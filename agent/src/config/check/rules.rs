@@ -31,10 +31,23 @@ const SEVERITIES: [(&str, Severity); 4] = [
 const fn facts(class: Class) -> &'static [FactName] {
     match class {
         Class::Bay => &[FactName::TemperatureC, FactName::BatteryPct, FactName::BatteryV],
-        Class::Bin => {
-            &[FactName::LevelPct, FactName::TemperatureC, FactName::BatteryPct, FactName::BatteryV]
-        }
-        Class::Vehicle => &[FactName::SpeedKmh],
+        Class::Bin => &[
+            FactName::LevelPct,
+            FactName::TemperatureC,
+            FactName::BatteryPct,
+            FactName::BatteryV,
+            FactName::Overflow,
+            FactName::Burning,
+            FactName::Tilted,
+            FactName::LidOpen,
+            FactName::Moved,
+            FactName::SensorFault,
+            FactName::CollectionLateH,
+            FactName::MissedCollection,
+            FactName::NoFall,
+            FactName::NoLift,
+        ],
+        Class::Vehicle => &[FactName::SpeedKmh, FactName::WeighDifferencePct],
         Class::Gauge | Class::Camera | Class::Node | Class::Street => &[],
     }
 }
@@ -42,10 +55,20 @@ const fn facts(class: Class) -> &'static [FactName] {
 /// What a fact can be, in its unit.
 const fn possible(fact: FactName) -> std::ops::RangeInclusive<i64> {
     match fact {
-        FactName::LevelPct | FactName::BatteryPct => 0..=100,
+        FactName::LevelPct | FactName::BatteryPct | FactName::WeighDifferencePct => 0..=100,
         FactName::TemperatureC => -60..=120,
         FactName::BatteryV => 0..=60,
         FactName::SpeedKmh => 0..=200,
+        FactName::CollectionLateH => -168..=168,
+        FactName::Overflow
+        | FactName::Burning
+        | FactName::Tilted
+        | FactName::LidOpen
+        | FactName::Moved
+        | FactName::SensorFault
+        | FactName::MissedCollection
+        | FactName::NoFall
+        | FactName::NoLift => 0..=1,
     }
 }
 
@@ -311,7 +334,15 @@ mod tests {
             "bay-silent",
             "bin-silent",
             "vehicle-silent",
-            "bin-hot",
+            "bin-fire",
+            "bin-tilted",
+            "bin-moved",
+            "bin-sensor",
+            "bin-early",
+            "bin-missed",
+            "bin-no-fall",
+            "bin-no-lift",
+            "vehicle-weigh",
             "bay-battery-low",
             "bin-battery-low",
         ] {
