@@ -46,6 +46,8 @@ impl Score {
 #[derive(Debug, Default)]
 struct Result {
     ours: Score,
+    /// The early end of our band, which tickets go by.
+    early: Score,
     last_cycle: Score,
     last_week: Score,
     in_band: u32,
@@ -135,6 +137,7 @@ fn evaluate(series: &Series, goal: f64, result: &mut Result) {
         result.ours.note(ours.at, truth);
         result.last_cycle.note(cycle, truth);
         result.last_week.note(week, truth);
+        result.early.note(ours.earliest.unwrap_or(ours.at), truth);
         if let (Some(early), Some(late)) = (ours.earliest, ours.latest) {
             result.with_band += 1;
             result.in_band += u32::from(early <= truth && truth <= late);
@@ -146,6 +149,7 @@ fn print(name: &str, result: &Result) -> String {
     let mut text = String::new();
     let rows = [
         ("habits of the bin (ours)", result.ours),
+        ("early end of its band (tickets)", result.early),
         ("mean rate of the last filling", result.last_cycle),
         ("same days of last week", result.last_week),
     ];
@@ -176,6 +180,8 @@ fn better_than_both_baselines_on_real_collections() {
     assert!(result.ours.asked > 300);
     assert!(result.ours.mae() < result.last_cycle.mae());
     assert!(result.ours.mae() < result.last_week.mae());
+    let others = result.last_cycle.missed.min(result.last_week.missed);
+    assert!(result.early.missed < others);
 }
 
 #[test]
@@ -201,4 +207,6 @@ fn better_than_both_baselines_in_a_simulated_city() {
     assert!(result.ours.asked > 300);
     assert!(result.ours.mae() < result.last_cycle.mae());
     assert!(result.ours.mae() < result.last_week.mae());
+    let others = result.last_cycle.missed.min(result.last_week.missed);
+    assert!(result.early.missed < others);
 }

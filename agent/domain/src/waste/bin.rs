@@ -271,7 +271,10 @@ impl Container {
             }
             Err(why) => self.lose(why),
             Ok(level) => {
-                let seen = self.emptying.take(level, self.level, at, bin);
+                // A single echo, right after the sensor could not see, is nothing to fall from.
+                let settled = self.median.is_settled(bin.sensing.median_of);
+                let before = self.level.filter(|_| settled);
+                let seen = self.emptying.take(level, before, at, bin);
                 if seen.collection.is_some() {
                     self.median.clear();
                     self.habits.emptied(level, at.utc);
@@ -328,7 +331,9 @@ impl Container {
         let planned = bin.service.plan.as_ref().and_then(|plan| plan.next(at.utc));
         let over = self.habits.forecast(level, at.utc, OVERFLOW_FROM);
         if let (Some(planned), Some(over)) = (planned, over) {
-            let ms = planned.as_ms() - over.at.as_ms();
+            // One filling in ten is faster than the early end of the band: late enough to be worth a
+            // ticket, early enough not to miss the overflow.
+            let ms = planned.as_ms() - over.earliest.unwrap_or(over.at).as_ms();
             // Milliseconds to thousandths of an hour.
             change.facts.push((FactName::CollectionLateH, ms / 3600));
         }

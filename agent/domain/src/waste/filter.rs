@@ -24,6 +24,11 @@ impl Median {
         sorted[(sorted.len() - 1) / 2]
     }
 
+    /// Whether the median is more than one reading's word, as far as `of` asks for more.
+    pub(super) fn is_settled(&self, of: u8) -> bool {
+        self.0.len() >= usize::from(of.clamp(1, 2))
+    }
+
     /// Forgets the levels: what comes next has nothing to do with them.
     pub(super) fn clear(&mut self) {
         self.0.clear();

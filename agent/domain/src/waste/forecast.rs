@@ -148,18 +148,21 @@ impl Habits {
             return None;
         }
         let need = u64::from(goal.get().saturating_sub(level.get())) * 1000;
-        let at = self.reach(need, from)?;
-        let quantile = |tenths: usize| {
-            let mut sorted: Vec<u32> = self.ratios.iter().copied().collect();
-            sorted.sort_unstable();
-            let known = sorted.len() >= CYCLES_MIN;
-            // Ratios are at least 1.
-            known.then(|| u64::from(sorted[(sorted.len() - 1) * tenths / 10]))
-        };
+        let mut ratios: Vec<u32> = self.ratios.iter().copied().collect();
+        ratios.sort_unstable();
+        let ratio = |i: usize| u64::from(ratios[i]);
+        // The next filling falls below the k-th of n past ones in k of n + 1 cases: one in ten, or as
+        // few as n allows.
+        let tail = ((ratios.len() + 1) / 10).max(1) - 1;
         let with = |ratio: u64| self.reach(need * 1000 / ratio, from);
-        let earliest = quantile(9).and_then(with).map(|t| t.min(at));
-        let latest = quantile(1).and_then(with).map(|t| t.max(at));
-        Some(Forecast { at, earliest, latest })
+        if ratios.len() < CYCLES_MIN {
+            return Some(Forecast { at: with(1000)?, earliest: None, latest: None });
+        }
+        // The rates are means over time, in which slow fillings weigh most; half of all fillings are
+        // faster than their median ratio.
+        let (slow, fast) = (ratio(tail), ratio(ratios.len() - 1 - tail));
+        let at = with(ratio(ratios.len() / 2))?;
+        Some(Forecast { at, earliest: with(fast), latest: with(slow) })
     }
 
     /// When `need` millionths will have been filled from `from` on.
