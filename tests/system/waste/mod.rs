@@ -4,6 +4,7 @@
 mod edinburgh;
 mod forecast;
 mod street;
+mod trace;
 mod wyndham;
 mod year;
 
