@@ -42,7 +42,7 @@ test: needs check no-std tests docs dashboard-test deny ## Every check there is
 
 .PHONY: needs
 needs: ## What the tests need from Debian: installed when it may be, named when not
-	@tests/needs mosquitto
+	@tests/needs mosquitto mosquitto-clients
 
 .PHONY: check
 check: dashboard ## Formatting and lints
@@ -51,6 +51,8 @@ check: dashboard ## Formatting and lints
 
 .PHONY: tests
 tests: dashboard ## Unit, property and system tests
+	# The system tests run the program itself, which cargo builds for no test of another package.
+	$(CARGO) build --locked -p steward
 	$(CARGO) test --workspace --locked
 
 # In a workspace build the host's features would hide a lost no_std, so each package is checked alone.

@@ -36,6 +36,8 @@ pub struct Recorder<W: Write = File> {
     out: Option<BufWriter<W>>,
     size: u64,
     size_max: u64,
+    /// Inputs taken since the last flush: lost when it fails.
+    unflushed: u64,
     missed: u64,
 }
 
@@ -52,6 +54,7 @@ impl Recorder {
         let mut recorder = Recorder::new(file, size, size_max);
         if torn {
             // A power cut has left half a line: it is ended, so that only that one is lost.
+            // When it is full already, the next input finds that out and is counted.
             recorder.write_line(b"\n");
         }
         Ok(recorder)
@@ -72,7 +75,7 @@ impl<W: Write> Recorder<W> {
     /// Records into `out`, which already holds `size` of the `size_max` bytes it may hold.
     pub fn new(out: W, size: u64, size_max: u64) -> Recorder<W> {
         let out = Some(BufWriter::new(out));
-        Recorder { out, size, size_max, missed: 0 }
+        Recorder { out, size, size_max, unflushed: 0, missed: 0 }
     }
 
     /// Writes one input. It is safe in the file after the next [`Recorder::flush`].
@@ -86,50 +89,52 @@ impl<W: Write> Recorder<W> {
         };
         let mut line = serde_json::to_vec(&line).expect("an input is plain data with text keys");
         line.push(b'\n');
-        self.write_line(&line);
+        if self.write_line(&line) {
+            self.unflushed += 1;
+        } else {
+            self.missed += 1;
+        }
     }
 
     /// Passes on to the system what was recorded in this turn.
     pub fn flush(&mut self) {
-        if let Some(Err(error)) = self.out.as_mut().map(Write::flush) {
-            self.end("cannot be written", Some(&error));
+        match self.out.as_mut().map(Write::flush) {
+            Some(Ok(())) => self.unflushed = 0,
+            Some(Err(error)) => self.end("cannot be written", Some(&error)),
+            None => {}
         }
     }
 
-    /// Inputs that are not in the recording.
+    /// Inputs that are not in the recording, or perhaps not.
     #[must_use]
     pub const fn missed(&self) -> u64 {
         self.missed
     }
 
-    fn write_line(&mut self, line: &[u8]) {
-        let Some(out) = self.out.as_mut() else {
-            self.missed += 1;
-            return;
-        };
+    /// Writes a line, if the recording has not ended and does not end with it.
+    fn write_line(&mut self, line: &[u8]) -> bool {
+        let Some(out) = self.out.as_mut() else { return false };
         let size = self.size + line.len() as u64;
         if size > self.size_max {
-            self.missed += 1;
             self.flush();
-            return self.end("is full", None);
+            self.end("is full", None);
+            return false;
         }
-        match out.write_all(line) {
-            Ok(()) => self.size = size,
-            Err(error) => {
-                self.missed += 1;
-                self.end("cannot be written", Some(&error));
-            }
+        if let Err(error) = out.write_all(line) {
+            self.end("cannot be written", Some(&error));
+            return false;
         }
+        self.size = size;
+        true
     }
 
     fn end(&mut self, why: &str, error: Option<&io::Error>) {
-        let size = self.size;
-        let error = error.map(tracing::field::display);
+        let Some(out) = self.out.take() else { return };
+        // Not flushed again on being dropped: what there was to write is written, or cannot be.
+        drop(out.into_parts());
+        self.missed += std::mem::take(&mut self.unflushed);
+        let (size, error) = (self.size, error.map(tracing::field::display));
         tracing::warn!(why, size, error, "recording has ended");
-        if let Some(out) = self.out.take() {
-            // Not flushed again on being dropped: that is what has just failed.
-            drop(out.into_parts());
-        }
     }
 }
 
@@ -258,5 +263,282 @@ fn unhex(text: &str) -> Result<Vec<u8>, BadLine> {
             Ok(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
         }
         _ => Err(BadLine::field("\"hex\" must be pairs of hexadecimal digits and nothing else")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::commands::{Action, Command, TicketStep};
+    use domain::ids::{DeviceKey, Requester, TicketId};
+    use domain::place::{Datum, Position};
+    use domain::sample::{Absent, Fix, Missing, NoData, Quantity, Sample};
+    use domain::time::Span;
+    use domain::units::{CentiDegrees, Millimetres, MillimetresPerSecond, Millivolts, Permille};
+    use proptest::option::of;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn now(ms: u64) -> Now {
+        let utc = Utc::from_ms(1_780_545_600_000) + Span::from_ms(ms);
+        let monotonic = Monotonic::from_ms(ms);
+        Now { boot: Boot(17), monotonic, utc, clock: ClockQuality::Ntp }
+    }
+
+    /// What is in a recording, line by line.
+    fn read(text: &[u8]) -> Vec<(Now, Input)> {
+        let lines = text.split_inclusive(|&b| b == b'\n');
+        lines.map(|line| read_line(line).unwrap()).collect()
+    }
+
+    fn read_line(line: &[u8]) -> Result<(Now, Input), BadLine> {
+        let entry = Entry::parse(line)?;
+        let now = Now {
+            boot: entry.boot.unwrap(),
+            monotonic: entry.monotonic.unwrap(),
+            utc: entry.at.unwrap(),
+            clock: entry.clock.unwrap(),
+        };
+        let Content::Input(input) = entry.content else { panic!("not an input") };
+        Ok((now, input))
+    }
+
+    fn quantity() -> impl Strategy<Value = Quantity> {
+        let fix = (
+            -900_000_000..=900_000_000_i32,
+            -1_800_000_000..=1_800_000_000_i32,
+            of(any::<u8>()),
+            of(0..36_000_u16),
+        );
+        prop_oneof![
+            any::<bool>().prop_map(Quantity::Occupied),
+            (any::<u64>(), any::<u64>()).prop_map(|(lasted, error)| Quantity::PreviousState {
+                lasted: Span::from_ms(lasted),
+                error: Span::from_ms(error),
+            }),
+            (0..10_000_u32).prop_map(|mm| Quantity::Distance(Millimetres(mm))),
+            (0..=100_u8).prop_map(|p| Quantity::Level(Permille::from_percent(p.into()))),
+            any::<u16>().prop_map(|mv| Quantity::BatteryVoltage(Millivolts(mv))),
+            Just(Quantity::Absent(Absent { what: Missing::Fix, why: NoData::NoFix })),
+            fix.prop_map(|(lat, lon, satellites, course)| Quantity::Fix(Fix {
+                position: Position::from_e7(lat, lon, Datum::Wgs84).unwrap(),
+                speed: course.map(|c| MillimetresPerSecond(c.into())),
+                course: course.map(CentiDegrees),
+                accuracy: None,
+                satellites,
+            })),
+        ]
+    }
+
+    fn input() -> impl Strategy<Value = Input> {
+        let at = of((-62_135_596_800_000..253_402_207_199_999_i64).prop_map(Utc::from_ms));
+        let sample = (
+            of("[!-\"$-*,-.0-~]{1,64}"),
+            of(any::<u32>()),
+            at.clone(),
+            proptest::collection::vec(quantity(), 0..5),
+        );
+        let sample = sample.prop_map(|(device, counter, at, quantities)| Sample {
+            source: SourceName::new("line-1").unwrap(),
+            device: device.map(|device| DeviceKey::new(&device).unwrap()),
+            counter,
+            at,
+            quantities,
+        });
+        let command = (".{1,20}", at, of(".{0,40}"));
+        let command = command.prop_map(|(id, expires_at, note)| Command {
+            id,
+            by: Requester::new("duty-1").unwrap(),
+            issued_at: None,
+            expires_at,
+            action: Action::Ticket {
+                ticket: TicketId::new("t-1").unwrap(),
+                step: TicketStep::Ack,
+                note,
+            },
+        });
+        prop_oneof![
+            sample.prop_map(Input::Sample),
+            command.prop_map(Input::Command),
+            Just(Input::Tick)
+        ]
+    }
+
+    fn moment() -> impl Strategy<Value = Now> {
+        let clock = prop_oneof![
+            Just(ClockQuality::Unset),
+            Just(ClockQuality::Estimated),
+            Just(ClockQuality::Ntp),
+            Just(ClockQuality::Gnss)
+        ];
+        (any::<u32>(), any::<u64>(), any::<i64>(), clock).prop_map(|(boot, ms, utc, clock)| Now {
+            boot: Boot(boot),
+            monotonic: Monotonic::from_ms(ms),
+            utc: Utc::from_ms(utc),
+            clock,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(
+            inputs in proptest::collection::vec((moment(), input()), 0..8),
+        ) {
+            let mut file = Vec::new();
+            let mut recorder = Recorder::new(&mut file, 0, SIZE_MAX);
+            inputs.iter().for_each(|(now, input)| recorder.record(*now, input));
+            recorder.flush();
+            prop_assert_eq!(recorder.missed(), 0);
+            drop(recorder);
+            prop_assert_eq!(read(&file), inputs);
+        }
+
+        #[test]
+        fn a_line_of_anything_is_an_entry_or_a_reason(line in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Err(bad) = Entry::parse(&line) {
+                prop_assert!(!bad.detail.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn a_full_recording_keeps_its_beginning_and_counts_the_rest() {
+        let mut file = Vec::new();
+        let line = {
+            let mut one = Vec::new();
+            Recorder::new(&mut one, 0, SIZE_MAX).record(now(10), &Input::Tick);
+            one.len() as u64
+        };
+        let mut recorder = Recorder::new(&mut file, 5, 5 + 3 * line);
+        (10..20).for_each(|ms| recorder.record(now(ms), &Input::Tick));
+        recorder.flush();
+        assert_eq!(recorder.missed(), 7);
+        drop(recorder);
+        let expected: Vec<(Now, Input)> = (10..13).map(|ms| (now(ms), Input::Tick)).collect();
+        assert_eq!(read(&file), expected);
+    }
+
+    /// A disk with room for a few bytes.
+    struct Disk(usize);
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.0 == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let n = bytes.len().min(self.0);
+            self.0 -= n;
+            Ok(n)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_full_disk_ends_the_recording_and_nothing_else() {
+        let mut recorder = Recorder::new(Disk(100), 0, SIZE_MAX);
+        recorder.record(now(1), &Input::Tick);
+        recorder.record(now(2), &Input::Tick);
+        recorder.flush();
+        recorder.record(now(3), &Input::Tick);
+        recorder.flush();
+        assert_eq!(recorder.missed(), 3, "those that were in the memory are lost too");
+    }
+
+    #[test]
+    fn a_recording_goes_on_behind_what_is_there_and_a_torn_line_costs_only_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run.jsonl");
+        for ms in [1, 2] {
+            let mut recorder = Recorder::append(&path, SIZE_MAX).unwrap();
+            recorder.record(now(ms), &Input::Tick);
+            recorder.flush();
+        }
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() - 7]).unwrap();
+        let mut recorder = Recorder::append(&path, SIZE_MAX).unwrap();
+        recorder.record(now(3), &Input::Tick);
+        recorder.flush();
+        let text = std::fs::read(&path).unwrap();
+        let lines: Vec<_> = text.split_inclusive(|&b| b == b'\n').map(read_line).collect();
+        assert_eq!(lines.len(), 3);
+        assert_eq!(lines[0], Ok((now(1), Input::Tick)));
+        assert!(lines[1].as_ref().is_err_and(|bad| bad.reason == Reason::Json));
+        assert_eq!(lines[2], Ok((now(3), Input::Tick)));
+        assert!(Recorder::append(dir.path(), SIZE_MAX).is_err());
+    }
+
+    #[test]
+    fn every_form_of_a_line_is_read() {
+        let source = || Some(SourceName::new("s").unwrap());
+        let message = |payload: &str| Content::Mqtt {
+            topic: "a/b".to_owned(),
+            payload: payload.as_bytes().to_vec(),
+        };
+        let at = r#""at":"2026-06-04T12:00:00+08:00""#;
+        let table = [
+            (format!(r#"{{{at},"input":"tick"}}"#), None, Content::Input(Input::Tick)),
+            (
+                format!(r#"{{{at},"source":"s","hex":"00fFa1"}}"#),
+                source(),
+                Content::Bytes(vec![0, 255, 0xA1]),
+            ),
+            (format!(r#"{{{at},"source":"s","hex":""}}"#), source(), Content::Bytes(vec![])),
+            (
+                format!(
+                    r#"{{{at},"source":"s","mqtt":{{"topic":"a/b","payload":"{{\"x\":1}}"}}}}"#
+                ),
+                source(),
+                message(r#"{"x":1}"#),
+            ),
+            (
+                format!(r#"{{{at},"source":"s","mqtt":{{"topic":"a/b","payload":{{"x":2.0}}}}}}"#),
+                source(),
+                message(r#"{"x":2.0}"#),
+            ),
+            (
+                format!(r#"{{{at},"topic":"a/b","payload":"hello","remark":"kept"}}"#),
+                None,
+                message("hello"),
+            ),
+        ];
+        for (line, source, content) in table {
+            let entry = Entry::parse(line.as_bytes()).unwrap();
+            assert_eq!((entry.source, entry.content), (source, content), "{line}");
+            assert_eq!(entry.at, Some(Utc::parse("2026-06-04T04:00:00Z").unwrap()), "{line}");
+            assert_eq!((entry.monotonic, entry.boot, entry.clock), (None, None, None));
+        }
+        let bare = Entry::parse(br#"{"topic":"a/b","payload":"hello"}"#).unwrap();
+        assert_eq!((bare.at, bare.content), (None, message("hello")));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_line_is_said() {
+        let at = r#""at":"2026-06-04T04:00:00Z""#;
+        let table = [
+            ("{".to_owned(), Reason::Json, "EOF"),
+            ("at last".to_owned(), Reason::Json, "expected"),
+            ("\u{fffd}".to_owned(), Reason::Json, "expected"),
+            ("[]".to_owned(), Reason::Field, "at line 1"),
+            (format!("{{{at}}}"), Reason::Field, "has none of"),
+            (format!(r#"{{{at},"input":"tick","hex":"00"}}"#), Reason::Field, "more than one of"),
+            (r#"{"input":"tick"}"#.to_owned(), Reason::Field, "has no \"at\""),
+            (r#"{"hex":"00","source":"s"}"#.to_owned(), Reason::Field, "has no \"at\""),
+            (r#"{"at":"noon","input":"tick"}"#.to_owned(), Reason::Field, "RFC 3339"),
+            (format!(r#"{{{at},"input":"tock"}}"#), Reason::Field, "tock"),
+            (format!(r#"{{{at},"source":"S","hex":"00"}}"#), Reason::Field, "position 1"),
+            (format!(r#"{{{at},"source":"s","hex":"0"}}"#), Reason::Field, "pairs of"),
+            (format!(r#"{{{at},"source":"s","hex":"0g"}}"#), Reason::Field, "pairs of"),
+            (format!(r#"{{{at},"topic":"a"}}"#), Reason::Field, "belong together"),
+            (format!(r#"{{{at},"mqtt":{{"topic":"a"}}}}"#), Reason::Field, "payload"),
+            (format!(r#"{{{at},"input":"tick","boot":-1}}"#), Reason::Field, "-1"),
+        ];
+        for (line, reason, part) in table {
+            let bad = Entry::parse(line.as_bytes()).unwrap_err();
+            assert_eq!(bad.reason, reason, "{line}");
+            assert!(bad.detail.contains(part), "{line}: {bad}");
+        }
     }
 }

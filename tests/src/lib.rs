@@ -1,6 +1,8 @@
 //! What the system tests share: the recorded data, the program under test, and the brokers around it.
 
+pub mod broker;
 pub mod data;
 pub mod mosquitto;
+pub mod outbox;
 pub mod program;
 pub mod subscriber;

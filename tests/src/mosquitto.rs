@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// A running mosquitto with persistence. Killed when dropped.
@@ -32,7 +32,7 @@ impl Mosquitto {
     /// # Panics
     /// It is installed and does not start.
     #[must_use]
-    pub fn start(dir: PathBuf) -> Option<Mosquitto> {
+    pub fn start(dir: &Path) -> Option<Mosquitto> {
         let Some(program) = installed() else {
             let told = writeln!(
                 std::io::stderr(),
@@ -44,7 +44,7 @@ impl Mosquitto {
         // A port that was free a moment ago may be taken by another test: then another one is tried.
         for _ in 0..20 {
             let port = free_port();
-            if let Some(broker) = launch(program, port, dir.clone()) {
+            if let Some(broker) = launch(program, port, dir.to_owned()) {
                 return Some(broker);
             }
         }

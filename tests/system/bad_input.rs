@@ -80,7 +80,7 @@ async fn a_missing_tty_and_a_broker_that_is_down_are_each_one_line_and_are_waite
 #[tokio::test(flavor = "multi_thread")]
 async fn noise_broken_frames_strangers_and_wrong_commands_are_counted_and_the_rest_arrives() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(broker) = Mosquitto::start(dir.path().to_path_buf()) else { return };
+    let Some(broker) = Mosquitto::start(dir.path()) else { return };
     let mut subscriber = Subscriber::start(broker.port, "auditor", "steward/v1/#");
     // Kept by the broker, it would be obeyed at every connection from now on.
     publish(broker.port, "cmd/ping", r#"{"id":"kept","by":"duty"}"#, true);

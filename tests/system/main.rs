@@ -1,12 +1,20 @@
 //! One test program over all packages. What a module tests stands at its head.
 #![allow(clippy::unwrap_used, reason = "here a panic is the verdict, helpers of tests included")]
 
+mod gnss_receivers;
+mod jt808_frames;
 mod lns_events;
 mod lorawan_vectors;
+mod modbus_level;
 mod nmea_drives;
 mod nmea_receivers;
 mod parking_polls;
+mod parking_year;
 mod waste;
+
+mod outbox_chaos;
+mod outbox_commands;
+mod outbox_kills;
 
 mod bad_input;
 mod command_line;

@@ -57,7 +57,7 @@ fn expected(cell: &dyn Fn(&str) -> String) -> Expected {
 }
 
 /// Splits a line of CSV with quotes.
-fn cells(line: &str) -> Vec<String> {
+pub(crate) fn cells(line: &str) -> Vec<String> {
     let mut cells = vec![String::new()];
     let mut quoted = false;
     let mut characters = line.chars().peekable();

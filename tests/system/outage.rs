@@ -139,7 +139,7 @@ fn told(heard: &[Heard], counter: u32) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_goes_and_an_agent_that_is_killed_lose_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(broker) = Mosquitto::start(dir.path().to_path_buf()) else { return };
+    let Some(broker) = Mosquitto::start(dir.path()) else { return };
     let mut subscriber = Subscriber::start(broker.port, "auditor", "steward/v1/#");
     let mut node = Node::new();
     let config = write_config(dir.path(), &broker.url(), node.line.slave());

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Requester, TicketId};
+use crate::ids::{AssetId, PermitId, Requester, TicketId};
 use crate::time::Utc;
 
 /// A command, read and checked.
@@ -42,6 +42,29 @@ pub enum Action {
         /// A remark for the flow log.
         note: Option<String>,
     },
+    /// `cmd/bay`: what a person does with a bay.
+    Bay {
+        /// Which.
+        bay: AssetId,
+        /// What.
+        step: BayStep,
+        /// The permit, to check in with.
+        permit: Option<PermitId>,
+    },
+}
+
+/// What a person can do with a bay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BayStep {
+    /// Take it out of service: maintenance, works, an event.
+    OutOfService,
+    /// Put it back, or vouch for a sensor that was not believed.
+    InService,
+    /// Have its sensors learn the empty bay anew.
+    Recalibrate,
+    /// Show a permit for the car that stands there.
+    CheckIn,
 }
 
 /// The steps a person can take with a ticket.
@@ -80,6 +103,15 @@ struct TicketArgs {
     action: TicketStep,
     #[serde(default)]
     note: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BayArgs {
+    bay: AssetId,
+    action: BayStep,
+    #[serde(default)]
+    permit: Option<PermitId>,
 }
 
 /// Why a command could not be read. The requester, where known, is told so.
@@ -137,7 +169,16 @@ fn read_action(name: &str, args: serde_json::Value) -> Result<Action, String> {
             }
             Ok(Action::Ticket { ticket: args.ticket, step: args.action, note: args.note })
         }
-        other => Err(format!("no command {other:?}; there are ping, refresh, ticket")),
+        "bay" => {
+            let args: BayArgs = serde_json::from_value(args).map_err(|e| {
+                format!("args of cmd/bay: {e}; they are {{\"bay\",\"action\",\"permit\"?}}")
+            })?;
+            if (args.action == BayStep::CheckIn) != args.permit.is_some() {
+                return Err("args of cmd/bay: check_in and permit go together".to_owned());
+            }
+            Ok(Action::Bay { bay: args.bay, step: args.action, permit: args.permit })
+        }
+        other => Err(format!("no command {other:?}; there are bay, ping, refresh, ticket")),
     }
 }
 

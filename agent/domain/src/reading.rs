@@ -57,7 +57,42 @@ const SAME_WITHIN: Span = Span::from_mins(2);
 #[serde(transparent)]
 pub struct Heard(VecDeque<(u32, Utc)>);
 
+/// What is missing between a device's last report and this one, by its counter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gap {
+    /// Nothing, as far as one can tell.
+    None,
+    /// So many reports never came, or have not come yet.
+    Missing(u32),
+    /// The device counts from the beginning again.
+    Restarted,
+}
+
+impl Gap {
+    /// Whether anything may be missing.
+    #[must_use]
+    pub const fn is_some(self) -> bool {
+        !matches!(self, Gap::None)
+    }
+}
+
 impl Heard {
+    /// What is missing before a report with this counter, measured at `at`. To be asked before it is
+    /// noted.
+    #[must_use]
+    pub fn gap(&self, counter: Option<u32>, at: Utc) -> Gap {
+        let (Some(counter), Some(&(last, when))) = (counter, self.0.back()) else {
+            return Gap::None;
+        };
+        match counter.checked_sub(last) {
+            Some(0 | 1) => Gap::None,
+            Some(more) => Gap::Missing(more - 1),
+            // A report that was overtaken by a later one.
+            None if at < when => Gap::None,
+            None => Gap::Restarted,
+        }
+    }
+
     /// Notes a report; answers whether it is new. A report without a counter always is.
     pub fn note(&mut self, counter: Option<u32>, at: Utc) -> bool {
         let Some(counter) = counter else { return true };
@@ -119,6 +154,24 @@ mod tests {
         let (at, quality) = date(&sample(Some("2026-06-04T03:55:00Z")), unset);
         assert_eq!(at.utc, Utc::parse("2026-06-04T03:55:00Z").unwrap());
         assert_eq!((at.monotonic, quality), (unset.monotonic, Quality::Uncertain));
+    }
+
+    #[test]
+    fn what_is_missing_is_told_by_the_counter() {
+        let t = |s| Utc::from_ms(1_000_000_000) + Span::from_secs(s);
+        let mut heard = Heard::default();
+        assert_eq!(heard.gap(Some(7), t(0)), Gap::None, "the first one");
+        heard.note(Some(7), t(100));
+        let table = [
+            (Some(8), 110, Gap::None),
+            (Some(10), 110, Gap::Missing(2)),
+            (Some(5), 90, Gap::None),
+            (Some(0), 200, Gap::Restarted),
+            (None, 200, Gap::None),
+        ];
+        for (counter, s, expected) in table {
+            assert_eq!(heard.gap(counter, t(s)), expected, "{counter:?}");
+        }
     }
 
     #[test]

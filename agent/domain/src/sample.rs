@@ -6,7 +6,8 @@ use crate::ids::{DeviceKey, SourceName};
 use crate::place::Position;
 use crate::time::{Span, Utc};
 use crate::units::{
-    CentiDegrees, Grams, MilliCelsius, Millimetres, MillimetresPerSecond, Millivolts, Permille,
+    CentiDegrees, Grams, Metres, MilliCelsius, Millilitres, Millimetres, MillimetresPerSecond,
+    Millivolts, Permille,
 };
 use crate::waste::{Deposit, Lift};
 
@@ -59,6 +60,16 @@ pub enum Quantity {
     Fire(bool),
     /// Whether the brush, pump or suction works.
     Working(bool),
+    /// Whether the ignition is on.
+    Ignition(bool),
+    /// Speed as the vehicle measures it itself, at its wheels or gearbox.
+    Speed(MillimetresPerSecond),
+    /// The whole way of the vehicle or of its tracker.
+    Odometer(Metres),
+    /// Fuel in the tank, of the whole tank.
+    FuelLevel(Permille),
+    /// Fuel in the tank.
+    FuelVolume(Millilitres),
     /// Where a vehicle is, or a bin that knows it.
     Fix(Fix),
     /// Somebody put something into a bin.
@@ -107,8 +118,28 @@ pub enum Missing {
     Occupied,
     /// Distance to the waste.
     Distance,
+    /// Filling level.
+    Level,
     /// Temperature.
     Temperature,
+    /// Charge or voltage of the battery.
+    Battery,
+    /// Angle of the sensor.
+    Tilted,
+    /// State of the lid.
+    LidOpen,
+    /// Word on fire.
+    Fire,
+    /// State of the brush, pump or suction.
+    Working,
+    /// State of the ignition.
+    Ignition,
+    /// The vehicle's own speed.
+    Speed,
+    /// The way of the vehicle.
+    Odometer,
+    /// Fuel.
+    Fuel,
     /// Position.
     Fix,
 }
@@ -129,4 +160,6 @@ pub enum NoData {
     OutOfRange,
     /// Nothing was heard for longer than the asset allows.
     Silent,
+    /// The sensor has said the same for longer than can be believed.
+    Stuck,
 }

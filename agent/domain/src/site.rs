@@ -5,7 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::ids::{AssetKey, BoxId, DeviceKey, SiteId, SourceName, TenantId};
+use crate::calendar::{Calendar, DayClasses, Period};
+use crate::ids::{
+    AssetId, AssetKey, BoxId, DeviceKey, PermitId, SiteId, SourceName, TariffId, TenantId,
+    VehicleClass,
+};
+use crate::parking::tariff::Tariff;
 use crate::place::Position;
 use crate::rules::Rule;
 use crate::time::Span;
@@ -25,6 +30,19 @@ pub struct Site {
     pub rules: Vec<Rule>,
     /// How tickets behave.
     pub tickets: TicketPolicy,
+    /// Local days and hours.
+    pub calendar: Calendar,
+    /// Tariffs and permits.
+    pub parking: Parking,
+}
+
+/// What bays refer to by name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Parking {
+    /// The tariffs.
+    pub tariffs: BTreeMap<TariffId, Tariff>,
+    /// The permits that are valid here, each with the bays it is good for; none named: for all.
+    pub permits: BTreeMap<PermitId, Vec<AssetId>>,
 }
 
 /// The three levels of the topic prefix.
@@ -46,7 +64,7 @@ pub struct Asset {
     /// Where it stands, for what stands still.
     pub position: Option<Position>,
     /// Which street it belongs to.
-    pub street: Option<crate::ids::AssetId>,
+    pub street: Option<AssetId>,
     /// The devices it is measured by.
     pub feeds: Vec<Feed>,
     /// What it is.
@@ -89,6 +107,56 @@ pub struct Bay {
     pub free_after: Span,
     /// Without a report for this long the bay is `unknown`.
     pub stale_after: Span,
+    /// What it costs to stand there, who may, and when its sensors are not believed.
+    pub policy: BayPolicy,
+}
+
+/// What it costs to stand on a bay, who may, and when its sensors are not believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BayPolicy {
+    /// The tariff; `None`: nothing is billed.
+    pub tariff: Option<TariffId>,
+    /// What kind of vehicle stands there, where that is certain.
+    pub vehicle: Option<VehicleClass>,
+    /// So long the other sensors have to say the same as the first one before it counts alone.
+    pub disagree_after: Span,
+    /// A sensor that says occupied against another one for this long is asked to learn anew.
+    pub drift_after: Span,
+    /// A sensor alone that says occupied for this long is not believed any more.
+    pub stuck_after: Span,
+    /// A car that more than one sensor has seen for this long is abandoned.
+    pub zombie_after: Span,
+    /// When nobody may stand there.
+    pub no_parking: Vec<NoParking>,
+    /// Only with a permit: so long a driver has to show one. `None`: for everybody.
+    pub reserved: Option<Span>,
+}
+
+impl Default for BayPolicy {
+    fn default() -> BayPolicy {
+        let days = |n: u64| Span::from_mins(n * 24 * 60);
+        BayPolicy {
+            tariff: None,
+            vehicle: None,
+            disagree_after: Span::from_mins(3),
+            drift_after: Span::from_mins(6 * 60),
+            stuck_after: days(7),
+            zombie_after: days(7),
+            no_parking: vec![],
+            reserved: None,
+        }
+    }
+}
+
+/// A time at which nobody may stand on a bay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoParking {
+    /// When.
+    pub period: Period,
+    /// On which days.
+    pub days: DayClasses,
+    /// How long a car may stand all the same.
+    pub grace: Span,
 }
 
 /// Settings of a bin.

@@ -150,6 +150,21 @@ impl Utc {
         Span(if ms < 0 { 0 } else { ms.unsigned_abs() })
     }
 
+    /// The instant of a calendar day and time of day in UTC; `None` when the calendar or the clock has
+    /// no such. Second 60 is a leap second and counts as the first of the next minute.
+    #[must_use]
+    pub fn from_civil(date: (i16, u8, u8), time: (u8, u8, u8)) -> Option<Utc> {
+        let ((year, month, day), (hour, minute, second)) = (date, time);
+        if hour > 23 || minute > 59 || second > 60 {
+            return None;
+        }
+        let (month, day) = (i8::try_from(month).ok()?, i8::try_from(day).ok()?);
+        let date = jiff::civil::Date::new(year, month, day).ok()?;
+        let days = date.duration_since(jiff::civil::Date::constant(1970, 1, 1)).as_secs();
+        let clock = (i64::from(hour) * 60 + i64::from(minute)) * 60 + i64::from(second);
+        Some(Utc::from_ms((days + clock) * 1000))
+    }
+
     /// Reads RFC 3339 with any offset.
     ///
     /// # Errors
@@ -308,6 +323,25 @@ mod tests {
         assert_eq!(Utc::parse(&t.to_string()).unwrap(), t);
         assert_eq!(Utc::from_ms(0).to_string(), "1970-01-01T00:00:00.000Z");
         assert!(Utc::parse("2026-06-04 12:00").is_err());
+    }
+
+    #[test]
+    fn a_day_and_a_time_of_day_are_an_instant_where_the_calendar_has_them() {
+        let text = |date, time| Utc::from_civil(date, time).map(|t| t.to_string());
+        let known = text((2026, 6, 4), (4, 0, 3));
+        assert_eq!(known.as_deref(), Some("2026-06-04T04:00:03.000Z"));
+        let leap = text((2016, 12, 31), (23, 59, 60));
+        assert_eq!(leap.as_deref(), Some("2017-01-01T00:00:00.000Z"));
+        for (date, time) in [
+            ((2026, 2, 29), (0, 0, 0)),
+            ((2026, 0, 1), (0, 0, 0)),
+            ((2026, 1, 200), (0, 0, 0)),
+            ((2026, 1, 1), (24, 0, 0)),
+            ((2026, 1, 1), (0, 60, 0)),
+            ((2026, 1, 1), (0, 0, 61)),
+        ] {
+            assert_eq!(Utc::from_civil(date, time), None, "{date:?} {time:?}");
+        }
     }
 
     #[test]

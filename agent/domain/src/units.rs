@@ -16,6 +16,14 @@ unit!(
     Millimetres(u32)
 );
 unit!(
+    /// Length in metres, for ways that vehicles have gone.
+    Metres(u64)
+);
+unit!(
+    /// Volume in millilitres.
+    Millilitres(u32)
+);
+unit!(
     /// Temperature in thousandths of a degree Celsius.
     MilliCelsius(i32)
 );

@@ -4,7 +4,7 @@
 //! own rules apply to it. MQTT packets may be cut anywhere by WebSocket frames (MQTT 5.0, section 6), so
 //! each frame is written as it comes and each read becomes a frame.
 //!
-//! A page of another site must not drive the box through its visitor's browser: see [`check_origin`].
+//! A page of another site must not drive the box through its visitor's browser: its `Origin` is checked.
 
 use std::future::Future;
 use std::io;

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::LinkStatus;
 use super::link::{BEAT, Beats, found, lost};
-use super::session::{Backoff, Broken, Connection, Session, in_words};
+use super::session::{Backoff, Broken, Connection, Pace, Session, in_words};
 use super::topics::Prefix;
 use crate::clock::Clock;
 use crate::config::Broker;
@@ -92,7 +92,7 @@ pub async fn subscribe(
     if let Some(bad) = filters.iter().find(|filter| !mqttbytes::valid_filter(filter)) {
         return Err(SubscribeError::Filter { filter: bad.clone() });
     }
-    let mut backoff = Backoff::of(client_id, clock.boot().0);
+    let mut backoff = Backoff::of(client_id, clock.boot().0, Pace::default());
     let mut poisoned = 0;
     loop {
         let session = Session::new(settings, client_id, None).map(|mut session| {
@@ -237,7 +237,7 @@ impl Link<'_> {
             let ended = tokio::select! {
                 () = stop.cancelled() => Some(End::Finished),
                 answer = first_answer(&mut self.unacked), if !self.unacked.is_empty() => {
-                    self.acknowledge(answer)
+                    self.acknowledge(answer.is_ok())
                 }
                 permit = self.deliveries.reserve(), if !self.waiting.is_empty() => {
                     hand_over(permit, &mut self.waiting)
@@ -302,8 +302,8 @@ impl Link<'_> {
     }
 
     /// The receiver has answered for the oldest delivery.
-    fn acknowledge(&mut self, answer: Answer) -> Option<End> {
-        if answer.is_err() {
+    fn acknowledge(&mut self, safe: bool) -> Option<End> {
+        if !safe {
             return Some(End::Broken(
                 "a message could not be taken; the broker is asked for it again".to_owned(),
             ));

@@ -10,10 +10,6 @@ use crate::clock::Clock;
 
 /// The link's own clock: silence, patience and stability are counted in these.
 pub(super) const BEAT: Duration = Duration::from_secs(1);
-/// A connection that held this long was a good one: the next failure is the first again. A broker that
-/// accepts and then hangs up does not get there.
-const STABLE_AFTER: Duration = Duration::from_secs(30);
-
 /// Time in beats, so that no clock is read.
 #[derive(Debug, Default)]
 pub(super) struct Beats {
@@ -41,9 +37,7 @@ impl Beats {
         self.silent += 1;
         if connected {
             self.connected += 1;
-            if BEAT * self.connected == STABLE_AFTER {
-                backoff.held();
-            }
+            backoff.held(BEAT * self.connected);
         }
         (BEAT * self.silent > silence_max).then(|| format!("no sign of life for {silence_max:?}"))
     }

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::LinkStatus;
 use super::link::{BEAT, Beats, found, lost};
 use super::payload::mark_replay;
-use super::session::{Backoff, Broken, Connection, Session, SessionError, in_words};
+use super::session::{Backoff, Broken, Connection, Pace, Session, SessionError, in_words};
 use super::topics::Prefix;
 use crate::clock::Clock;
 use crate::config::Broker;
@@ -73,8 +73,16 @@ impl Pipe {
     /// # Errors
     /// The outbox is gone: the box must not go on without it.
     pub async fn run(self) -> Result<(), PipeError> {
+        self.run_at(Pace::default()).await
+    }
+
+    /// As [`Pipe::run`], with another patience.
+    ///
+    /// # Errors
+    /// As [`Pipe::run`].
+    pub async fn run_at(self, pace: Pace) -> Result<(), PipeError> {
         let prefix = Prefix::new(&self.identity);
-        let mut backoff = Backoff::of(self.identity.id.as_str(), self.clock.boot().0);
+        let mut backoff = Backoff::of(self.identity.id.as_str(), self.clock.boot().0, pace);
         // Counted per try, not per CONNACK: a broker may have accepted a try of which we never heard,
         // and the last will of that one must not pass for the present one's.
         let mut conn = 0_u32;

@@ -23,10 +23,6 @@ use tokio_util::sync::ReusableBoxFuture;
 
 use crate::config::{Broker, Scheme};
 
-/// The shortest ceiling of a wait, after the first failure.
-const WAIT_MIN: Duration = Duration::from_millis(100);
-/// The highest ceiling of a wait.
-const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Beside what the settings allow, how long a link may do nothing at all before it counts as dead.
 const SILENCE_MARGIN: Duration = Duration::from_secs(5);
 
@@ -190,10 +186,33 @@ impl Connection {
     }
 }
 
+/// How patient a link is with a broker that fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// The ceiling of the wait after the first failure.
+    pub wait_min: Duration,
+    /// The highest ceiling; each failure doubles it up to here.
+    pub wait_max: Duration,
+    /// A connection that held this long was a good one: the next failure is the first again. A broker
+    /// that accepts and then hangs up does not get there.
+    pub stable_after: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace {
+            wait_min: Duration::from_millis(100),
+            wait_max: Duration::from_secs(30),
+            stable_after: Duration::from_secs(30),
+        }
+    }
+}
+
 /// Waits between tries: full jitter below a ceiling that doubles, so that a thousand boxes that lost
 /// their broker together do not come back together. The same seed gives the same waits.
 #[derive(Debug, Clone)]
 pub struct Backoff {
+    pace: Pace,
     random: u64,
     failures: u32,
 }
@@ -201,28 +220,31 @@ pub struct Backoff {
 impl Backoff {
     /// For the box or client called `name` in the boot `boot`.
     #[must_use]
-    pub fn of(name: &str, boot: u32) -> Backoff {
-        Backoff::new(u64::from(crc32fast::hash(name.as_bytes())) << 32 | u64::from(boot))
+    pub fn of(name: &str, boot: u32, pace: Pace) -> Backoff {
+        Backoff::new(u64::from(crc32fast::hash(name.as_bytes())) << 32 | u64::from(boot), pace)
     }
 
     /// With a seed.
     #[must_use]
-    pub fn new(seed: u64) -> Backoff {
-        Backoff { random: seed, failures: 0 }
+    pub fn new(seed: u64, pace: Pace) -> Backoff {
+        Backoff { pace, random: seed, failures: 0 }
     }
 
-    /// How long to wait now that a try has failed or a link has died: anything from nothing to a
-    /// ceiling of 0.1 s, that doubles with every call up to 30 s.
+    /// How long to wait now that a try has failed or a link has died: anything from nothing to the
+    /// ceiling.
     pub fn wait(&mut self) -> Duration {
-        let ceiling = WAIT_MIN.saturating_mul(1 << self.failures.min(16)).min(WAIT_MAX);
+        let Pace { wait_min, wait_max, .. } = self.pace;
+        let ceiling = wait_min.saturating_mul(1 << self.failures.min(16)).min(wait_max);
         self.failures = self.failures.saturating_add(1);
-        let ceiling_us = u64::try_from(ceiling.as_micros()).expect("30 s in microseconds fit");
+        let ceiling_us = u64::try_from(ceiling.as_micros()).unwrap_or(u64::MAX - 1);
         Duration::from_micros(self.next() % (ceiling_us + 1))
     }
 
-    /// The link has held for a while: the next failure is the first.
-    pub fn held(&mut self) {
-        self.failures = 0;
+    /// A connection has held for `held` by now: perhaps long enough for the next failure to be the first.
+    pub fn held(&mut self, held: Duration) {
+        if held >= self.pace.stable_after {
+            self.failures = 0;
+        }
     }
 
     /// SplitMix64 (Steele, Lea, Flood 2014): enough to spread boxes, and reproducible.
@@ -246,5 +268,109 @@ pub(super) fn in_words(error: &ConnectionError) -> String {
             format!("the broker refused the connection: {code:?}; check user name and password")
         }
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::{BrokerUrl, Secret};
+
+    fn broker(scheme: Scheme, host: &str) -> Broker {
+        let path = if matches!(scheme, Scheme::Ws | Scheme::Wss) { "/mqtt" } else { "" };
+        Broker {
+            url: BrokerUrl { scheme, host: host.to_owned(), port: 1234, path: path.to_owned() },
+            username: None,
+            password: None,
+            ca_file: None,
+            keep_alive: Duration::from_millis(500),
+            connect_timeout: Duration::from_secs(3),
+            window: 20,
+            packet_max: 1024,
+        }
+    }
+
+    #[test]
+    fn addresses_are_as_the_library_wants_them() {
+        let table = [
+            (Scheme::Mqtt, "broker.example", "broker.example"),
+            (Scheme::Mqtt, "::1", "[::1]"),
+            (Scheme::Mqtt, "[::1]", "[::1]"),
+            (Scheme::Mqtts, "broker.example", "broker.example"),
+            (Scheme::Ws, "broker.example", "ws://broker.example:1234/mqtt"),
+            (Scheme::Wss, "::1", "wss://[::1]:1234/mqtt"),
+        ];
+        for (scheme, host, expected) in table {
+            assert_eq!(address(&broker(scheme, host)), expected);
+        }
+    }
+
+    #[test]
+    fn the_user_is_the_settings_or_else_the_box_and_a_password_always_has_one() {
+        let user = |settings: &Broker, default| {
+            let session = Session::new(settings, "client", default).unwrap();
+            session.options.credentials().map(|login| (login.username, login.password))
+        };
+        let of = |name: &str, password: &str| Some((name.to_owned(), password.to_owned()));
+        let mut settings = broker(Scheme::Mqtt, "h");
+        assert_eq!(user(&settings, None), None);
+        assert_eq!(user(&settings, Some("box")), of("box", ""));
+        settings.password = Some(Secret::new("pw".to_owned()));
+        assert_eq!(user(&settings, None), of("client", "pw"));
+        settings.username = Some("name".to_owned());
+        assert_eq!(user(&settings, Some("box")), of("name", "pw"));
+    }
+
+    #[test]
+    fn a_certificate_file_that_is_none_is_named_with_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut settings = broker(Scheme::Mqtts, "h");
+        let refusal = |settings: &Broker| {
+            Session::new(settings, "c", None).err().map(|error| error.to_string()).unwrap()
+        };
+        settings.ca_file = Some(dir.path().join("missing.pem"));
+        assert!(refusal(&settings).contains("missing.pem cannot be read"));
+        let empty = dir.path().join("empty.pem");
+        fs::write(&empty, "nothing here").unwrap();
+        settings.ca_file = Some(empty);
+        let text = refusal(&settings);
+        assert!(text.contains("empty.pem") && text.contains("set mqtt.ca_file"), "{text}");
+        let broken = dir.path().join("broken.pem");
+        let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        fs::write(&broken, pem).unwrap();
+        settings.ca_file = Some(broken);
+        assert!(refusal(&settings).contains("broken.pem"));
+    }
+
+    proptest! {
+        #[test]
+        fn waits_stay_below_a_ceiling_that_doubles_and_only_a_stable_link_resets_it(seed: u64) {
+            let pace = Pace::default();
+            let mut backoff = Backoff::new(seed, pace);
+            let mut ceiling = pace.wait_min;
+            for _ in 0..12 {
+                prop_assert!(backoff.wait() <= ceiling);
+                // Accepted, and dead within the second.
+                backoff.held(Duration::from_secs(1));
+                ceiling = (ceiling * 2).min(pace.wait_max);
+            }
+            let again = (0..12).map(|_| Backoff::new(seed, pace).wait());
+            prop_assert!(again.collect::<Vec<_>>().windows(2).all(|w| w[0] == w[1]));
+            backoff.held(pace.stable_after);
+            prop_assert!(backoff.wait() <= pace.wait_min);
+        }
+    }
+
+    #[test]
+    fn a_fleet_comes_back_spread_over_the_whole_wait() {
+        let mut tenths = [0; 10];
+        for n in 0..1000 {
+            let mut backoff = Backoff::of(&format!("box-{n}"), 1, Pace::default());
+            let wait = (0..10).fold(Duration::ZERO, |_, _| backoff.wait());
+            tenths[usize::try_from(wait.as_millis() / 3001).unwrap()] += 1;
+        }
+        assert!(tenths.iter().all(|boxes| (60..=140).contains(boxes)), "{tenths:?}");
     }
 }

@@ -240,7 +240,7 @@ impl Queue {
                 return Ok(Full::No);
             }
             for (position, found) in page {
-                if !self.take_one(Key { lane, position }, found, entries) {
+                if !self.take_one(Key { lane, position }, &found, entries) {
                     return Ok(Full::No);
                 }
             }
@@ -248,14 +248,14 @@ impl Queue {
     }
 
     /// Takes one message. `false`: the lane must wait, for the topic is taken.
-    fn take_one(&mut self, key: Key, found: Found, entries: &mut Vec<Entry>) -> bool {
+    fn take_one(&mut self, key: Key, found: &Found, entries: &mut Vec<Entry>) -> bool {
         let lane = &mut self.lanes[key.lane as usize];
         let behind = key.position.next();
         if lane.settled.contains_key(&key.position) {
             lane.cursor = behind;
             return true;
         }
-        let Some((stored, slot)) = stored(key.position, &found) else {
+        let Some((stored, slot)) = stored(key.position, found) else {
             tracing::error!(lane = key.lane.as_str(), seq = key.position.seq, "message is damaged");
             let slot = Slot { position: key.position, pieces: 0, bytes: 0 };
             lane.settled.insert(key.position, (slot, Outcome::Dropped(DropReason::Damaged)));

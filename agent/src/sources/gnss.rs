@@ -76,3 +76,84 @@ async fn rest(intake: &mut Intake<Nmea>, context: &Context, why: String) {
     });
     context.stop.cancelled().await;
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::decode::{Decode, Reason};
+    use domain::sample::Sample;
+    use domain::time::Utc;
+
+    use super::*;
+    use crate::demo::pty::Pty;
+    use crate::sources::tests::{Bench, fix, in_time, serial};
+
+    /// A drive of `n` seconds in 2018, with noise in it.
+    fn drive(n: u32) -> String {
+        let second = |i: u32| format!("{:02}{:02}{:02}", 4 + i / 3600, i / 60 % 60, i % 60);
+        (0..n).map(|i| fix(&second(i), "040618") + "$GPxx,half a sen\n").collect()
+    }
+
+    fn decoded(bytes: &[u8]) -> Vec<Sample> {
+        let mut nmea = Nmea::new(Bench::new("gnss", 1).context.name);
+        let mut samples = Vec::new();
+        nmea.feed(Raw::Bytes(bytes), Utc::from_ms(0), &mut samples);
+        nmea.finish(&mut samples);
+        samples
+    }
+
+    #[tokio::test]
+    async fn a_file_is_read_to_its_end_and_waits_for_the_engine() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("drive.nmea");
+        let text = drive(2000);
+        std::fs::write(&path, &text).unwrap();
+        let mut bench = Bench::new("gnss", 1);
+        let task = tokio::spawn(run(serial(&path), bench.context.clone()));
+        let expected = decoded(text.as_bytes());
+        assert_eq!(expected.len(), 2000);
+        for (i, sample) in expected.iter().enumerate() {
+            let (got, committed) = bench.arrival().await;
+            assert!(got == *sample && committed.is_none(), "sample {i}");
+        }
+        let status = in_time(bench.until(|status| status.trouble.is_some())).await;
+        assert_eq!((status.connected, status.trouble.as_deref()), (false, Some("end of file")));
+        assert_eq!(status.tally.bytes, text.len() as u64);
+        assert_eq!((status.tally.frames, status.tally.samples), (4000, 2000));
+        assert!(!task.is_finished(), "it rests");
+        bench.context.stop.cancel();
+        in_time(task).await.unwrap();
+        assert!(bench.is_quiet());
+    }
+
+    #[tokio::test]
+    async fn a_receiver_is_read_as_it_speaks_and_its_rolled_over_date_is_not_believed() {
+        let mut bench = Bench::new("gnss", 8);
+        let pty = Pty::open().unwrap();
+        let _task = tokio::spawn(run(serial(pty.slave()), bench.context.clone()));
+        pty.write_all((fix("040000", "040626") + &fix("040001", "191006")).as_bytes())
+            .await
+            .unwrap();
+        let (sample, committed) = bench.arrival().await;
+        assert_eq!(sample.at.unwrap().to_string(), "2026-06-04T04:00:00.000Z");
+        assert!(committed.is_none());
+        assert_eq!(bench.arrival().await.0.at, None);
+        let status = in_time(bench.until(|status| status.tally.samples == 2)).await;
+        assert!(status.connected);
+        assert_eq!(status.tally.rejected, [(Reason::Time, 1)].into());
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_is_pulled_out_gives_out_what_it_had_begun() {
+        let mut bench = Bench::new("gnss", 8);
+        let pty = Pty::open().unwrap();
+        let _task = tokio::spawn(run(serial(pty.slave()), bench.context.clone()));
+        in_time(bench.until(|status| status.connected)).await;
+        let whole = fix("040000", "040626");
+        pty.write_all(whole.trim_end().as_bytes()).await.unwrap();
+        in_time(bench.until(|status| status.tally.bytes > 0)).await;
+        assert!(bench.is_quiet(), "the line end is missing");
+        drop(pty);
+        assert!(bench.arrival().await.0.at.is_some());
+        in_time(bench.until(|status| status.trouble.is_some())).await;
+    }
+}

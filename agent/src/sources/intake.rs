@@ -118,3 +118,84 @@ impl<D: Decode> Intake<D> {
         self.context.status.send_modify(change);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::decode::nmea::Nmea;
+
+    use super::*;
+    use crate::sources::tests::{Bench, fix};
+
+    fn intake(bench: &Bench) -> Intake<Nmea> {
+        Intake::new(Nmea::new(bench.context.name.clone()), bench.context.clone())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn counters_are_shown_a_few_times_a_second_whatever_arrives() {
+        let mut bench = Bench::new("gnss", 1);
+        let mut intake = intake(&bench);
+        let mut shown = 0;
+        for _ in 0..100 {
+            intake.take(Raw::Bytes(b"noise"), |_| None).await.unwrap();
+            let wait = tokio::time::timeout(Duration::from_millis(10), intake.publish_due());
+            shown += u32::from(wait.await.is_ok());
+        }
+        assert!((4..=5).contains(&shown), "{shown} times in a second");
+        let status = bench.until(|status| status.tally.bytes == 100 * 5);
+        tokio::select! {
+            () = intake.publish_due() => {}
+            _ = status => panic!("the last change was shown too early"),
+        }
+        assert_eq!(bench.status.borrow().tally.bytes, 500);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_the_engine_is_full_the_source_waits_and_the_counters_go_on() {
+        let mut bench = Bench::new("gnss", 1);
+        let mut intake = intake(&bench);
+        let text = fix("040000", "040626") + &fix("040001", "040626") + &fix("040002", "040626");
+        let waiting = intake.take(Raw::Bytes(text.as_bytes()), |_| None);
+        tokio::pin!(waiting);
+        tokio::select! {
+            biased;
+            _ = &mut waiting => panic!("there is room for one"),
+            status = bench.until(|status| status.tally.frames == 6) => {
+                assert_eq!(status.tally.bytes, text.len() as u64);
+            }
+        }
+        let drained = async {
+            for second in ["00", "01", "02"] {
+                let Some(Arrival { input: Input::Sample(sample), .. }) =
+                    bench.arrivals.recv().await
+                else {
+                    panic!("no sample")
+                };
+                let expected = format!("2026-06-04T04:00:{second}.000Z");
+                assert_eq!(sample.at.unwrap().to_string(), expected);
+            }
+        };
+        let (taken, ()) = tokio::join!(waiting, drained);
+        assert_eq!(taken, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_ends_the_waiting_but_not_before_what_there_is_room_for() {
+        let mut bench = Bench::new("gnss", 1);
+        let mut intake = intake(&bench);
+        bench.context.stop.cancel();
+        let text = fix("040000", "040626") + &fix("040001", "040626");
+        let taken = intake.take(Raw::Bytes(text.as_bytes()), |_| None).await;
+        assert_eq!(taken, Err(Stopped));
+        assert!(bench.arrivals.recv().await.is_some());
+        assert!(bench.is_quiet());
+    }
+
+    #[tokio::test]
+    async fn without_an_engine_the_source_ends() {
+        let mut bench = Bench::new("gnss", 1);
+        let mut intake = intake(&bench);
+        bench.arrivals.close();
+        let text = fix("040000", "040626");
+        assert_eq!(intake.take(Raw::Bytes(text.as_bytes()), |_| None).await, Err(Stopped));
+    }
+}

@@ -190,3 +190,249 @@ impl Decode for Forgetful {
         &self.tally
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use domain::decode::Reason;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+    use crate::config::{Broker, BrokerUrl, Scheme};
+    use crate::mqtt::broker;
+    use crate::sources::tests::{Bench, in_time};
+
+    const EUI: &str = "24e124713b000001";
+
+    /// A network server whose broker listens on a port of this machine.
+    pub(in crate::sources) fn settings(port: u16) -> ChirpStack {
+        let url = BrokerUrl {
+            scheme: Scheme::Mqtt,
+            host: "127.0.0.1".to_owned(),
+            port,
+            path: String::new(),
+        };
+        let broker = Broker {
+            url,
+            username: None,
+            password: None,
+            ca_file: None,
+            keep_alive: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(5),
+            window: 20,
+            packet_max: 256 * 1024,
+        };
+        let topic = "application/+/device/+/event/+".to_owned();
+        ChirpStack { broker, topic, devices: BTreeMap::new() }
+    }
+
+    pub(in crate::sources) fn topic() -> String {
+        format!("application/7/device/{EUI}/event/up")
+    }
+
+    /// An uplink of an EM310-UDL that sees 2116 mm.
+    pub(in crate::sources) fn uplink(counter: u32) -> String {
+        serde_json::json!({
+            "deduplicationId": format!("00000000-0000-0000-0000-{counter:012}"),
+            "time": "2026-06-04T04:00:03.120Z",
+            "deviceInfo": { "devEui": EUI, "deviceProfileName": "Milesight EM310-UDL" },
+            "devAddr": "01dfbaf2",
+            "fCnt": counter,
+            "fPort": 85,
+            "data": "AXVcA4JECAQAAA==",
+        })
+        .to_string()
+    }
+
+    /// The two ends of [`consume`].
+    struct Desk {
+        bench: Bench,
+        deliveries: mpsc::Sender<Delivery>,
+    }
+
+    impl Desk {
+        fn new() -> Desk {
+            let bench = Bench::new("lns", 1000);
+            let (deliveries, receiver) = mpsc::channel(DELIVERIES_MAX);
+            let decoder = Forgetful::new(bench.context.name.clone(), BTreeMap::new());
+            tokio::spawn(consume(receiver, Intake::new(decoder, bench.context.clone())));
+            Desk { bench, deliveries }
+        }
+
+        async fn deliver(&self, payload: &str) -> oneshot::Receiver<()> {
+            let (done, acknowledged) = oneshot::channel();
+            let payload = payload.as_bytes().to_vec();
+            let delivery = Delivery { topic: topic(), payload, retain: false, done };
+            in_time(self.deliveries.send(delivery)).await.unwrap();
+            acknowledged
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_is_acknowledged_after_its_commit_and_one_without_a_sample_in_its_turn() {
+        let mut desk = Desk::new();
+        let mut first = desk.deliver(&uplink(1)).await;
+        let mut noise = desk.deliver("{").await;
+        let mut second = desk.deliver(&uplink(2)).await;
+        let (sample, committed) = desk.bench.arrival().await;
+        assert_eq!(sample.counter, Some(1));
+        let later = desk.bench.arrival().await.1.unwrap();
+        later.send(()).unwrap();
+        for early in [&mut first, &mut noise, &mut second] {
+            assert!(early.try_recv().is_err(), "the first is not committed");
+        }
+        committed.unwrap().send(()).unwrap();
+        in_time(async { (first.await.unwrap(), noise.await.unwrap(), second.await.unwrap()) })
+            .await;
+        let status = in_time(desk.bench.until(|status| status.tally.frames == 2)).await;
+        assert_eq!(status.tally.rejected, [(Reason::Json, 1)].into());
+    }
+
+    #[tokio::test]
+    async fn what_gives_no_sample_is_acknowledged_at_once() {
+        let desk = Desk::new();
+        for payload in ["", "{}", "[1]"] {
+            in_time(desk.deliver(payload).await).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_stored_goes_back_and_is_no_repeat_when_it_comes_again() {
+        let mut desk = Desk::new();
+        let first = desk.deliver(&uplink(1)).await;
+        // The connection broke meanwhile, and the broker has sent it again.
+        let again = desk.deliver(&uplink(1)).await;
+        in_time(desk.bench.until(|status| status.tally.rejected_total() == 1)).await;
+        drop(desk.bench.arrival().await);
+        assert!(in_time(first).await.is_err() && in_time(again).await.is_err());
+        let status = in_time(desk.bench.until(|status| status.unacknowledged == 2)).await;
+        assert_eq!(status.tally.rejected, [(Reason::Duplicate, 1)].into());
+
+        let third = desk.deliver(&uplink(1)).await;
+        let (sample, committed) = desk.bench.arrival().await;
+        assert_eq!(sample.counter, Some(1));
+        committed.unwrap().send(()).unwrap();
+        in_time(third).await.unwrap();
+        let status = in_time(desk.bench.until(|status| status.tally.frames == 3)).await;
+        assert_eq!(status.tally.samples, 2, "the counters go on");
+    }
+
+    #[tokio::test]
+    async fn messages_without_a_decision_are_bounded() {
+        let desk = Desk::new();
+        let filling = async {
+            for counter in 0..1000 {
+                let _acknowledged = desk.deliver(&uplink(counter)).await;
+            }
+        };
+        let stuck = tokio::time::timeout(Duration::from_millis(500), filling).await;
+        assert!(stuck.is_err());
+        assert_eq!(desk.bench.arrivals.len(), WAITING_MAX);
+    }
+
+    /// A publisher with just enough of MQTT 3.1.1: QoS 1, and waiting for the PUBACK.
+    struct Publisher(TcpStream);
+
+    impl Publisher {
+        async fn connect(addr: SocketAddr) -> Publisher {
+            let mut stream = TcpStream::connect(addr).await.unwrap();
+            let connect = b"\x10\x0f\x00\x04MQTT\x04\x02\x00\x3c\x00\x03lns";
+            stream.write_all(connect).await.unwrap();
+            let mut connack = [0; 4];
+            stream.read_exact(&mut connack).await.unwrap();
+            assert_eq!(connack, [0x20, 2, 0, 0]);
+            Publisher(stream)
+        }
+
+        async fn publish(&mut self, payload: &str) {
+            let topic = topic();
+            let len = 2 + topic.len() + 2 + payload.len();
+            assert!((128..16_384).contains(&len));
+            let mut packet = vec![0x32, (len % 128 + 128) as u8, (len / 128) as u8];
+            packet.extend_from_slice(&(topic.len() as u16).to_be_bytes());
+            packet.extend_from_slice(topic.as_bytes());
+            packet.extend_from_slice(&[0, 1]);
+            packet.extend_from_slice(payload.as_bytes());
+            self.0.write_all(&packet).await.unwrap();
+            let mut puback = [0; 4];
+            in_time(self.0.read_exact(&mut puback)).await.unwrap();
+            assert_eq!(puback, [0x40, 2, 0, 1]);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_broker_keeps_what_was_not_committed_through_a_restart_of_the_box() {
+        let broker = broker::Broker { storage: broker::Storage::Memory };
+        let broker = Box::pin(broker.start("127.0.0.1:0".parse().unwrap())).await.unwrap();
+        let start = |bench: &Bench| {
+            let box_id = BoxId::new("xj-0412").unwrap();
+            tokio::spawn(run(settings(broker.addr.port()), bench.context.clone(), box_id))
+        };
+        let mut bench = Bench::new("lns", 8);
+        let task = start(&bench);
+        in_time(bench.until(|status| status.connected)).await;
+        let mut server = Publisher::connect(broker.addr).await;
+        // Until the subscription stands, nobody hears: the first message that arrives shows it.
+        let mut counter = 0;
+        let committed = loop {
+            counter += 1;
+            server.publish(&uplink(counter)).await;
+            let heard = tokio::time::timeout(Duration::from_millis(200), bench.arrivals.recv());
+            if let Ok(arrival) = heard.await {
+                break arrival.unwrap().committed.unwrap();
+            }
+        };
+        server.publish(&uplink(100)).await;
+        let (sample, not_committed) = bench.arrival().await;
+        assert_eq!(sample.counter, Some(100));
+        committed.send(()).unwrap();
+        // The first is acknowledged before the box goes down; there is no other sign of it here.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        bench.context.stop.cancel();
+        in_time(task).await.unwrap();
+        drop(not_committed);
+        server.publish(&uplink(101)).await;
+
+        let mut bench = Bench::new("lns", 8);
+        let task = start(&bench);
+        for expected in [100, 101] {
+            let (sample, committed) = bench.arrival().await;
+            assert_eq!(sample.counter, Some(expected));
+            committed.unwrap().send(()).unwrap();
+        }
+        assert!(bench.is_quiet());
+        bench.context.stop.cancel();
+        in_time(task).await.unwrap();
+        broker.stop().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_is_not_there_is_shown() {
+        let mut bench = Bench::new("lns", 1);
+        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let box_id = BoxId::new("xj-0412").unwrap();
+        let task = tokio::spawn(run(settings(nobody.port()), bench.context.clone(), box_id));
+        let status = in_time(bench.until(|status| status.trouble.is_some())).await;
+        let expected = format!("broker 127.0.0.1:{}: ", nobody.port());
+        assert!(status.trouble.unwrap().starts_with(&expected));
+        assert!(!status.connected);
+        bench.context.stop.cancel();
+        in_time(task).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_filter_that_no_broker_takes_is_trouble_and_no_end() {
+        let mut bench = Bench::new("lns", 1);
+        let settings = ChirpStack { topic: "a/#/b".to_owned(), ..settings(1) };
+        let box_id = BoxId::new("xj-0412").unwrap();
+        let task = tokio::spawn(run(settings, bench.context.clone(), box_id));
+        let status = in_time(bench.until(|status| status.trouble.is_some())).await;
+        assert!(status.trouble.unwrap().contains("a/#/b"));
+        assert!(!task.is_finished());
+        bench.context.stop.cancel();
+        in_time(task).await.unwrap();
+    }
+}

@@ -61,7 +61,7 @@ pub struct Status {
     pub connected: bool,
     /// The last trouble, in words; `None` when there is none.
     pub trouble: Option<String>,
-    /// Its counters, at most [`PUBLISH_EVERY`](intake::PUBLISH_EVERY) old.
+    /// Its counters, a quarter of a second old at most.
     pub tally: Tally,
     /// Reports that did not get their acknowledgement: they could not be stored, or the line did not
     /// take it. The device sends them again.
@@ -106,5 +106,142 @@ fn kind(kind: &SourceKind) -> &'static str {
         SourceKind::NodeLink(_) => "node-link",
         SourceKind::Nmea(_) => "nmea",
         SourceKind::ChirpStack(_) => "chirpstack",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::{Arc, Mutex, PoisonError};
+    use std::time::Duration;
+
+    use domain::sample::Sample;
+    use domain::time::{Boot, Utc};
+
+    use super::*;
+    use crate::config::Serial;
+
+    /// An engine's end of a source, on the bench.
+    pub(super) struct Bench {
+        pub(super) context: Context,
+        pub(super) arrivals: mpsc::Receiver<Arrival>,
+        pub(super) status: watch::Receiver<Status>,
+    }
+
+    impl Bench {
+        /// For a source of that name; the engine's channel holds `room` arrivals.
+        pub(super) fn new(name: &str, room: usize) -> Bench {
+            let (engine, arrivals) = mpsc::channel(room);
+            let (status, seen) = watch::channel(Status::default());
+            let start = Utc::parse("2026-06-04T04:00:00Z").unwrap();
+            let context = Context {
+                name: SourceName::new(name).unwrap(),
+                clock: Clock::scaled(Boot(1), start, 1),
+                engine,
+                status,
+                stop: CancellationToken::new(),
+            };
+            Bench { context, arrivals, status: seen }
+        }
+
+        /// Waits until the status is as wanted.
+        pub(super) async fn until(&mut self, wanted: impl Fn(&Status) -> bool) -> Status {
+            self.status.wait_for(wanted).await.unwrap().clone()
+        }
+
+        /// The next sample at the engine, and the wish to be told.
+        pub(super) async fn arrival(&mut self) -> (Sample, Option<oneshot::Sender<()>>) {
+            let arrival = in_time(self.arrivals.recv()).await.unwrap();
+            let Input::Sample(sample) = arrival.input else { panic!("not a sample") };
+            (sample, arrival.committed)
+        }
+
+        /// Whether no sample is there now.
+        pub(super) fn is_quiet(&mut self) -> bool {
+            self.arrivals.try_recv().is_err()
+        }
+    }
+
+    /// Fails the test when the world takes longer than it ever should. Not for paused time.
+    pub(super) async fn in_time<T>(what: impl Future<Output = T>) -> T {
+        tokio::time::timeout(Duration::from_secs(20), what).await.unwrap()
+    }
+
+    /// What the present thread logs while the guard lives.
+    pub(super) struct Log {
+        text: Arc<Mutex<Vec<u8>>>,
+        _guard: tracing::subscriber::DefaultGuard,
+    }
+
+    impl Log {
+        pub(super) fn capture() -> Log {
+            let text = Arc::new(Mutex::new(Vec::new()));
+            let out = Arc::clone(&text);
+            let subscriber = tracing_subscriber::fmt()
+                .with_ansi(false)
+                .without_time()
+                .with_writer(move || Sink(Arc::clone(&out)))
+                .finish();
+            Log { text, _guard: tracing::subscriber::set_default(subscriber) }
+        }
+
+        pub(super) fn lines(&self) -> Vec<String> {
+            let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+            String::from_utf8_lossy(&text).lines().map(|line| line.trim().to_owned()).collect()
+        }
+    }
+
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A sentence with its checksum and line end.
+    pub(super) fn sentence(body: &str) -> String {
+        let sum = body.bytes().fold(0, |sum, byte| sum ^ byte);
+        format!("${body}*{sum:02X}\r\n")
+    }
+
+    /// A valid position at a time (`hhmmss`) on a day (`ddmmyy`): two sentences, and complete with them.
+    pub(super) fn fix(time: &str, day: &str) -> String {
+        let rmc = format!("GNRMC,{time},A,3148.6,N,11958.44,E,5.0,90.0,{day},,,A");
+        let gga = format!("GNGGA,{time},3148.6,N,11958.44,E,1,9,1.0,5.0,M,,M,,");
+        sentence(&rmc) + &sentence(&gga)
+    }
+
+    pub(super) fn serial(device: &Path) -> Serial {
+        Serial { device: device.to_owned(), baud: 115_200 }
+    }
+
+    #[tokio::test]
+    async fn every_kind_starts_waits_for_its_device_and_ends_when_the_box_stops() {
+        let nowhere = Path::new("/nonexistent/tty");
+        let server = lorawan::tests::settings(1);
+        let kinds = [
+            SourceKind::NodeLink(serial(nowhere)),
+            SourceKind::Nmea(serial(nowhere)),
+            SourceKind::ChirpStack(server),
+        ];
+        for kind in kinds {
+            let mut bench = Bench::new("s", 1);
+            let source = config::Source { name: bench.context.name.clone(), kind };
+            let mut tasks = JoinSet::new();
+            let box_id = BoxId::new("xj-0412").unwrap();
+            let handle = spawn(&source, bench.context.clone(), &box_id, &mut tasks);
+            let status = in_time(bench.until(|status| status.trouble.is_some())).await;
+            assert!(!status.connected);
+            assert!(tasks.try_join_next().is_none(), "trouble is no end");
+            bench.context.stop.cancel();
+            let (id, ()) = in_time(tasks.join_next_with_id()).await.unwrap().unwrap();
+            assert_eq!(id, handle.id());
+        }
     }
 }

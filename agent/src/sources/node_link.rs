@@ -22,9 +22,10 @@ use crate::config::Serial;
 /// there are never more than this and what one read brings (a report has at least 20 bytes).
 const WAITING_MAX: usize = 256;
 
-/// Bytes of acknowledgements that wait for the line. Full (the line takes nothing): a new one is dropped
-/// and counted as unacknowledged; the node sends its report again.
-const OUTPUT_MAX: usize = 4096;
+/// Bytes of acknowledgements that wait for the line: more than all waiting reports can need at once. Full
+/// (the line takes nothing): a new one is dropped and counted as unacknowledged; the node sends its
+/// report again, and the line goes on being read.
+const OUTPUT_MAX: usize = 16_384;
 
 /// Serves the line until the box stops.
 pub(super) async fn run(settings: Serial, context: Context) {
@@ -56,13 +57,13 @@ async fn serve(
     loop {
         let Acks { waiting, output, .. } = acks;
         tokio::select! {
-            biased; // acknowledgements before new reports, so that a flood cannot hold them back
+            biased; // acknowledgements before reports: a flood must not hold them back
             () = context.stop.cancelled() => return Err(End::Stopped),
             () = intake.publish_due() => {}
-            (report, stored) = decided(waiting) => acks.answer(&report, stored, intake),
             written = port.write(output), if !output.is_empty() => {
                 output.drain(..written?);
             }
+            (report, stored) = decided(waiting) => acks.answer(&report, stored, intake),
             read = port.read(&mut buffer), if waiting.len() < WAITING_MAX => {
                 take(&buffer[..read?], intake, acks).await?;
             }
@@ -129,4 +130,222 @@ async fn decided(waiting: &mut VecDeque<Waiting>) -> (Waiting, bool) {
     let Some(oldest) = waiting.front_mut() else { return std::future::pending().await };
     let stored = (&mut oldest.committed).await.is_ok();
     (waiting.pop_front().expect("its front was just seen"), stored)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::time::Duration;
+
+    use domain::decode::Reason;
+    use tokio::task::JoinHandle;
+    use wire::{Battery, Body, FRAME_MAX, Frame, Header, Measured, Report, Up};
+
+    use super::*;
+    use crate::demo::pty::Pty;
+    use crate::sources::tests::{Bench, in_time, serial};
+
+    const NODE: u32 = 21;
+
+    /// A report of the battery, with the counter as its voltage.
+    fn report(counter: u32) -> Vec<u8> {
+        let millivolts = u16::try_from(counter % 5000).unwrap();
+        let report = Report { age_s: 0, measured: Measured::Battery(Battery { millivolts }) };
+        let header = Header { node: NODE, counter, uptime_s: 1 };
+        let frame = Frame { header, body: Body::Up(Up::Report(report)) };
+        frame.encode(&mut [0; FRAME_MAX]).unwrap().to_vec()
+    }
+
+    fn ack(counter: u32) -> Vec<u8> {
+        ack_frame(&DeviceKey::new(&NODE.to_string()).unwrap(), counter).unwrap()
+    }
+
+    fn start(pty: &Pty, bench: &Bench) -> JoinHandle<()> {
+        tokio::spawn(run(serial(pty.slave()), bench.context.clone()))
+    }
+
+    /// Reads `n` bytes that the source has written.
+    async fn answer(pty: &Pty, n: usize) -> Vec<u8> {
+        let mut got = Vec::new();
+        while got.len() < n {
+            let mut piece = vec![0; n - got.len()];
+            let read = in_time(pty.read(&mut piece)).await.unwrap();
+            got.extend_from_slice(&piece[..read]);
+        }
+        got
+    }
+
+    #[tokio::test]
+    async fn a_report_is_acknowledged_after_its_commit_and_not_before() {
+        let mut bench = Bench::new("line-1", 8);
+        let pty = Pty::open().unwrap();
+        let task = start(&pty, &bench);
+        pty.write_all(&[report(1), report(2), report(3)].concat()).await.unwrap();
+        let mut asked = Vec::new();
+        for counter in 1..=3 {
+            let (sample, committed) = bench.arrival().await;
+            assert_eq!((sample.counter, sample.source.as_str()), (Some(counter), "line-1"));
+            asked.push(committed.unwrap());
+        }
+        // The third is committed, but the first is not: nobody is told anything yet.
+        asked.pop().unwrap().send(()).unwrap();
+        assert!(tokio::time::timeout(Duration::from_millis(50), pty.read(&mut [0])).await.is_err());
+        for sender in asked {
+            sender.send(()).unwrap();
+        }
+        let expected = [ack(1), ack(2), ack(3)].concat();
+        assert_eq!(answer(&pty, expected.len()).await, expected);
+        bench.context.stop.cancel();
+        in_time(task).await.unwrap();
+        assert_eq!(bench.status.borrow().unacknowledged, 0);
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_stored_is_not_acknowledged_and_counted() {
+        let mut bench = Bench::new("line-1", 8);
+        let pty = Pty::open().unwrap();
+        let _task = start(&pty, &bench);
+        pty.write_all(&[report(1), report(2)].concat()).await.unwrap();
+        drop(bench.arrival().await);
+        bench.arrival().await.1.unwrap().send(()).unwrap();
+        assert_eq!(answer(&pty, ack(2).len()).await, ack(2));
+        in_time(bench.until(|status| status.unacknowledged == 1)).await;
+        // The node says it again.
+        pty.write_all(&report(1)).await.unwrap();
+        bench.arrival().await.1.unwrap().send(()).unwrap();
+        assert_eq!(answer(&pty, ack(1).len()).await, ack(1));
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_pulled_out_and_in_again_goes_on() {
+        let mut bench = Bench::new("line-1", 8);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ttyUSB0");
+        let plug_in = || {
+            let pty = Pty::open().unwrap();
+            symlink(pty.slave(), &path).unwrap();
+            pty
+        };
+        let pty = plug_in();
+        let _task = tokio::spawn(run(serial(&path), bench.context.clone()));
+        let half = report(2);
+        pty.write_all(&[&report(1), &half[..half.len() / 2]].concat()).await.unwrap();
+        let (_, committed) = bench.arrival().await;
+        in_time(bench.until(|s| s.connected && s.tally.bytes > report(1).len() as u64)).await;
+
+        std::fs::remove_file(&path).unwrap();
+        drop(pty);
+        let lost = in_time(bench.until(|status| !status.connected)).await;
+        assert!(lost.trouble.unwrap().contains("ttyUSB0"));
+        committed.unwrap().send(()).unwrap();
+
+        let pty = plug_in();
+        in_time(bench.until(|status| status.connected && status.trouble.is_none())).await;
+        assert_eq!(answer(&pty, ack(1).len()).await, ack(1), "what was owed");
+        pty.write_all(&report(2)).await.unwrap();
+        let (sample, committed) = bench.arrival().await;
+        assert_eq!(sample.counter, Some(2), "whole, not glued to the half before");
+        committed.unwrap().send(()).unwrap();
+        assert_eq!(answer(&pty, ack(2).len()).await, ack(2));
+        let tally = in_time(bench.until(|status| status.tally.frames == 2)).await.tally;
+        assert_eq!(tally.rejected, [(Reason::Truncated, 1)].into());
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_noise_is_read_counted_and_forgotten() {
+        const NOISE: usize = 1 << 20;
+        let mut bench = Bench::new("line-1", 1);
+        let pty = Pty::open().unwrap();
+        let _task = start(&pty, &bench);
+        let noise: Vec<u8> = (0..NOISE).map(|i| (i * i % 251 + 1) as u8).collect();
+        in_time(pty.write_all(&noise)).await.unwrap();
+        pty.write_all(&[vec![0], report(7)].concat()).await.unwrap();
+        let (sample, _committed) = bench.arrival().await;
+        assert_eq!(sample.counter, Some(7));
+        let all = (NOISE + 1 + report(7).len()) as u64;
+        let tally = in_time(bench.until(|status| status.tally.bytes == all)).await.tally;
+        assert_eq!(tally.frames, 1);
+        assert!(tally.rejected[&Reason::TooLong] >= 1, "{tally:?}");
+    }
+
+    #[tokio::test]
+    async fn while_the_engine_takes_nothing_the_line_is_not_read_and_nothing_is_lost() {
+        let mut bench = Bench::new("line-1", 2);
+        let pty = Pty::open().unwrap();
+        let _task = start(&pty, &bench);
+        in_time(bench.until(|status| status.connected)).await;
+        let sent = fill(&pty).await;
+        // The kernel's buffers, one read, and the engine's channel: that is all that is held.
+        assert!(sent < 4096, "{sent} reports found room");
+        commit_all(&mut bench, &pty, sent).await;
+    }
+
+    #[tokio::test]
+    async fn reports_without_a_decision_are_bounded() {
+        let mut bench = Bench::new("line-1", 10_000);
+        let pty = Pty::open().unwrap();
+        let _task = start(&pty, &bench);
+        in_time(bench.until(|status| status.connected)).await;
+        let sent = fill(&pty).await;
+        let held = bench.arrivals.len();
+        let most = WAITING_MAX + READ_MAX / report(0).len() + 1;
+        assert!((WAITING_MAX..=most).contains(&held), "{held} of at most {most}");
+        assert!((sent as usize) > held, "the rest waits in the line");
+        commit_all(&mut bench, &pty, sent).await;
+    }
+
+    /// Commits the reports `0..sent`, and finds every one acknowledged, in order.
+    async fn commit_all(bench: &mut Bench, pty: &Pty, sent: u32) {
+        let expected: Vec<u8> = (0..sent).flat_map(ack).collect();
+        let commit = async {
+            for counter in 0..sent {
+                let (sample, committed) = bench.arrival().await;
+                assert_eq!(sample.counter, Some(counter));
+                committed.unwrap().send(()).unwrap();
+            }
+        };
+        let ((), answers) = tokio::join!(commit, answer(pty, expected.len()));
+        assert!(answers == expected);
+        assert_eq!(bench.status.borrow().unacknowledged, 0);
+    }
+
+    /// Writes whole reports until the line has taken none for a while; says how many it took.
+    async fn fill(pty: &Pty) -> u32 {
+        let mut rest = Vec::new();
+        let mut counter = 0;
+        let mut refused = 0;
+        while refused < 20 {
+            if rest.is_empty() {
+                rest = report(counter);
+                counter += 1;
+            }
+            let written = pty.try_write(&rest).unwrap();
+            rest.drain(..written);
+            if written == 0 {
+                refused += 1;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            } else {
+                refused = 0;
+            }
+        }
+        // The half that is in is not counted: its end never comes.
+        counter - u32::from(!rest.is_empty())
+    }
+
+    #[tokio::test]
+    async fn a_line_that_takes_nothing_costs_acknowledgements_and_no_memory() {
+        let bench = Bench::new("line-1", 1);
+        let intake = Intake::new(NodeLink::new(bench.context.name.clone()), bench.context.clone());
+        let mut acks = Acks::default();
+        let most = OUTPUT_MAX / ack(1).len();
+        for _ in 0..most + 3 {
+            let (_tell, committed) = oneshot::channel();
+            let device = DeviceKey::new("21").unwrap();
+            acks.answer(&Waiting { device, counter: 1, committed }, true, &intake);
+        }
+        assert_eq!(acks.output.len(), most * ack(1).len());
+        assert_eq!(bench.status.borrow().unacknowledged, 3);
+        acks.line_lost();
+        assert!(acks.output.is_empty());
+    }
 }

@@ -276,3 +276,162 @@ fn other_than_device(kind: std::fs::FileType) -> Option<&'static str> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+    use crate::demo::pty::Pty;
+    use crate::sources::tests::{Bench, Log, in_time, serial};
+
+    fn line(device: &Path, accept: Accept, bench: &Bench) -> Line {
+        Line::new(serial(device), accept, bench.context.clone())
+    }
+
+    async fn open_tty(line: &mut Line) -> Port {
+        match line.open().await {
+            Some(Stream::Tty(port)) => port,
+            other => panic!("not a tty: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_trouble_names_the_path_the_cause_and_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::write(at("file"), "x").unwrap();
+        let _socket = UnixListener::bind(at("socket")).unwrap();
+        let fifo = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, at("fifo"), fifo, 0o600.into(), 0).unwrap();
+        let table = [
+            (at("none"), Accept::Tty, "no such device", "waiting for it"),
+            (dir.path().to_owned(), Accept::TtyOrFile, "is a directory", "set `device`"),
+            (at("file"), Accept::Tty, "is a regular file", "set `device`"),
+            (at("socket"), Accept::TtyOrFile, "is a socket", "set `device`"),
+            (at("fifo"), Accept::TtyOrFile, "is a named pipe", "set `device`"),
+            (PathBuf::from("/dev/null"), Accept::Tty, "a device of another kind", "set `device`"),
+        ];
+        for (path, accept, cause, fix) in table {
+            let text = open(&path, 9600, accept).unwrap_err().to_string();
+            for part in [path.to_str().unwrap(), cause, fix] {
+                assert!(text.contains(part), "{part:?} is not in {text:?}");
+            }
+        }
+        let of = |kind| Trouble::of(Path::new("/dev/ttyS9"), 31, io::Error::from(kind)).to_string();
+        let denied = of(io::ErrorKind::PermissionDenied);
+        assert!(denied.starts_with("cannot open /dev/ttyS9: permission denied"), "{denied}");
+        assert!(denied.contains("usermod -aG dialout"), "{denied}");
+        let refused = of(io::ErrorKind::InvalidInput);
+        assert!(refused.starts_with("cannot open /dev/ttyS9 at 31 baud: "), "{refused}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_waits_grow_to_half_a_minute_and_start_again_after_a_line_that_carried() {
+        let bench = Bench::new("s", 1);
+        let pty = Pty::open().unwrap();
+        let mut line = line(pty.slave(), Accept::Tty, &bench);
+        let waits = async |line: &mut Line, n: usize| {
+            let mut seconds = Vec::new();
+            for _ in 0..n {
+                let before = tokio::time::Instant::now();
+                assert!(line.wait().await);
+                seconds.push(before.elapsed().as_secs());
+            }
+            seconds
+        };
+        assert_eq!(waits(&mut line, 7).await, [1, 2, 4, 8, 16, 30, 30]);
+        let failed = || io::Error::from(io::ErrorKind::BrokenPipe);
+        let silent = Stream::Tty(open_tty(&mut line).await);
+        line.lost(&silent, failed());
+        assert_eq!(waits(&mut line, 1).await, [30], "it broke at once");
+        let mut carrying = Stream::Tty(open_tty(&mut line).await);
+        pty.write_all(b"x").await.unwrap();
+        assert_eq!(carrying.read(&mut [0; 9]).await.unwrap(), 1);
+        line.lost(&carrying, failed());
+        assert_eq!(waits(&mut line, 2).await, [1, 2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_ends_the_waiting() {
+        let bench = Bench::new("s", 1);
+        let mut line = line(Path::new("/nonexistent/tty"), Accept::Tty, &bench);
+        let ((), opened) = tokio::join!(async { bench.context.stop.cancel() }, line.open());
+        assert!(opened.is_none());
+    }
+
+    #[tokio::test]
+    async fn every_byte_passes_both_ways() {
+        let bench = Bench::new("s", 1);
+        let pty = Pty::open().unwrap();
+        let port = open_tty(&mut line(pty.slave(), Accept::Tty, &bench)).await;
+        let all: Vec<u8> = (0..=255).collect();
+        for _ in 0..3 {
+            pty.write_all(&all).await.unwrap();
+            let mut got = Vec::new();
+            while got.len() < all.len() {
+                let mut piece = [0; 100];
+                let n = in_time(port.read(&mut piece)).await.unwrap();
+                got.extend_from_slice(&piece[..n]);
+            }
+            assert_eq!(got, all);
+        }
+        assert_eq!(port.write(&all).await.unwrap(), all.len());
+        let mut got = Vec::new();
+        while got.len() < all.len() {
+            let mut piece = [0; 100];
+            let n = in_time(pty.read(&mut piece)).await.unwrap();
+            got.extend_from_slice(&piece[..n]);
+        }
+        assert_eq!(got, all);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn missing_present_lost_and_back_are_each_said_once() {
+        let log = Log::capture();
+        let mut bench = Bench::new("s", 1);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ttyUSB0");
+        let mut line = line(&path, Accept::Tty, &bench);
+
+        // Missing for a long time, then plugged in.
+        let plugged = async {
+            let missing = bench.until(|status| status.trouble.is_some()).await;
+            assert_eq!(
+                missing.trouble.unwrap(),
+                format!("no such device {}: waiting for it", path.display())
+            );
+            tokio::time::sleep(Duration::from_secs(600)).await;
+            let pty = Pty::open().unwrap();
+            symlink(pty.slave(), &path).unwrap();
+            pty
+        };
+        let (port, pty) = tokio::join!(open_tty(&mut line), plugged);
+        assert!(bench.status.borrow().connected && bench.status.borrow().trouble.is_none());
+
+        // Pulled out.
+        std::fs::remove_file(&path).unwrap();
+        drop(pty);
+        let error = port.read(&mut [0; 9]).await.unwrap_err();
+        line.lost(&Stream::Tty(port), error);
+        assert!(!bench.status.borrow().connected);
+
+        // And in again, much later.
+        let plugged = async {
+            tokio::time::sleep(Duration::from_secs(600)).await;
+            let pty = Pty::open().unwrap();
+            symlink(pty.slave(), &path).unwrap();
+            pty
+        };
+        let (_port, _pty) = tokio::join!(open_tty(&mut line), plugged);
+        assert!(bench.status.borrow().connected);
+
+        let lines = log.lines();
+        let said: Vec<&str> = lines.iter().map(|line| &line[..4]).collect();
+        assert_eq!(said, ["WARN", "INFO", "WARN", "INFO"], "{lines:#?}");
+        for (line, part) in lines.iter().zip(["no such", "is back", "lost", "is back"]) {
+            assert!(line.contains(part), "{line}");
+        }
+    }
+}

@@ -58,6 +58,8 @@ fn site(assets: BTreeMap<AssetKey, Asset>, rules: Vec<Rule>) -> Site {
         assets,
         rules,
         tickets: TicketPolicy::default(),
+        calendar: Default::default(),
+        parking: Default::default(),
     }
 }
 

@@ -3,10 +3,18 @@
 //! A decoder is pure: it is fed what arrived and answers with what it means. Streams (a tty) may be cut
 //! anywhere; messages (MQTT) arrive whole. The same decoders serve the live sources and `steward replay`.
 
+pub mod can;
+pub mod gnss;
+pub mod gpsd;
 pub mod json;
+pub mod jt808;
+mod lines;
 pub mod lorawan;
+pub mod measure;
+pub mod modbus;
 pub mod nmea;
 pub mod node_link;
+mod ubx;
 
 use std::collections::BTreeMap;
 

@@ -23,20 +23,21 @@ use crate::ids::SourceName;
 use crate::sample::Sample;
 use crate::time::Utc;
 
-use epoch::{Epochs, Report};
+pub(super) use epoch::{NO_FIX, Report, SAME_MOMENT_MS};
+
+use epoch::Epochs;
 use framing::Framer;
 
 /// 1990-01-01. Receivers that have no date yet send the start of satellite time, 6 January 1980;
 /// everything real is later. It does not catch a week roll-over (a date 1024 weeks, almost twenty
 /// years, too early): for that a live source sets the day its program was built.
-const DATE_FLOOR: Utc = Utc::from_ms(631_152_000_000);
+pub(super) const DATE_FLOOR: Utc = Utc::from_ms(631_152_000_000);
 
 /// Decodes the byte stream of one receiver.
 #[derive(Debug, Clone)]
 pub struct Nmea {
     source: SourceName,
-    framer: Framer,
-    epochs: Epochs,
+    sentences: Sentences,
     tally: Tally,
 }
 
@@ -44,12 +45,7 @@ impl Nmea {
     /// A decoder for the receiver behind `source`. Dates before 1990 are not believed.
     #[must_use]
     pub fn new(source: SourceName) -> Nmea {
-        Nmea {
-            source,
-            framer: Framer::new(),
-            epochs: Epochs::new(DATE_FLOOR),
-            tally: Tally::default(),
-        }
+        Nmea { source, sentences: Sentences::new(DATE_FLOOR), tally: Tally::default() }
     }
 
     /// Does not believe dates before `floor`, such as the day the program was built: they are counted
@@ -57,7 +53,7 @@ impl Nmea {
     /// byte.
     #[must_use]
     pub fn with_date_floor(mut self, floor: Utc) -> Nmea {
-        self.epochs = Epochs::new(floor);
+        self.sentences = Sentences::new(floor);
         self
     }
 }
@@ -66,9 +62,11 @@ impl Decode for Nmea {
     fn feed(&mut self, raw: Raw<'_>, _received: Utc, samples: &mut Vec<Sample>) {
         match raw {
             Raw::Bytes(bytes) => {
-                let Nmea { source, framer, epochs, tally } = self;
+                let Nmea { source, sentences, tally } = self;
                 tally.bytes += bytes.len() as u64;
-                framer.feed(bytes, |cut| take(cut, source, epochs, tally, samples));
+                sentences.feed(bytes, tally, |report, tally| {
+                    report.give_out(source, tally, samples);
+                });
             }
             Raw::Mqtt { payload, .. } => {
                 self.tally.bytes += payload.len() as u64;
@@ -78,11 +76,8 @@ impl Decode for Nmea {
     }
 
     fn finish(&mut self, samples: &mut Vec<Sample>) {
-        let Nmea { source, framer, epochs, tally } = self;
-        framer.finish(|cut| take(cut, source, epochs, tally, samples));
-        if let Some(last) = epochs.finish() {
-            give_out(last, source, tally, samples);
-        }
+        let Nmea { source, sentences, tally } = self;
+        sentences.finish(tally, |report, tally| report.give_out(source, tally, samples));
     }
 
     fn tally(&self) -> &Tally {
@@ -90,12 +85,45 @@ impl Decode for Nmea {
     }
 }
 
+/// The way from the bytes of one receiver to its reports, for every decoder that meets sentences.
+#[derive(Debug, Clone)]
+pub(super) struct Sentences {
+    framer: Framer,
+    epochs: Epochs,
+}
+
+impl Sentences {
+    /// At the start of a stream. Dates before `floor` are not believed.
+    pub(super) const fn new(floor: Utc) -> Sentences {
+        Sentences { framer: Framer::new(), epochs: Epochs::new(floor) }
+    }
+
+    /// Takes a piece of the stream and hands what it completes to `give`.
+    pub(super) fn feed(
+        &mut self,
+        bytes: &[u8],
+        tally: &mut Tally,
+        mut give: impl FnMut(Report, &mut Tally),
+    ) {
+        let Sentences { framer, epochs } = self;
+        framer.feed(bytes, |cut| take(cut, epochs, tally, &mut give));
+    }
+
+    /// The stream has ended: hands out what was held back.
+    pub(super) fn finish(&mut self, tally: &mut Tally, mut give: impl FnMut(Report, &mut Tally)) {
+        let Sentences { framer, epochs } = self;
+        framer.finish(|cut| take(cut, epochs, tally, &mut give));
+        if let Some(last) = epochs.finish() {
+            give(last, tally);
+        }
+    }
+}
+
 fn take(
     cut: Result<&[u8], Reason>,
-    source: &SourceName,
     epochs: &mut Epochs,
     tally: &mut Tally,
-    samples: &mut Vec<Sample>,
+    give: &mut impl FnMut(Report, &mut Tally),
 ) {
     let read = cut.and_then(|body| {
         tally.frames += 1;
@@ -104,22 +132,30 @@ fn take(
     match read {
         Ok(sentence) => {
             if let Some(report) = epochs.take(sentence, tally) {
-                give_out(report, source, tally, samples);
+                give(report, tally);
             }
         }
         Err(reason) => tally.reject(reason),
     }
 }
 
-fn give_out(report: Report, source: &SourceName, tally: &mut Tally, samples: &mut Vec<Sample>) {
-    tally.sample(report.at);
-    samples.push(Sample {
-        source: source.clone(),
-        device: None,
-        counter: None,
-        at: report.at,
-        quantities: vec![report.quantity],
-    });
+impl Report {
+    /// The report as a sample of `source`, which is one receiver.
+    pub(super) fn give_out(
+        self,
+        source: &SourceName,
+        tally: &mut Tally,
+        samples: &mut Vec<Sample>,
+    ) {
+        tally.sample(self.at);
+        samples.push(Sample {
+            source: source.clone(),
+            device: None,
+            counter: None,
+            at: self.at,
+            quantities: vec![self.quantity],
+        });
+    }
 }
 
 #[cfg(test)]

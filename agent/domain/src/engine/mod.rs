@@ -4,8 +4,10 @@
 //! * `watched`: an asset's state, whatever its class.
 //! * `answers`: commands that were carried out, so that a repeat gets the same answer.
 //! * `publish`: what is said of an asset.
+//! * `parking`: what concerns many bays at once: streets, hours, and people's commands.
 
 mod answers;
+mod parking;
 mod publish;
 mod rounds;
 mod watched;
@@ -16,18 +18,19 @@ use serde_json::{Map, Value};
 
 use self::answers::Answers;
 use self::rounds::Rounds;
-use self::watched::{Told, Watched};
-use crate::commands::{Action, BadCommand, Command};
+use self::watched::{Hearing, Place, Told, Watched};
+use crate::commands::{Action, BadCommand, BayStep, Command};
 use crate::decode::Reason;
-use crate::ids::{AssetKey, SourceName};
+use crate::ids::{AssetId, AssetKey, Class, PermitId, SourceName};
 use crate::input::Input;
-use crate::output::{Outputs, Quality, Record, Rejected};
+use crate::output::{Outputs, Quality, Record, Rejected, Request, Wanted};
+use crate::parking::{CLOSE_AFTER, Guidance, Ledger};
 use crate::reading::{Reading, date};
 use crate::rules::{Due, RuleBook, Seen};
 use crate::sample::Sample;
 use crate::site::{Feed, Kind, Site};
 use crate::tickets::{Desk, News, State};
-use crate::time::{ClockQuality, Moment, Monotonic, Now};
+use crate::time::{ClockQuality, Moment, Monotonic, Now, Span};
 use crate::timers::{Timer, Timers};
 use crate::waste;
 
@@ -41,6 +44,11 @@ pub struct Engine {
     desk: Desk,
     answers: Answers,
     rounds: Rounds,
+    ledger: Ledger,
+    /// The bays of each street that is an asset.
+    streets: BTreeMap<AssetKey, Vec<AssetKey>>,
+    /// What was last said of each street.
+    guidance: BTreeMap<AssetKey, Guidance>,
     timers: Timers,
     started: Moment,
     /// Stored records that could not be read, told at the start.
@@ -79,6 +87,9 @@ impl Engine {
             desk: Desk::default(),
             answers: Answers::default(),
             rounds,
+            ledger: Ledger::default(),
+            streets: BTreeMap::new(),
+            guidance: BTreeMap::new(),
             timers: Timers::default(),
             started: now,
             unreadable: vec![],
@@ -153,6 +164,7 @@ impl Engine {
             },
             "command" => self.answers.restore(rest, &value),
             "trip" => self.rounds.restore(&self.site, rest, &value),
+            "figures" => self.ledger.restore(rest, &value),
             _ => false,
         };
         if !known {
@@ -162,8 +174,14 @@ impl Engine {
 
     /// Sets every deadline that follows from what is known at the start.
     fn arm(&mut self, now: Now) {
+        self.open_streets();
+        self.arm_hour(now);
         let keys: Vec<AssetKey> = self.assets.keys().cloned().collect();
         for key in keys {
+            let kind = &self.site.assets[&key].kind;
+            if let Some(watched) = self.assets.get_mut(&key) {
+                watched.resume(kind, now);
+            }
             self.rearm(&key, now);
             let stay = self.assets[&key].stay_since();
             for (rule, deadline) in self.rules.listen(&self.site, &key, stay, now) {
@@ -191,6 +209,9 @@ impl Engine {
                 out.messages.push(publish::state(key, watched, now));
             }
         }
+        for (street, guidance) in &self.guidance {
+            out.messages.push(publish::street(street, guidance, now));
+        }
         out.messages.extend(self.desk.all().map(News::state));
     }
 
@@ -200,10 +221,10 @@ impl Engine {
             let at = now.at_instant(deadline);
             match timer {
                 Timer::Settle(key) => {
-                    self.change(&key, at, at, out, |w, id, spec| w.settle(id, &spec.kind, at));
+                    self.change(&key, at, at, out, |w, id, place| w.settle(id, place, at));
                 }
                 Timer::Stale(key) => {
-                    self.change(&key, at, at, out, |w, _, _| w.silent(at));
+                    self.change(&key, at, at, out, |w, id, place| w.silent(id, place, at));
                 }
                 Timer::Rule(rule, key) => {
                     let watched = &self.assets[&key];
@@ -211,6 +232,7 @@ impl Engine {
                     let seen = self.rules.due(&self.site, (rule, &key), due, at);
                     self.conclude(&key, seen, out);
                 }
+                Timer::Hour => self.close_hours(at, out),
                 Timer::Purge(id) => {
                     let news = self.desk.purge(&id, at);
                     self.spread(news, out);
@@ -228,11 +250,11 @@ impl Engine {
         };
         let (at, quality) = date(sample, now);
         let watched = self.assets.get_mut(&key).expect("only watched assets have feeds");
-        if !watched.is_new(&feed, sample.counter, at.utc) {
+        let Some(gap) = watched.note(&feed, sample.counter, at.utc) else {
             let counter = sample.counter.unwrap_or_default();
             let detail = format!("{key} has report {counter} already");
             return reject(&feed.source, Reason::Duplicate, detail, out);
-        }
+        };
         if quality == Quality::Uncertain && sample.at.is_some() && now.clock > ClockQuality::Unset {
             let detail = format!("{key}: the time cannot be; the report counts from its arrival");
             reject(&feed.source, Reason::Time, detail, out);
@@ -245,8 +267,9 @@ impl Engine {
         }
         let place = out.messages.len();
         let mut level = None;
-        self.change(&key, at, now, out, |w, id, spec| {
-            let told = w.report(id, spec, &quantities, at, now);
+        let hearing = Hearing { feed: &feed, gap, quantities: &quantities, at, now };
+        self.change(&key, at, now, out, |w, id, place| {
+            let told = w.report(id, place, &hearing);
             level = told.level;
             told
         });
@@ -262,17 +285,22 @@ impl Engine {
         at: Moment,
         now: Now,
         out: &mut Outputs,
-        how: impl FnOnce(&mut Watched, &str, &crate::site::Asset) -> Told,
+        how: impl FnOnce(&mut Watched, &str, &Place<'_>) -> Told,
     ) {
-        let spec = &self.site.assets[key];
+        let place = Place { site: &self.site, asset: &self.site.assets[key] };
         let watched = self.assets.get_mut(key).expect("every deadline is of a watched asset");
-        let told = how(watched, key.id.as_str(), spec);
+        let told = how(watched, key.id.as_str(), &place);
         out.records.push(watched.record(key));
         if told.state {
             out.messages.push(publish::state(key, watched, at));
         }
         for (kind, data) in told.events {
             out.messages.push(publish::event(key, kind, data, at));
+        }
+        let request = |feed| Request { feed, what: Wanted::Recalibrate };
+        out.requests.extend(told.recalibrate.into_iter().map(request));
+        if told.state {
+            self.guide(key, at, out);
         }
         let seen = self.rules.observe(&self.site, key, &told.facts, at, now);
         self.rearm(key, now);
@@ -281,10 +309,10 @@ impl Engine {
 
     /// Sets the asset's own deadlines anew.
     fn rearm(&mut self, key: &AssetKey, now: Now) {
-        let kind = &self.site.assets[key].kind;
+        let place = Place { site: &self.site, asset: &self.site.assets[key] };
         let watched = &self.assets[key];
-        let settle = watched.settle_at(kind, now);
-        let stale = watched.stale_at(kind, self.started, now);
+        let settle = watched.settle_at(&place, now);
+        let stale = watched.stale_at(&place.asset.kind, self.started, now);
         self.timers.set(Timer::Settle(key.clone()), settle);
         self.timers.set(Timer::Stale(key.clone()), stale);
     }
@@ -341,6 +369,9 @@ impl Engine {
             Action::Refresh => {
                 self.publish_all(now, out);
                 Ok(Map::new())
+            }
+            Action::Bay { bay, step, permit } => {
+                self.bay_step(bay, *step, permit.as_ref(), now, out)
             }
             Action::Ticket { ticket, step, note } => {
                 let by = &command.by;

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::watched::Watched;
 use crate::ids::{AssetKey, Requester};
 use crate::output::{Body, Lane, Message, Quality, Topic, to_map};
+use crate::parking::Guidance;
 use crate::reading::Reading;
 use crate::sample::Quantity;
 use crate::site::{Asset, Kind, VehicleKind};
@@ -21,6 +22,19 @@ pub(super) fn state(key: &AssetKey, watched: &Watched, at: Moment) -> Message {
         clock: at.clock,
         quality,
         body: Body::Flat(watched.view()),
+    }
+}
+
+/// Free bays of a street, for drivers and signs.
+pub(super) fn street(key: &AssetKey, guidance: &Guidance, at: Moment) -> Message {
+    let quality = if guidance.is_known() { Quality::Good } else { Quality::Stale };
+    Message {
+        lane: Lane::State,
+        topic: Topic::AssetState(key.clone()),
+        at: at.utc,
+        clock: at.clock,
+        quality,
+        body: Body::Flat(to_map(guidance)),
     }
 }
 
@@ -65,6 +79,12 @@ pub(super) fn info(key: &AssetKey, asset: &Asset, now: Now) -> Message {
         Kind::Bay(bay) => {
             if let Some(max) = bay.max_stay {
                 body.insert("max_stay_s".into(), json!(max.as_secs()));
+            }
+            if let Some(tariff) = &bay.policy.tariff {
+                body.insert("tariff".into(), json!(tariff));
+            }
+            if bay.policy.reserved.is_some() {
+                body.insert("reserved".into(), json!(true));
             }
         }
         Kind::Bin(bin) => {
@@ -141,6 +161,13 @@ fn add(point: &mut Map<String, Value>, quantity: &Quantity) {
         Quantity::LidOpen(yes) => put("lid_open", json!(yes)),
         Quantity::Fire(yes) => put("fire", json!(yes)),
         Quantity::Working(yes) => put("working", json!(yes)),
+        Quantity::Ignition(yes) => put("ignition", json!(yes)),
+        Quantity::Speed(speed) => {
+            put("bus_speed_kmh", json!(libm::round(speed.kmh() * 100.0) / 100.0));
+        }
+        Quantity::Odometer(way) => put("odometer_m", json!(way.0)),
+        Quantity::FuelLevel(level) => put("fuel_pct", json!(level.percent())),
+        Quantity::FuelVolume(volume) => put("fuel_l", json!(f64::from(volume.0) / 1000.0)),
         Quantity::Fix(fix) => {
             put("lat", json!(fix.position.lat()));
             put("lon", json!(fix.position.lon()));

@@ -5,15 +5,17 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::ids::AssetKey;
+use crate::calendar::Calendar;
+use crate::commands::BayStep;
+use crate::ids::{AssetKey, PermitId};
 use crate::output::{Record, to_map};
-use crate::parking::{self, Occupancy};
-use crate::reading::Heard;
+use crate::parking::{self, Meter, Occupancy, Sum, Verdict};
+use crate::reading::{Gap, Heard};
 use crate::rules::{Fact, FactName};
 use crate::sample::{NoData, Quantity};
-use crate::site::{Asset, Feed, Kind};
+use crate::site::{Asset, Bay, Feed, Kind, Site};
 use crate::sweeping::Tracker;
-use crate::time::{Moment, Monotonic, Now, Utc};
+use crate::time::{Moment, Monotonic, Now, Span, Utc};
 use crate::units::Permille;
 use crate::waste::{self, Container};
 
@@ -23,6 +25,9 @@ pub(super) struct Watched {
     state: State,
     /// The latest reports of each of its devices.
     reports: BTreeMap<String, Heard>,
+    /// The open hours of a bay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    meter: Option<Meter>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +49,8 @@ pub(super) struct Told {
     pub(super) facts: Vec<Fact>,
     /// The level of a bin that counts, where a report measured one.
     pub(super) level: Option<Permille>,
+    /// Devices that are to learn their empty bay anew.
+    pub(super) recalibrate: Vec<Feed>,
 }
 
 impl Watched {
@@ -55,7 +62,8 @@ impl Watched {
             Kind::Vehicle(_) => State::Vehicle(Tracker::default()),
             Kind::Street { .. } => return None,
         };
-        Some(Watched { state, reports: BTreeMap::new() })
+        let meter = matches!(state, State::Bay(_)).then(Meter::default);
+        Some(Watched { state, reports: BTreeMap::new(), meter })
     }
 
     /// Takes back what was stored, if it is of the same kind; answers whether it could be read.
@@ -90,14 +98,14 @@ impl Watched {
         }
     }
 
-    /// Whether a report is not one of the latest ones again.
-    pub(super) fn is_new(&mut self, feed: &Feed, counter: Option<u32>, at: Utc) -> bool {
+    /// Notes a report: what is missing before it, or `None` when it is one of the latest ones again.
+    pub(super) fn note(&mut self, feed: &Feed, counter: Option<u32>, at: Utc) -> Option<Gap> {
         if counter.is_none() {
-            return true;
+            return Some(Gap::None);
         }
-        let device = feed.device.as_ref().map_or("", |d| d.as_str());
-        let name = format!("{}/{device}", feed.source);
-        self.reports.entry(name).or_default().note(counter, at)
+        let heard = self.reports.entry(name_of(feed)).or_default();
+        let gap = heard.gap(counter, at);
+        heard.note(counter, at).then_some(gap)
     }
 
     pub(super) fn heard(&self) -> Option<Moment> {
@@ -125,21 +133,23 @@ impl Watched {
         }
     }
 
-    pub(super) fn report(
-        &mut self,
-        id: &str,
-        spec: &Asset,
-        quantities: &[Quantity],
-        at: Moment,
-        now: Now,
-    ) -> Told {
-        let mut told = match (&mut self.state, &spec.kind) {
-            (State::Bay(bay), Kind::Bay(settings)) => {
-                let change = bay.report(id, quantities, at, now, settings);
-                bay_told(bay, change)
-            }
+    /// Takes what one of its devices reports.
+    pub(super) fn report(&mut self, id: &str, place: &Place<'_>, heard: &Hearing<'_>) -> Told {
+        let Hearing { feed, gap, quantities, at, now } = *heard;
+        if matches!(self.state, State::Bay(_)) {
+            let sensor = name_of(feed);
+            let rank = place.asset.feeds.iter().position(|f| f == feed).unwrap_or_default();
+            let rank = u8::try_from(rank).unwrap_or(u8::MAX);
+            let report = parking::Report { sensor: &sensor, rank, gap, quantities, at };
+            let mut told = self
+                .bay(id, place, at, now, |bay, settings| bay.report(id, &report, now, settings));
+            told.facts.extend(quantities.iter().filter_map(common_fact));
+            told.facts.push(Fact::Heard(now));
+            return told;
+        }
+        let mut told = match (&mut self.state, &place.asset.kind) {
             (State::Bin(bin), Kind::Bin(settings)) => {
-                bin_told(bin.report(quantities, at, spec.position, settings))
+                bin_told(bin.report(quantities, at, place.asset.position, settings))
             }
             (State::Vehicle(vehicle), Kind::Vehicle(settings)) => {
                 let change = vehicle.report(quantities, at, settings);
@@ -155,11 +165,10 @@ impl Watched {
     }
 
     /// A change may have held for long enough.
-    pub(super) fn settle(&mut self, id: &str, kind: &Kind, at: Moment) -> Told {
-        match (&mut self.state, kind) {
-            (State::Bay(bay), Kind::Bay(settings)) => {
-                let change = bay.settle(id, at, settings);
-                bay_told(bay, change)
+    pub(super) fn settle(&mut self, id: &str, place: &Place<'_>, at: Moment) -> Told {
+        match (&mut self.state, &place.asset.kind) {
+            (State::Bay(_), _) => {
+                self.bay(id, place, at, at, |bay, settings| bay.settle(id, at, settings))
             }
             (State::Vehicle(vehicle), Kind::Vehicle(settings)) => {
                 Told { state: vehicle.settle(at, settings), ..Told::default() }
@@ -168,25 +177,120 @@ impl Watched {
         }
     }
 
-    pub(super) fn settle_at(&self, kind: &Kind, now: Now) -> Option<Monotonic> {
-        match (&self.state, kind) {
-            (State::Bay(bay), Kind::Bay(settings)) => bay.settle_at(now, settings),
+    pub(super) fn settle_at(&self, place: &Place<'_>, now: Now) -> Option<Monotonic> {
+        match (&self.state, &place.asset.kind) {
+            (State::Bay(bay), Kind::Bay(settings)) => {
+                let verdict = parking::judge(bay, settings, &place.site.calendar, now);
+                let asked = verdict.next.map(|utc| now.at(utc).monotonic);
+                bay.settle_at(now, settings).into_iter().chain(asked).min()
+            }
             (State::Vehicle(vehicle), Kind::Vehicle(settings)) => vehicle.parked_at(now, settings),
             _ => None,
         }
     }
 
     /// Nothing was heard for too long.
-    pub(super) fn silent(&mut self, at: Moment) -> Told {
+    pub(super) fn silent(&mut self, id: &str, place: &Place<'_>, at: Moment) -> Told {
         match &mut self.state {
-            State::Bay(bay) => {
-                let change = bay.lose(NoData::Silent, at);
-                bay_told(bay, change)
-            }
+            State::Bay(_) => self.bay(id, place, at, at, |bay, _| bay.lose(NoData::Silent, at)),
             State::Bin(bin) => Told { state: bin.silent(), ..Told::default() },
             State::Vehicle(vehicle) => {
                 Told { state: vehicle.lose(NoData::Silent, at), ..Told::default() }
             }
+        }
+    }
+
+    /// A person does something with a bay; `None` when it is none, or when nobody stands there to check
+    /// in.
+    pub(super) fn bay_step(
+        &mut self,
+        id: &str,
+        place: &Place<'_>,
+        step: BayStep,
+        permit: Option<PermitId>,
+        now: Now,
+    ) -> Option<Told> {
+        let State::Bay(bay) = &self.state else { return None };
+        if step == BayStep::CheckIn && bay.stay_since().is_none() {
+            return None;
+        }
+        Some(self.bay(id, place, now, now, |bay, _| match step {
+            BayStep::OutOfService => bay.take_out(id, now),
+            BayStep::InService => bay.put_back(now),
+            BayStep::CheckIn => permit.and_then(|p| bay.check_in(p)).unwrap_or_default(),
+            BayStep::Recalibrate => {
+                let all = place.asset.feeds.iter().map(name_of).collect();
+                parking::Change { recalibrate: all, ..parking::Change::default() }
+            }
+        }))
+    }
+
+    /// Lets `how` change the bay; adds up its hours and bills what ended.
+    fn bay(
+        &mut self,
+        id: &str,
+        place: &Place<'_>,
+        at: Moment,
+        now: Now,
+        how: impl FnOnce(&mut Occupancy, &Bay) -> parking::Change,
+    ) -> Told {
+        let (State::Bay(bay), Kind::Bay(settings)) = (&mut self.state, &place.asset.kind) else {
+            unreachable!("a watched asset keeps the kind it was made of: {id}");
+        };
+        let calendar = &place.site.calendar;
+        let before = bay.status();
+        let change = how(bay, settings);
+        let meter = self.meter.get_or_insert_default();
+        if bay.status() != before {
+            let since = bay.since().unwrap_or(at).utc;
+            meter.advance(before, since, calendar);
+            meter.correct(before, bay.status(), since, calendar);
+        }
+        let mut told = Told { state: change.state, ..Told::default() };
+        for ended in change.ended {
+            let bill = parking::bill(&ended, &settings.policy, &place.site.parking, calendar);
+            let due = bill.as_ref().filter(|b| b.billable).map(|b| b.fee.total);
+            meter.ended(&ended, due, bill.as_ref().is_some_and(|b| !b.billable), calendar);
+            let mut data = to_map(&ended);
+            if let Some(bill) = &bill {
+                data.append(&mut to_map(bill));
+            }
+            told.events.push(("parking.session", data));
+        }
+        let named = |feed: &&Feed| change.recalibrate.contains(&name_of(feed));
+        told.recalibrate = place.asset.feeds.iter().filter(named).cloned().collect();
+        told.facts = bay_facts(bay, parking::judge(bay, settings, calendar, now));
+        told
+    }
+
+    /// The meter of a bay goes on at `now`. What it was before counts on if silence had not made it
+    /// unknown yet.
+    pub(super) fn resume(&mut self, kind: &Kind, now: Now) {
+        let State::Bay(bay) = &self.state else { return };
+        let stale = match kind {
+            Kind::Bay(settings) => settings.stale_after,
+            _ => Span::ZERO,
+        };
+        let still = bay.heard().is_some_and(|heard| now.utc.since(heard.utc) < stale);
+        let meter = self.meter.get_or_insert_default();
+        if !still {
+            meter.resume(now.utc);
+        }
+    }
+
+    /// Closes the hour of a bay.
+    pub(super) fn close_hour(&mut self, hour: Utc, end: Utc, calendar: &Calendar) -> Option<Sum> {
+        let State::Bay(bay) = &self.state else { return None };
+        let meter = self.meter.as_mut().filter(|meter| meter.is_older_than(end))?;
+        meter.advance(bay.status(), end, calendar);
+        Some(meter.close(hour, end))
+    }
+
+    /// The status, if it is a bay.
+    pub(super) fn bay_status(&self) -> Option<parking::Status> {
+        match &self.state {
+            State::Bay(bay) => Some(bay.status()),
+            _ => None,
         }
     }
 
@@ -221,17 +325,47 @@ fn bin_told(change: waste::Change) -> Told {
     told
 }
 
-fn bay_told(bay: &Occupancy, change: parking::Change) -> Told {
-    let mut told = Told { state: change.state, ..Told::default() };
-    if let Some(ended) = change.ended {
-        told.events.push(("parking.session", to_map(&ended)));
-    }
-    told.facts.push(match bay.status() {
+/// Where an asset stands in its site.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) site: &'a Site,
+    pub(super) asset: &'a Asset,
+}
+
+/// One report of one of an asset's devices.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hearing<'a> {
+    pub(super) feed: &'a Feed,
+    pub(super) gap: Gap,
+    pub(super) quantities: &'a [Quantity],
+    pub(super) at: Moment,
+    pub(super) now: Now,
+}
+
+/// A device's name inside its asset.
+fn name_of(feed: &Feed) -> String {
+    format!("{}/{}", feed.source, feed.device.as_ref().map_or("", |d| d.as_str()))
+}
+
+fn bay_facts(bay: &Occupancy, verdict: Verdict) -> Vec<Fact> {
+    let flag = |name, yes: bool| Fact::Value(name, i64::from(yes) * 1000);
+    let stay = match bay.status() {
         parking::Status::Occupied => Fact::Stay(bay.stay_since()),
         parking::Status::Free => Fact::Stay(None),
-        parking::Status::Unknown => Fact::StayUnknown,
-    });
-    told
+        parking::Status::Unknown | parking::Status::OutOfService => Fact::StayUnknown,
+    };
+    let mut facts = vec![
+        stay,
+        flag(FactName::BayStuck, bay.is_stuck()),
+        flag(FactName::BayContested, bay.is_contested()),
+    ];
+    if bay.status() != parking::Status::Unknown {
+        facts.push(flag(FactName::BayForbidden, verdict.forbidden));
+        facts.push(flag(FactName::BayUnpermitted, verdict.unpermitted));
+        facts.push(flag(FactName::BayZombie, verdict.zombie));
+        facts.extend(verdict.stay_pct.map(|pct| Fact::Value(FactName::StayPct, pct * 1000)));
+    }
+    facts
 }
 
 /// Facts that any class of asset can have.

@@ -131,6 +131,8 @@ mod tests {
             assets: [(key(), asset)].into(),
             rules: vec![],
             tickets: TicketPolicy::default(),
+            calendar: Default::default(),
+            parking: Default::default(),
         }
     }
 

@@ -109,6 +109,18 @@ pub enum FactName {
     BatteryV,
     /// Speed of a vehicle in km/h.
     SpeedKmh,
+    /// 1: the only sensor of a bay has said occupied for too long to be believed.
+    BayStuck,
+    /// 1: the sensors of a bay contradict each other.
+    BayContested,
+    /// 1: a car stands where and when nobody may.
+    BayForbidden,
+    /// 1: a car stands on a reserved bay and has shown no permit.
+    BayUnpermitted,
+    /// 1: a car that more than one sensor has seen for days.
+    BayZombie,
+    /// Whole multiples of the longest stay in percent: 200 at twice as long.
+    StayPct,
     /// A bin overflows: 1, else 0.
     Overflow,
     /// A bin burns: 1, else 0. Neither `hold` nor `readings` delays it.
@@ -135,12 +147,18 @@ pub enum FactName {
 
 impl FactName {
     /// Every fact.
-    pub const ALL: [FactName; 16] = [
+    pub const ALL: [FactName; 22] = [
         FactName::LevelPct,
         FactName::TemperatureC,
         FactName::BatteryPct,
         FactName::BatteryV,
         FactName::SpeedKmh,
+        FactName::BayStuck,
+        FactName::BayContested,
+        FactName::BayForbidden,
+        FactName::BayUnpermitted,
+        FactName::BayZombie,
+        FactName::StayPct,
         FactName::Overflow,
         FactName::Burning,
         FactName::Tilted,
@@ -164,7 +182,10 @@ impl FactName {
     #[must_use]
     pub const fn unit(self) -> &'static str {
         match self {
-            FactName::LevelPct | FactName::BatteryPct | FactName::WeighDifferencePct => "%",
+            FactName::LevelPct
+            | FactName::BatteryPct
+            | FactName::StayPct
+            | FactName::WeighDifferencePct => "%",
             FactName::TemperatureC => "°C",
             FactName::BatteryV => "V",
             FactName::SpeedKmh => "km/h",
@@ -177,7 +198,12 @@ impl FactName {
             | FactName::SensorFault
             | FactName::MissedCollection
             | FactName::NoFall
-            | FactName::NoLift => "",
+            | FactName::NoLift
+            | FactName::BayStuck
+            | FactName::BayContested
+            | FactName::BayForbidden
+            | FactName::BayUnpermitted
+            | FactName::BayZombie => "",
         }
     }
 
@@ -190,6 +216,12 @@ impl FactName {
             FactName::BatteryPct => "battery_pct",
             FactName::BatteryV => "battery_v",
             FactName::SpeedKmh => "speed_kmh",
+            FactName::BayStuck => "bay_stuck",
+            FactName::BayContested => "bay_contested",
+            FactName::BayForbidden => "bay_forbidden",
+            FactName::BayUnpermitted => "bay_unpermitted",
+            FactName::BayZombie => "bay_zombie",
+            FactName::StayPct => "stay_pct",
             FactName::Overflow => "overflow",
             FactName::Burning => "burning",
             FactName::Tilted => "tilted",

@@ -105,13 +105,14 @@ impl Threshold {
             Side::Below => ("at or below", milli(self.raise_at)),
         };
         let verdict = if self.raised_by(value) { word } else { "no longer" };
-        Evidence {
-            at: at.utc,
-            fact: self.fact.as_str().to_owned(),
-            value: Some(number),
-            unit: Some(unit.to_owned()),
-            text: format!("{} {number} {unit}, {verdict} {limit} {unit}", self.fact.as_str()),
-        }
+        let name = self.fact.as_str();
+        let text = if unit.is_empty() {
+            format!("{name}: {}", if self.raised_by(value) { "yes" } else { "no longer" })
+        } else {
+            format!("{name} {number} {unit}, {verdict} {limit} {unit}")
+        };
+        let known_unit = (!unit.is_empty()).then(|| unit.to_owned());
+        Evidence { at: at.utc, fact: name.to_owned(), value: Some(number), unit: known_unit, text }
     }
 }
 

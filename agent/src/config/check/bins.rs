@@ -37,7 +37,7 @@ const SHAPES: [(&str, Shape); 4] = [
 ];
 
 /// Reads a bin; its plan is in local time of `zone`.
-pub(super) fn bin(section: &Section<'_>, zone: Option<&TimeZone>) -> Option<Kind> {
+pub(super) fn bin(section: &Section<'_>, zone: &TimeZone) -> Option<Kind> {
     let empty = section.required("empty_mm", "1500", values::millimetres);
     let full = section.required("full_mm", "300", |value| full_line(value, empty));
     let full_at = section.or("full_at_pct", defaults::FULL_AT, values::percent);
@@ -164,7 +164,7 @@ fn table(value: &Value<'_>) -> Option<Table> {
     }
 }
 
-fn service(section: &Section<'_>, zone: Option<&TimeZone>) -> Service {
+fn service(section: &Section<'_>, zone: &TimeZone) -> Service {
     let none = Service::NONE;
     let kinds = WasteKind::ALL.map(|kind| (kind.as_str(), kind));
     let kilograms = |value: &Value<'_>| {
@@ -176,7 +176,7 @@ fn service(section: &Section<'_>, zone: Option<&TimeZone>) -> Service {
         waste: section.optional("waste", values::word(&kinds)),
         tag: section.optional("tag", tag),
         load_max: section.optional("load_max_kg", kilograms),
-        plan: plan.zip(zone).map(|(times, zone)| WeekPlan::new(zone.clone(), times)),
+        plan: plan.map(|times| WeekPlan::new(zone.clone(), times)),
         plan_grace: section.or(
             "collection_grace",
             none.plan_grace,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::ids::{AssetKey, Category, Class, RuleId};
-use domain::rules::{Condition, FactName, Level, Rule, Severity, Side};
+use domain::rules::{Condition, FactName, Level, READINGS_MAX, Rule, Severity, Side};
 use domain::site::{Asset, Bin, Kind};
 use domain::time::Span;
 use toml::de::DeValue;
@@ -30,7 +30,17 @@ const SEVERITIES: [(&str, Severity); 4] = [
 /// The facts that assets of a class have.
 const fn facts(class: Class) -> &'static [FactName] {
     match class {
-        Class::Bay => &[FactName::TemperatureC, FactName::BatteryPct, FactName::BatteryV],
+        Class::Bay => &[
+            FactName::TemperatureC,
+            FactName::BatteryPct,
+            FactName::BatteryV,
+            FactName::BayStuck,
+            FactName::BayContested,
+            FactName::BayForbidden,
+            FactName::BayUnpermitted,
+            FactName::BayZombie,
+            FactName::StayPct,
+        ],
         Class::Bin => &[
             FactName::LevelPct,
             FactName::TemperatureC,
@@ -68,7 +78,13 @@ const fn possible(fact: FactName) -> std::ops::RangeInclusive<i64> {
         | FactName::SensorFault
         | FactName::MissedCollection
         | FactName::NoFall
-        | FactName::NoLift => 0..=1,
+        | FactName::NoLift
+        | FactName::BayStuck
+        | FactName::BayContested
+        | FactName::BayForbidden
+        | FactName::BayUnpermitted
+        | FactName::BayZombie => 0..=1,
+        FactName::StayPct => 0..=100_000,
     }
 }
 
@@ -227,7 +243,7 @@ fn threshold(
     });
     let hold = values::span(Span::ZERO..=Span::from_mins(7 * 24 * 60));
     let hold = section.or("hold", defaults::HOLD, hold);
-    let readings = section.or("readings", defaults::READINGS, values::integer(1..=1000_u32));
+    let readings = section.or("readings", defaults::READINGS, values::integer(1..=READINGS_MAX));
     let (fact, raise_at, clear_at) = (fact?, raise_at?, clear_at?);
     Some(Condition::Threshold { fact, side, raise_at, clear_at, hold, readings })
 }

@@ -9,7 +9,7 @@ type Case = (&'static str, (usize, usize), &'static str, &'static str);
 
 #[test]
 fn each_fault_has_its_place_and_its_fix() {
-    let cases = [KEYS, IDS, VALUES, SOURCES, FEEDS, ASSETS, RULES];
+    let cases = [KEYS, IDS, VALUES, SOURCES, FEEDS, ASSETS, RULES, TARIFFS];
     for (text, place, cause, fix) in cases.into_iter().flatten() {
         let found = errors(&with_base(text));
         assert!(found.len() == 1, "{text}: {}", Faults::from(found.clone()));
@@ -268,6 +268,12 @@ const ASSETS: &[Case] = &[
 ];
 
 const RULES: &[Case] = &[
+    (
+        "@rule\nwhen = { above = \"level_pct\", raise_at = 80, clear_at = 60, readings = 9 }",
+        (5, 72),
+        "\"readings\" is out of range",
+        "1 to 8",
+    ),
     ("[rules]\ndefault = false", (2, 1), "unknown key \"default\"", "\"defaults\""),
     (
         "[[rule]]\nid = \"r\"\nclass = \"bni\"\ncategory = \"overstay\"\nwhen = { silent = true }",
@@ -365,5 +371,37 @@ const RULES: &[Case] = &[
         (5, 64),
         "clear_at must be below raise_at for bin/a",
         "above",
+    ),
+];
+
+const TARIFFS: &[Case] = &[
+    (
+        "@bay\n[[tariff]]\nid = \"t\"\nwindows = [\n  { name = \"day\", from = \"07:30\", to = \"22:00\", \
+         tiers = [{ unit = 60, price = 500 }] },\n  { name = \"night\", from = \"21:30\", to = \"07:30\", \
+         tiers = [{ unit = 60, price = 200 }] },\n]",
+        (9, 3),
+        "window \"night\" overlaps window \"day\" from 21:30 to 22:00 on a workday",
+        "let one end where the other begins",
+    ),
+    (
+        "@bay\n[[tariff]]\nid = \"t\"\nwindows = [{ name = \"day\", from = \"00:00\", to = \"24:00\", \
+         tiers = [{ unit = 60, price = -5 }] }]",
+        (7, 89),
+        "price",
+        "0",
+    ),
+    (
+        "@bay\n[[tariff]]\nid = \"t\"\ncaps = [{ per = \"stay\", max = 100 }]\nwindows = [{ name = \"day\", \
+         from = \"00:00\", to = \"24:00\", tiers = [{ unit = 60, price = 500 }] }]",
+        (7, 9),
+        "the cap of 100 per stay is below the first unit of 500",
+        "raise the cap",
+    ),
+    ("@bay\ntariff = \"nightly\"", (5, 10), "no tariff is called nightly", ""),
+    (
+        "@bay\n[[permit]]\nid = \"p-1\"\nbays = [\"b-7\"]",
+        (7, 9),
+        "no bay is called b-7",
+        "leave bays out",
     ),
 ];

@@ -239,3 +239,6 @@ impl Decoders {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,15 +25,15 @@ const RMC_SILENCE_MAX: u32 = 60;
 
 /// Sentences this close together in time of day, in milliseconds, are of one moment: receivers round
 /// it to different decimals from sentence to sentence. The fastest send every 20 ms.
-const SAME_MOMENT_MS: u32 = 5;
+pub(in crate::decode) const SAME_MOMENT_MS: u32 = 5;
 
 /// What an epoch comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Report {
+pub(in crate::decode) struct Report {
     /// The receiver's time, where it is known and plausible.
-    pub(super) at: Option<Utc>,
+    pub(in crate::decode) at: Option<Utc>,
     /// A fix, or that there is none.
-    pub(super) quantity: Quantity,
+    pub(in crate::decode) quantity: Quantity,
 }
 
 /// The epoch that is under way and what is known from earlier ones.
@@ -231,7 +231,9 @@ impl Epochs {
     }
 }
 
-const NO_FIX: Quantity = Quantity::Absent(Absent { what: Missing::Fix, why: NoData::NoFix });
+/// The receiver is alive and has no position.
+pub(in crate::decode) const NO_FIX: Quantity =
+    Quantity::Absent(Absent { what: Missing::Fix, why: NoData::NoFix });
 
 impl Epoch {
     fn is_of(&self, time: Option<TimeOfDay>) -> bool {
