@@ -3,6 +3,7 @@
 //!
 //! The ordinary run takes a month of a street; `whole_year` takes 200 bays for a year and prints how long
 //! it took: `cargo test --release -p system-tests -- --ignored --nocapture whole_year`.
+#![allow(clippy::print_stdout, reason = "what was found is printed beside the verdict")]
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use domain::ids::{
 };
 use domain::input::Input;
 use domain::output::{Body, Outputs, Record, Topic};
+use domain::parking::report;
 use domain::parking::tariff::{
     Cap, Currency, Exceeded, Free, Money, OnChange, Plan, Rounding, Scope, Seconds, Stay, Tariff,
     Tier, Window, charge,
@@ -198,7 +200,7 @@ fn site(bays: usize) -> Site {
     };
     let mut assets: BTreeMap<_, _> = (0..bays).map(|n| (bay_key(n), bay(n))).collect();
     for n in 0..bays.div_ceil(20) {
-        let kind = Kind::Street { line: vec![] };
+        let kind = Kind::Street { line: vec![], sweep: None };
         let road =
             Asset { names: BTreeMap::new(), position: None, street: None, feeds: vec![], kind };
         assets.insert(AssetKey::new(Class::Street, street(n)), road);
@@ -358,6 +360,24 @@ fn judge(truth: &[Vec<Truth>], heard: &Heard) -> Verdict {
     verdict
 }
 
+/// What `steward report` makes of what was stored: it must say the same as the events.
+fn print_report(heard: &Heard, bays: usize) {
+    let stored = heard.records.iter();
+    let stored: Vec<Record> =
+        stored.map(|(k, v)| Record { key: k.clone(), value: Some(v.clone()) }).collect();
+    let day = |text: &str| text.parse().unwrap();
+    let days = report::days(stored.iter(), day("2026-01-01"), day("2026-12-31"));
+    let rows = report::rows(&days);
+    let table = report::table(&rows);
+    println!("{}", table.lines().take(4).collect::<Vec<_>>().join("\n"));
+    let of_bays = rows.iter().filter(|row| row.asset.class == Class::Bay);
+    let occupied: u64 = of_bays.map(|row| row.occupied_s).sum();
+    // Each day of the events is cut to whole seconds.
+    assert!(occupied.abs_diff(heard.occupied_s) <= heard.days as u64);
+    assert_eq!(rows.len(), bays + bays.div_ceil(20));
+    assert_eq!(report::csv(&rows).lines().count(), rows.len() + 1);
+}
+
 fn check(bays: usize, days: u64, restarts: u64) -> Verdict {
     let (truth, heard) = run(bays, days, restarts);
     let verdict = judge(&truth, &heard);
@@ -378,6 +398,7 @@ fn check(bays: usize, days: u64, restarts: u64) -> Verdict {
     for wrong in verdict.wrong.iter().take(5) {
         println!("wrong: {wrong}");
     }
+    print_report(&heard, bays);
     assert_eq!(verdict.wrong.len(), 0, "seed {SEED:#x}");
     assert_eq!(heard.days as u64, bays as u64 * days, "every bay has every day");
     assert!((0.97..=1.03).contains(&share), "{share}");

@@ -33,6 +33,11 @@ pub enum Action {
     Ping,
     /// `cmd/refresh`: publish every retained topic again.
     Refresh,
+    /// `cmd/coverage`: what of a street was swept in its present window, as GeoJSON.
+    Coverage {
+        /// Which street.
+        street: AssetId,
+    },
     /// `cmd/ticket`: move a ticket.
     Ticket {
         /// Which.
@@ -94,6 +99,12 @@ struct Envelope {
     expires_at: Option<Utc>,
     #[serde(default)]
     args: serde_json::Value,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CoverageArgs {
+    street: AssetId,
 }
 
 #[derive(Debug, Deserialize)]
@@ -160,6 +171,11 @@ fn read_action(name: &str, args: serde_json::Value) -> Result<Action, String> {
     match name {
         "ping" => Ok(Action::Ping),
         "refresh" => Ok(Action::Refresh),
+        "coverage" => {
+            let args: CoverageArgs = serde_json::from_value(args)
+                .map_err(|e| format!("args of cmd/coverage: {e}; they are {{\"street\"}}"))?;
+            Ok(Action::Coverage { street: args.street })
+        }
         "ticket" => {
             let args: TicketArgs = serde_json::from_value(args).map_err(|e| {
                 format!("args of cmd/ticket: {e}; they are {{\"ticket\",\"action\",\"note\"?}}")
@@ -178,7 +194,9 @@ fn read_action(name: &str, args: serde_json::Value) -> Result<Action, String> {
             }
             Ok(Action::Bay { bay: args.bay, step: args.action, permit: args.permit })
         }
-        other => Err(format!("no command {other:?}; there are bay, ping, refresh, ticket")),
+        other => {
+            Err(format!("no command {other:?}; there are bay, coverage, ping, refresh, ticket"))
+        }
     }
 }
 

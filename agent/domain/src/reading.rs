@@ -45,8 +45,9 @@ pub fn date(sample: &Sample, now: Now) -> (Moment, Quality) {
     }
 }
 
-/// How many reports of a device are remembered to tell a repeat from a new one.
-const REMEMBERED: usize = 16;
+/// How many reports of a device are remembered to tell a repeat from a new one: more than a node keeps
+/// unacknowledged (32), all of which it sends again when the box was cut off before it could answer.
+const REMEMBERED: usize = 40;
 /// Two reports with the same counter but further apart than this are different ones: the device has
 /// started counting again.
 const SAME_WITHIN: Span = Span::from_mins(2);
@@ -54,8 +55,21 @@ const SAME_WITHIN: Span = Span::from_mins(2);
 /// The latest reports of one device, so that a report that comes twice counts once: a node sends again
 /// until it is acknowledged, and a network server may deliver twice.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "Vec<(u32, i64)>", into = "Vec<(u32, i64)>")]
 pub struct Heard(VecDeque<(u32, Utc)>);
+
+/// Stored with every report, therefore short: counters and milliseconds.
+impl From<Heard> for Vec<(u32, i64)> {
+    fn from(heard: Heard) -> Vec<(u32, i64)> {
+        heard.0.into_iter().map(|(counter, at)| (counter, at.as_ms())).collect()
+    }
+}
+
+impl From<Vec<(u32, i64)>> for Heard {
+    fn from(stored: Vec<(u32, i64)>) -> Heard {
+        Heard(stored.into_iter().map(|(counter, ms)| (counter, Utc::from_ms(ms))).collect())
+    }
+}
 
 /// What is missing between a device's last report and this one, by its counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,6 +186,16 @@ mod tests {
         for (counter, s, expected) in table {
             assert_eq!(heard.gap(counter, t(s)), expected, "{counter:?}");
         }
+    }
+
+    #[test]
+    fn everything_a_node_holds_back_is_known_again_after_a_restart() {
+        let t = Utc::from_ms(1_780_000_000_000);
+        let mut heard = Heard::default();
+        assert!((1..=32).all(|counter| heard.note(Some(counter), t)));
+        let stored = serde_json::to_string(&heard).unwrap();
+        let mut heard: Heard = serde_json::from_str(&stored).unwrap();
+        assert!((1..=32).all(|counter| !heard.note(Some(counter), t + Span::from_secs(90))));
     }
 
     #[test]

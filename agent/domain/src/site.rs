@@ -89,10 +89,12 @@ pub enum Kind {
     Bin(Bin),
     /// A vehicle.
     Vehicle(Vehicle),
-    /// A street: a line to draw.
+    /// A street: a line to draw, and perhaps to sweep.
     Street {
         /// The middle line, at least two points.
         line: Vec<Position>,
+        /// How it is to be swept; `None`: nobody asks.
+        sweep: Option<crate::sweeping::Plan>,
     },
 }
 

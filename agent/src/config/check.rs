@@ -9,6 +9,7 @@ mod broker;
 mod parking;
 mod rules;
 mod sources;
+mod sweep;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -54,9 +55,10 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
     let mut sources = Sources::read(tree, broker.as_ref());
     let tariffs = parking::tariffs(tree);
     let zone = own.timezone.clone().unwrap_or(jiff::tz::TimeZone::UTC);
-    let assets = Assets::read(tree, &mut sources, &tariffs.names, &zone);
+    let mut assets = Assets::read(tree, &mut sources, &tariffs.names, &zone);
     let permits = parking::permits(tree, &assets.assets);
-    let calendar = parking::calendar(tree, zone);
+    let calendar = parking::calendar(tree, zone.clone());
+    sweep::set_zone(&mut assets.assets, &zone);
     let rules = rules::read(tree, &assets);
     let tickets = read_tickets(tree.table("tickets").as_ref());
     let http = read_http(tree.table("http").as_ref(), broker.as_ref());

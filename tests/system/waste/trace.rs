@@ -321,3 +321,28 @@ fn what_cannot_be_is_counted_with_its_reason_and_read_as_nothing() {
     assert_eq!(stranger.rejected[0].reason, Reason::UnknownDevice);
     assert!(Utc::parse("2026-01-05T00:00:00Z").unwrap() == START);
 }
+
+#[test]
+fn a_restart_goes_on_with_the_same_bins_and_trips() {
+    let mut run = Run::new(tagged(), Sensing { median_of: 3, ..Sensing::PLAIN });
+    let mut records = std::collections::BTreeMap::new();
+    let mut keep = |out: Outputs| {
+        records.extend(out.records.into_iter().map(|record| (record.key.clone(), record)));
+    };
+    for hour in 0..60 {
+        keep(run.level(hour * 60, (hour * 7 % 90) as i64));
+    }
+    keep(run.say("bin-1", 3600, vec![Quantity::Temperature(MilliCelsius(21_000))]));
+    keep(run.truck(3601, 31.8101));
+    keep(run.lift(3602));
+    let now = moment(2, START + Span::from_mins(3605), START + Span::from_mins(3605));
+    let site = street(tagged(), Sensing { median_of: 3, ..Sensing::PLAIN });
+    let mut again = Run(Engine::new(site, records.into_values().collect(), now));
+    let states = |run: &Run| run.0.states().map(|(k, s)| (k.clone(), s)).collect::<Vec<_>>();
+    assert_eq!(states(&again), states(&run));
+    let out = again.0.step(Input::Start, now);
+    assert_eq!(out.rejected, []);
+    let weighed =
+        again.0.step(report("truck-1", vec![Quantity::StationWeight(Grams(48_000))]), now);
+    assert_eq!(event(&weighed, "waste.trip")["lifts"], 1);
+}

@@ -5,11 +5,13 @@
 //! * `answers`: commands that were carried out, so that a repeat gets the same answer.
 //! * `publish`: what is said of an asset.
 //! * `parking`: what concerns many bays at once: streets, hours, and people's commands.
+//! * `streets`: from the way of vehicles to the coverage of streets.
 
 mod answers;
 mod parking;
 mod publish;
 mod rounds;
+mod streets;
 mod watched;
 
 use std::collections::BTreeMap;
@@ -23,12 +25,13 @@ use crate::commands::{Action, BadCommand, BayStep, Command};
 use crate::decode::Reason;
 use crate::ids::{AssetId, AssetKey, Class, PermitId, SourceName};
 use crate::input::Input;
-use crate::output::{Outputs, Quality, Record, Rejected, Request, Wanted};
+use crate::output::{Message, Outputs, Quality, Record, Rejected, Request, Wanted};
 use crate::parking::{CLOSE_AFTER, Guidance, Ledger};
 use crate::reading::{Reading, date};
 use crate::rules::{Due, RuleBook, Seen};
 use crate::sample::Sample;
 use crate::site::{Feed, Kind, Site};
+use crate::sweeping::Network;
 use crate::tickets::{Desk, News, State};
 use crate::time::{ClockQuality, Moment, Monotonic, Now, Span};
 use crate::timers::{Timer, Timers};
@@ -42,6 +45,8 @@ pub struct Engine {
     assets: BTreeMap<AssetKey, Watched>,
     rules: RuleBook,
     desk: Desk,
+    /// The streets that are to be swept.
+    network: Network,
     answers: Answers,
     rounds: Rounds,
     ledger: Ledger,
@@ -79,12 +84,14 @@ impl Engine {
         };
         let assets = site.assets.iter().filter_map(watched).collect();
         let rounds = Rounds::new(&site);
+        let network = streets::network(&assets);
         let mut engine = Engine {
             site,
             feeds,
             assets,
             rules: RuleBook::default(),
             desk: Desk::default(),
+            network,
             answers: Answers::default(),
             rounds,
             ledger: Ledger::default(),
@@ -124,7 +131,7 @@ impl Engine {
 
     /// The present state of every asset, as it would be published.
     pub fn states(&self) -> impl Iterator<Item = (&AssetKey, Map<String, Value>)> {
-        self.assets.iter().map(|(key, watched)| (key, watched.view()))
+        self.assets.iter().map(|(key, watched)| (key, watched.view(&self.site.assets[key].kind)))
     }
 
     /// Tickets on which work may still be due.
@@ -205,14 +212,17 @@ impl Engine {
     fn publish_all(&self, now: Now, out: &mut Outputs) {
         for (key, asset) in &self.site.assets {
             out.messages.push(publish::info(key, asset, now));
-            if let Some(watched) = self.assets.get(key) {
-                out.messages.push(publish::state(key, watched, now));
-            }
-        }
-        for (street, guidance) in &self.guidance {
-            out.messages.push(publish::street(street, guidance, now));
+            out.messages.extend(self.state(key, now));
         }
         out.messages.extend(self.desk.all().map(News::state));
+    }
+
+    /// The state of an asset as it is published; nothing for a street that nobody asks about.
+    fn state(&self, key: &AssetKey, at: Moment) -> Option<Message> {
+        let watched = self.assets.get(key).map(|watched| (watched, &self.site.assets[key].kind));
+        let parking = self.guidance.get(key);
+        let said = watched.is_some() || parking.is_some();
+        said.then(|| publish::state(key, watched, parking, at))
     }
 
     fn work_off_due(&mut self, now: Now, out: &mut Outputs) {
@@ -290,9 +300,11 @@ impl Engine {
         let place = Place { site: &self.site, asset: &self.site.assets[key] };
         let watched = self.assets.get_mut(key).expect("every deadline is of a watched asset");
         let told = how(watched, key.id.as_str(), &place);
-        out.records.push(watched.record(key));
+        if !told.keeps {
+            out.records.push(watched.record(key));
+        }
         if told.state {
-            out.messages.push(publish::state(key, watched, at));
+            out.messages.extend(self.state(key, at));
         }
         for (kind, data) in told.events {
             out.messages.push(publish::event(key, kind, data, at));
@@ -305,6 +317,9 @@ impl Engine {
         let seen = self.rules.observe(&self.site, key, &told.facts, at, now);
         self.rearm(key, now);
         self.conclude(key, seen, out);
+        for piece in &told.pieces {
+            self.sweep(piece, at, now, out);
+        }
     }
 
     /// Sets the asset's own deadlines anew.
@@ -373,6 +388,7 @@ impl Engine {
             Action::Bay { bay, step, permit } => {
                 self.bay_step(bay, *step, permit.as_ref(), now, out)
             }
+            Action::Coverage { street } => self.coverage_of(street),
             Action::Ticket { ticket, step, note } => {
                 let by = &command.by;
                 let taken = self.desk.step(ticket, *step, by, note.clone(), &self.site, now);

@@ -37,8 +37,8 @@ impl Engine {
         }
         let guidance = self.count(&street);
         if self.guidance.get(&street) != Some(&guidance) {
-            out.messages.push(publish::street(&street, &guidance, at));
-            self.guidance.insert(street, guidance);
+            self.guidance.insert(street.clone(), guidance);
+            out.messages.extend(self.state(&street, at));
         }
     }
 
@@ -114,6 +114,6 @@ impl Engine {
         if !done {
             return Err(("refused", format!("nobody stands on bay {bay}")));
         }
-        Ok(self.assets[&key].view())
+        Ok(self.assets[&key].view(&self.site.assets[&key].kind))
     }
 }

@@ -13,28 +13,26 @@ use crate::sweeping::PositionView;
 use crate::time::{Moment, Now};
 use crate::units::Permille;
 
-pub(super) fn state(key: &AssetKey, watched: &Watched, at: Moment) -> Message {
-    let quality = if watched.is_known() { Quality::Good } else { Quality::Stale };
-    Message {
-        lane: Lane::State,
-        topic: Topic::AssetState(key.clone()),
-        at: at.utc,
-        clock: at.clock,
-        quality,
-        body: Body::Flat(watched.view()),
+/// The state of an asset; of a street with bays, with how they stand.
+pub(super) fn state(
+    key: &AssetKey,
+    watched: Option<(&Watched, &Kind)>,
+    parking: Option<&Guidance>,
+    at: Moment,
+) -> Message {
+    let known = watched.is_some_and(|(watched, _)| watched.is_known())
+        || parking.is_some_and(Guidance::is_known);
+    let mut body = watched.map(|(watched, kind)| watched.view(kind)).unwrap_or_default();
+    if let Some(guidance) = parking {
+        body.insert("parking".into(), Value::Object(to_map(guidance)));
     }
-}
-
-/// Free bays of a street, for drivers and signs.
-pub(super) fn street(key: &AssetKey, guidance: &Guidance, at: Moment) -> Message {
-    let quality = if guidance.is_known() { Quality::Good } else { Quality::Stale };
     Message {
         lane: Lane::State,
         topic: Topic::AssetState(key.clone()),
         at: at.utc,
         clock: at.clock,
-        quality,
-        body: Body::Flat(to_map(guidance)),
+        quality: if known { Quality::Good } else { Quality::Stale },
+        body: Body::Flat(body),
     }
 }
 
@@ -105,7 +103,7 @@ pub(super) fn info(key: &AssetKey, asset: &Asset, now: Now) -> Message {
             };
             body.insert("kind".into(), json!(kind));
         }
-        Kind::Street { line } => {
+        Kind::Street { line, .. } => {
             let points: Vec<[f64; 2]> = line.iter().map(|p| [p.lon(), p.lat()]).collect();
             let geometry = json!({"type": "LineString", "coordinates": points});
             body.insert("geometry".into(), geometry);

@@ -30,7 +30,12 @@ fn boot(boot: u32, uptime_minutes: u64, minutes: u64) -> Now {
 }
 
 fn asset(id: &str, kind: Kind) -> (AssetKey, Asset) {
-    let class = if matches!(kind, Kind::Bay(_)) { Class::Bay } else { Class::Bin };
+    let class = match kind {
+        Kind::Bay(_) => Class::Bay,
+        Kind::Bin(_) => Class::Bin,
+        Kind::Vehicle(_) => Class::Vehicle,
+        Kind::Street { .. } => Class::Street,
+    };
     let feed =
         Feed { source: SourceName::new("s").unwrap(), device: Some(DeviceKey::new(id).unwrap()) };
     let asset = Asset {
@@ -374,7 +379,7 @@ fn a_damaged_record_is_told_and_does_not_stop_the_start() {
 fn street() -> Engine {
     let mut site = site();
     let road = AssetKey::new(Class::Street, AssetId::new("road").unwrap());
-    let line = Kind::Street { line: vec![] };
+    let line = Kind::Street { line: vec![], sweep: None };
     let spec = Asset { feeds: vec![], street: None, kind: line, ..asset("x", bay_kind(&site)).1 };
     for id in ["b-1", "b-2"] {
         let (key, mut bay) = asset(id, bay_kind(&site));
@@ -406,7 +411,7 @@ fn bay_kind(site: &Site) -> Kind {
 
 fn signs(out: &Outputs) -> Vec<String> {
     let sign = |m: &Message| match &m.body {
-        Body::Flat(body) => body.get("sign").and_then(Value::as_str).map(str::to_owned),
+        Body::Flat(body) => body.get("parking")?["sign"].as_str().map(str::to_owned),
         _ => None,
     };
     out.messages.iter().filter_map(sign).collect()
@@ -598,3 +603,5 @@ proptest! {
         prop_assert_eq!(run(&history).0, messages);
     }
 }
+
+mod streets;

@@ -14,7 +14,7 @@ use crate::reading::{Gap, Heard};
 use crate::rules::{Fact, FactName};
 use crate::sample::{NoData, Quantity};
 use crate::site::{Asset, Bay, Feed, Kind, Site};
-use crate::sweeping::Tracker;
+use crate::sweeping::{Piece, Road, Tracker};
 use crate::time::{Moment, Monotonic, Now, Span, Utc};
 use crate::units::Permille;
 use crate::waste::{self, Container};
@@ -36,6 +36,7 @@ enum State {
     Bay(Occupancy),
     Bin(Box<Container>),
     Vehicle(Tracker),
+    Street(Road),
 }
 
 /// What an asset has to tell after a report or a deadline.
@@ -51,16 +52,20 @@ pub(super) struct Told {
     pub(super) level: Option<Permille>,
     /// Devices that are to learn their empty bay anew.
     pub(super) recalibrate: Vec<Feed>,
+    /// Pieces of way that a vehicle has made.
+    pub(super) pieces: Vec<Piece>,
+    /// Nothing changed that is worth storing now.
+    pub(super) keeps: bool,
 }
 
 impl Watched {
-    /// A watched asset of that kind; a street is not watched.
+    /// A watched asset of that kind; a street that nobody sweeps is not watched.
     pub(super) fn new(kind: &Kind) -> Option<Watched> {
         let state = match kind {
             Kind::Bay(_) => State::Bay(Occupancy::default()),
             Kind::Bin(_) => State::Bin(Box::default()),
             Kind::Vehicle(_) => State::Vehicle(Tracker::default()),
-            Kind::Street { .. } => return None,
+            Kind::Street { line, sweep } => State::Street(Road::new(line, sweep.as_ref()?)),
         };
         let meter = matches!(state, State::Bay(_)).then(Meter::default);
         Some(Watched { state, reports: BTreeMap::new(), meter })
@@ -69,6 +74,13 @@ impl Watched {
     /// Takes back what was stored, if it is of the same kind; answers whether it could be read.
     pub(super) fn restore(&mut self, value: &[u8]) -> bool {
         match serde_json::from_slice::<Watched>(value) {
+            Ok(Watched { state: State::Street(stored), .. }) => match &mut self.state {
+                State::Street(road) => {
+                    road.restore(stored);
+                    true
+                }
+                _ => false,
+            },
             Ok(stored) if same_kind(&stored.state, &self.state) => {
                 *self = stored;
                 true
@@ -82,8 +94,12 @@ impl Watched {
         Record { key: format!("asset/{key}"), value: Some(value) }
     }
 
-    pub(super) fn view(&self) -> Map<String, Value> {
+    pub(super) fn view(&self, kind: &Kind) -> Map<String, Value> {
         match &self.state {
+            State::Street(road) => match kind {
+                Kind::Street { sweep: Some(plan), .. } => to_map(&road.view(plan)),
+                _ => unreachable!("only planned streets are watched"),
+            },
             State::Bay(bay) => to_map(&bay.view()),
             State::Bin(bin) => to_map(&bin.view()),
             State::Vehicle(vehicle) => to_map(&vehicle.view()),
@@ -113,6 +129,7 @@ impl Watched {
             State::Bay(bay) => bay.heard(),
             State::Bin(bin) => bin.heard(),
             State::Vehicle(vehicle) => vehicle.heard(),
+            State::Street(_) => None,
         }
     }
 
@@ -122,6 +139,7 @@ impl Watched {
             State::Bay(bay) => bay.status() != parking::Status::Unknown,
             State::Bin(bin) => bin.level().is_some(),
             State::Vehicle(vehicle) => vehicle.activity() != crate::sweeping::Activity::Unknown,
+            State::Street(_) => true,
         }
     }
 
@@ -155,13 +173,33 @@ impl Watched {
                 let change = vehicle.report(quantities, at, settings);
                 let milli_kmh = |mm_s: u32| i64::from(mm_s) * 36 / 10;
                 let speed = change.speed.map(|s| Fact::Value(FactName::SpeedKmh, milli_kmh(s.0)));
-                Told { state: change.state, facts: speed.into_iter().collect(), ..Told::default() }
+                let facts = speed.into_iter().collect();
+                Told { state: change.state, facts, pieces: change.pieces, ..Told::default() }
             }
             _ => unreachable!("a watched asset keeps the kind it was made of"),
         };
         told.facts.extend(quantities.iter().filter_map(common_fact));
         told.facts.push(Fact::Heard(now));
         told
+    }
+
+    /// The road, if the asset is a planned street.
+    pub(super) fn road(&self) -> Option<&Road> {
+        match &self.state {
+            State::Street(road) => Some(road),
+            _ => None,
+        }
+    }
+
+    /// A vehicle has gone along a street.
+    pub(super) fn swept(&mut self, kind: &Kind, piece: &Piece, at: Moment) -> Told {
+        match (&mut self.state, kind) {
+            (State::Street(road), Kind::Street { sweep: Some(plan), .. }) => {
+                let change = road.take(plan, piece, at);
+                Told { state: change.tell, keeps: !change.tell, ..Told::default() }
+            }
+            _ => Told::default(),
+        }
     }
 
     /// A change may have held for long enough.
@@ -172,6 +210,9 @@ impl Watched {
             }
             (State::Vehicle(vehicle), Kind::Vehicle(settings)) => {
                 Told { state: vehicle.settle(at, settings), ..Told::default() }
+            }
+            (State::Street(road), Kind::Street { sweep: Some(plan), .. }) => {
+                road_told(road.settle(plan, at))
             }
             _ => Told::default(),
         }
@@ -185,6 +226,7 @@ impl Watched {
                 bay.settle_at(now, settings).into_iter().chain(asked).min()
             }
             (State::Vehicle(vehicle), Kind::Vehicle(settings)) => vehicle.parked_at(now, settings),
+            (State::Street(road), _) => road.settle_at(now),
             _ => None,
         }
     }
@@ -197,6 +239,7 @@ impl Watched {
             State::Vehicle(vehicle) => {
                 Told { state: vehicle.lose(NoData::Silent, at), ..Told::default() }
             }
+            State::Street(_) => Told::default(),
         }
     }
 
@@ -310,6 +353,15 @@ impl Watched {
         let from = if heard.boot == started.boot { heard } else { started };
         Some(from.deadline(after, now))
     }
+}
+
+fn road_told(change: crate::sweeping::RoadChange) -> Told {
+    let mut told = Told { state: change.tell, keeps: !change.tell, ..Told::default() };
+    if let Some(ended) = change.ended {
+        told.facts.extend(ended.possible.map(|pct| Fact::Value(FactName::SweptPct, pct)));
+        told.events.push(("sweep.road", to_map(&ended)));
+    }
+    told
 }
 
 fn same_kind(a: &State, b: &State) -> bool {

@@ -121,6 +121,8 @@ pub enum FactName {
     BayZombie,
     /// Whole multiples of the longest stay in percent: 200 at twice as long.
     StayPct,
+    /// Share of a street that was swept or may have been, in percent, told when its window ends.
+    SweptPct,
     /// A bin overflows: 1, else 0.
     Overflow,
     /// A bin burns: 1, else 0. Neither `hold` nor `readings` delays it.
@@ -147,7 +149,7 @@ pub enum FactName {
 
 impl FactName {
     /// Every fact.
-    pub const ALL: [FactName; 22] = [
+    pub const ALL: [FactName; 23] = [
         FactName::LevelPct,
         FactName::TemperatureC,
         FactName::BatteryPct,
@@ -159,6 +161,7 @@ impl FactName {
         FactName::BayUnpermitted,
         FactName::BayZombie,
         FactName::StayPct,
+        FactName::SweptPct,
         FactName::Overflow,
         FactName::Burning,
         FactName::Tilted,
@@ -185,6 +188,7 @@ impl FactName {
             FactName::LevelPct
             | FactName::BatteryPct
             | FactName::StayPct
+            | FactName::SweptPct
             | FactName::WeighDifferencePct => "%",
             FactName::TemperatureC => "°C",
             FactName::BatteryV => "V",
@@ -222,6 +226,7 @@ impl FactName {
             FactName::BayUnpermitted => "bay_unpermitted",
             FactName::BayZombie => "bay_zombie",
             FactName::StayPct => "stay_pct",
+            FactName::SweptPct => "swept_pct",
             FactName::Overflow => "overflow",
             FactName::Burning => "burning",
             FactName::Tilted => "tilted",

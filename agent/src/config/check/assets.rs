@@ -14,7 +14,7 @@ use super::super::fault::{Place, did_you_mean};
 use super::super::section::{Section, Tree, Value};
 use super::super::{defaults, values};
 use super::sources::{Sources, Tag};
-use super::{bins, parking};
+use super::{bins, parking, sweep};
 
 /// Farther from the first asset than this, one of the two positions is wrong.
 const APART_MAX_M: f64 = 200_000.0;
@@ -196,7 +196,7 @@ impl Reading<'_> {
                 None => format!("source {}", feed.source),
             };
             // A device that is missing is a fault of its own.
-            if feed.device.is_some() || tag == Some(Tag::Nmea) {
+            if feed.device.is_some() || tag.is_some_and(Tag::is_one_device) {
                 let spot = section.value("device").or_else(|| section.value("source"));
                 let spot = spot.map_or(section.at, |value| value.spot());
                 let cause = format!("{from} feeds both {other} and {label}");
@@ -251,10 +251,10 @@ fn device(section: &Section<'_>, tag: Option<Tag>) -> Option<DeviceKey> {
     };
     match tag {
         Tag::NodeLink => section.required("device", "17", node),
-        Tag::ChirpStack => section.required("device", "\"24e124713b000001\"", dev_eui),
-        Tag::Nmea => {
+        Tag::ChirpStack | Tag::Ttn => section.required("device", "\"24e124713b000001\"", dev_eui),
+        Tag::Gnss | Tag::Gpsd => {
             if let Some(value) = section.value("device") {
-                let cause = "a receiver is one device: nmea sources have no others".to_owned();
+                let cause = "a receiver is one device: it has no others".to_owned();
                 value.error(cause, "remove device");
             }
             None
@@ -289,7 +289,7 @@ fn dev_eui(value: &Value<'_>) -> Option<DeviceKey> {
 }
 
 fn codec(value: &Value<'_>, tag: Option<Tag>) -> Option<Codec> {
-    if tag.is_some_and(|tag| tag != Tag::ChirpStack) {
+    if tag.is_some_and(|tag| !tag.has_codecs()) {
         let cause = "only devices of a network server have a codec".to_owned();
         value.error(cause, "remove codec");
         return None;
@@ -344,5 +344,6 @@ fn street(section: &Section<'_>) -> Option<Kind> {
         let points: Vec<_> = items.iter().map(|item| values::point(item, datum)).collect();
         points.into_iter().collect::<Option<Vec<_>>>()
     });
-    Some(Kind::Street { line: line? })
+    let sweep = section.optional("sweep", sweep::read);
+    Some(Kind::Street { line: line?, sweep })
 }

@@ -17,8 +17,12 @@ use super::Assets;
 const BUILT_IN: &str = include_str!("../../../../config/rules/default.toml");
 
 /// The classes that rules can watch.
-const CLASSES: [(&str, Class); 3] =
-    [("bay", Class::Bay), ("bin", Class::Bin), ("vehicle", Class::Vehicle)];
+const CLASSES: [(&str, Class); 4] = [
+    ("bay", Class::Bay),
+    ("bin", Class::Bin),
+    ("vehicle", Class::Vehicle),
+    ("street", Class::Street),
+];
 
 const SEVERITIES: [(&str, Severity); 4] = [
     ("low", Severity::Low),
@@ -58,14 +62,18 @@ const fn facts(class: Class) -> &'static [FactName] {
             FactName::NoLift,
         ],
         Class::Vehicle => &[FactName::SpeedKmh, FactName::WeighDifferencePct],
-        Class::Gauge | Class::Camera | Class::Node | Class::Street => &[],
+        Class::Street => &[FactName::SweptPct],
+        Class::Gauge | Class::Camera | Class::Node => &[],
     }
 }
 
 /// What a fact can be, in its unit.
 const fn possible(fact: FactName) -> std::ops::RangeInclusive<i64> {
     match fact {
-        FactName::LevelPct | FactName::BatteryPct | FactName::WeighDifferencePct => 0..=100,
+        FactName::LevelPct
+        | FactName::BatteryPct
+        | FactName::SweptPct
+        | FactName::WeighDifferencePct => 0..=100,
         FactName::TemperatureC => -60..=120,
         FactName::BatteryV => 0..=60,
         FactName::SpeedKmh => 0..=200,
@@ -361,6 +369,7 @@ mod tests {
             "vehicle-weigh",
             "bay-battery-low",
             "bin-battery-low",
+            "street-unswept",
         ] {
             assert!(ids.contains(&expected), "{expected} is not among {ids:?}");
         }

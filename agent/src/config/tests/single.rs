@@ -94,9 +94,22 @@ const SOURCES: &[Case] = &[
         "did you mean \"nmea\"?",
     ),
     (
+        "[[source]]\nname = \"x\"\nkind = \"gpsd\"\naddress = \"localhost\"",
+        (4, 11),
+        "\"address\" \"localhost\" is no address",
+        "127.0.0.1:2947",
+    ),
+    (
+        "[[source]]\nname = \"x\"\nkind = \"ttn\"\ntopic = \"v3/#/up\"",
+        (4, 9),
+        "is no topic filter",
+        "# only as the last one",
+    ),
+    (
         "[[source]]\nname = \"x\"\nkind = \"jt808\"\nlisten = \"x\"",
         (3, 8),
-        "kind \"jt808\" is not built into this version; built in are node-link, nmea, chirpstack",
+        "kind \"jt808\" is not built into this version; built in are node-link, gnss, nmea, ubx, \
+         gpsd, chirpstack, ttn",
         "a version that has it",
     ),
     (
@@ -252,6 +265,18 @@ const ASSETS: &[Case] = &[
     ),
     ("@vehicle\nwork_speed_max = 15", (5, 18), "cannot be a whole number", "\"15 km/h\""),
     ("@vehicle\nwork_speed_max = \"15 mph\"", (5, 18), "\"15 mph\" is no speed", "\"15 km/h\""),
+    (
+        "[[street]]\nid = \"a\"\nline = [[119.9, 31.8], [119.9, 31.9]]\nsweep = { windows = [\"mon 6-9\"] }",
+        (4, 22),
+        "\"mon 6-9\" is no window",
+        "mon-fri 06:00-09:00",
+    ),
+    (
+        "[[street]]\nid = \"a\"\nline = [[119.9, 31.8], [119.9, 31.9]]\nsweep = { windows = [] }",
+        (4, 21),
+        "there is no window",
+        "add one",
+    ),
     ("[[street]]\nid = \"a\"\nline = [[119.9, 31.8]]", (3, 8), "at least two points", "add"),
     (
         "[[street]]\nid = \"a\"\nline = [[119.9, 31.8], [31.8, 119.9]]",
@@ -380,13 +405,13 @@ const TARIFFS: &[Case] = &[
          tiers = [{ unit = 60, price = 500 }] },\n  { name = \"night\", from = \"21:30\", to = \"07:30\", \
          tiers = [{ unit = 60, price = 200 }] },\n]",
         (9, 3),
-        "window \"night\" overlaps window \"day\" from 21:30 to 22:00 on a workday",
+        "window \"night\" overlaps window \"day\" from 21:30 to 22:00 on any day",
         "let one end where the other begins",
     ),
     (
         "@bay\n[[tariff]]\nid = \"t\"\nwindows = [{ name = \"day\", from = \"00:00\", to = \"24:00\", \
          tiers = [{ unit = 60, price = -5 }] }]",
-        (7, 89),
+        (7, 88),
         "price",
         "0",
     ),

@@ -64,13 +64,15 @@ impl Plan {
         vehicles.sort_unstable();
         vehicles.dedup();
         for vehicle in vehicles.into_iter().map(Some).chain([None]) {
+            let mut holes = Holes::default();
             for day in DayClass::ALL {
-                self.check_day(day, vehicle, faults);
+                self.check_day(day, vehicle, &mut holes);
             }
+            faults.extend(holes.into_faults(vehicle));
         }
     }
 
-    fn check_day(&self, day: DayClass, vehicle: Option<&VehicleClass>, faults: &mut Vec<Fault>) {
+    fn check_day(&self, day: DayClass, vehicle: Option<&VehicleClass>, holes: &mut Holes) {
         let applies = |w: &Window| {
             w.days.has(day) && vehicle.map_or(w.vehicles.is_empty(), |v| w.vehicles.contains(v))
         };
@@ -79,31 +81,30 @@ impl Plan {
             pieces.extend(window.period.pieces().iter().map(|&(from, to)| (from, to, i)));
         }
         pieces.sort_unstable();
-        let who = vehicle.map_or_else(String::new, |v| format!(" for vehicles of class {v}"));
         let mut reached = 0;
         let mut last = None;
         for (from, to, i) in pieces {
             if from > reached {
-                missing(last, (reached, from), day, &who, faults);
+                holes.missing(last, (reached, from), day);
             }
             if let Some(other) = last.filter(|_| from < reached) {
                 let other: usize = other;
                 let name = &self.windows[other].name;
                 let until = clock(reached.min(to));
                 let cause = format!(
-                    "window {:?} overlaps window {name:?} from {} to {until} on a {day}{who}",
+                    "window {:?} overlaps window {name:?} from {} to {until}",
                     self.windows[i].name,
                     clock(from)
                 );
                 let fix = "let one end where the other begins, or give them different days";
-                push_once(faults, Fault { spot: Spot::Window(i), cause, fix });
+                holes.add(Fault { spot: Spot::Window(i), cause, fix }, day);
             }
             if to > reached {
                 (reached, last) = (to, Some(i));
             }
         }
         if reached < DAY_MINUTES {
-            missing(last, (reached, DAY_MINUTES), day, &who, faults);
+            holes.missing(last, (reached, DAY_MINUTES), day);
         }
     }
 
@@ -204,21 +205,36 @@ fn first_price(window: &Window) -> Option<Money> {
     window.tiers.first().map(|tier| tier.price)
 }
 
-fn missing(
-    after: Option<usize>,
-    (from, to): (u16, u16),
-    day: DayClass,
-    who: &str,
-    faults: &mut Vec<Fault>,
-) {
-    let cause = format!("no window from {} to {} on a {day}{who}", clock(from), clock(to));
-    let fix = "let the windows cover the whole day; a free time is a window with price 0";
-    push_once(faults, Fault { spot: after.map_or(Spot::Plan, Spot::Window), cause, fix });
-}
+/// What is not covered once, each with the classes of day it is so on.
+#[derive(Default)]
+struct Holes(Vec<(Fault, Vec<DayClass>)>);
 
-fn push_once(faults: &mut Vec<Fault>, fault: Fault) {
-    if !faults.contains(&fault) {
-        faults.push(fault);
+impl Holes {
+    fn add(&mut self, fault: Fault, day: DayClass) {
+        match self.0.iter_mut().find(|(known, _)| *known == fault) {
+            Some((_, days)) if days.contains(&day) => {}
+            Some((_, days)) => days.push(day),
+            None => self.0.push((fault, vec![day])),
+        }
+    }
+
+    fn missing(&mut self, after: Option<usize>, (from, to): (u16, u16), day: DayClass) {
+        let cause = format!("no window from {} to {}", clock(from), clock(to));
+        let fix = "let the windows cover the whole day; a free time is a window with price 0";
+        self.add(Fault { spot: after.map_or(Spot::Plan, Spot::Window), cause, fix }, day);
+    }
+
+    fn into_faults(self, vehicle: Option<&VehicleClass>) -> impl Iterator<Item = Fault> {
+        let who = vehicle.map_or_else(String::new, |v| format!(" for vehicles of class {v}"));
+        self.0.into_iter().map(move |(fault, days)| {
+            let words: Vec<&str> = days.iter().map(|day| day.as_str()).collect();
+            let on = if days.len() == DayClass::ALL.len() {
+                "any day".to_owned()
+            } else {
+                format!("a {}", words.join(", "))
+            };
+            Fault { cause: format!("{} on {on}{who}", fault.cause), ..fault }
+        })
     }
 }
 

@@ -342,7 +342,7 @@ fn faults_name_their_place() {
         (
             with(0, |w| w.days = DayClasses::of(&[DayClass::Workday])),
             Spot::Window(1),
-            "no window from 07:30 to 21:30 on a weekend",
+            "no window from 07:30 to 21:30 on a weekend, holiday, makeup",
         ),
         (with(0, |w| w.tiers[0].unit = 0), Spot::Tier(0, 0), "has no minutes"),
         (with(0, |w| w.tiers[0].up_to = Some(90)), Spot::Tier(0, 0), "ends inside a unit"),
