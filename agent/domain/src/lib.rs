@@ -37,6 +37,5 @@ mod timers;
 
 mod engine;
 pub mod output;
-pub mod profiles;
 
 pub use engine::Engine;

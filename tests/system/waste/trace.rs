@@ -346,3 +346,41 @@ fn a_restart_goes_on_with_the_same_bins_and_trips() {
         again.0.step(report("truck-1", vec![Quantity::StationWeight(Grams(48_000))]), now);
     assert_eq!(event(&weighed, "waste.trip")["lifts"], 1);
 }
+
+#[test]
+fn a_day_of_a_bin_is_told_after_midnight_and_stored_for_reports() {
+    let service = Service { waste: Some(WasteKind::Organic), ..tagged() };
+    let mut run = Run::new(service, Sensing::PLAIN);
+    let mut records = Vec::new();
+    let deposit = Deposit { weight: Some(Grams(1500)), ..Deposit::default() };
+    let outs = [
+        run.say("bin-1", 0, vec![Quantity::Deposit(deposit)]),
+        run.level(60, 99),
+        run.level(90, 99),
+        run.level(120, 99),
+        run.lift(130),
+        run.level(150, 5),
+        run.level(180, 5),
+        run.level(300, 30),
+        run.level(330, 2),
+        run.level(360, 2),
+    ];
+    for out in outs {
+        assert!(events(&out.messages, "waste.day").next().is_none());
+        records.extend(out.records.into_iter().filter(|r| r.key.starts_with("waste/")));
+    }
+    // The day ends in the site's zone; it is told a quarter of an hour later.
+    let at = START + Span::from_mins(24 * 60 + 15);
+    let out = run.0.step(Input::Tick, moment(1, START, at));
+    let day = event(&out, "waste.day");
+    let expected = serde_json::json!({
+        "day": "2026-01-05", "overflow_ms": 90 * 60_000, "collections": 2, "early": 1,
+        "litres": 225 + 67, "lifted_g": 48_000, "deposits": 1, "violations": 0,
+        "deposited_g": {"organic": 1500},
+    });
+    assert_eq!(day, expected);
+    let date = |text: &str| text.parse::<jiff::civil::Date>().unwrap();
+    let latest = records.last().into_iter();
+    let rows = domain::waste::figures::rows(latest, date("2026-01-05"), date("2026-01-05"));
+    assert_eq!((rows[0].figures.collections, rows[0].figures.lifted_g), (2, 48_000));
+}

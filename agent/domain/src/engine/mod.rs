@@ -1,6 +1,6 @@
 //! The engine: one function that decides, and a table of deadlines.
 //!
-//! * `rounds`: what a collection vehicle does to bins.
+//! * `rounds`: what concerns many bins at once: collection vehicles, and the figures of a day.
 //! * `watched`: an asset's state, whatever its class.
 //! * `answers`: commands that were carried out, so that a repeat gets the same answer.
 //! * `publish`: what is said of an asset.
@@ -170,6 +170,7 @@ impl Engine {
                 None => return self.unreadable.push(key),
             },
             "command" => self.answers.restore(rest, &value),
+            "waste" => self.rounds.days.restore(rest, &value),
             "trip" => self.rounds.restore(&self.site, rest, &value),
             "figures" => self.ledger.restore(rest, &value),
             _ => false,
@@ -183,6 +184,7 @@ impl Engine {
     fn arm(&mut self, now: Now) {
         self.open_streets();
         self.arm_hour(now);
+        self.arm_day(now);
         let keys: Vec<AssetKey> = self.assets.keys().cloned().collect();
         for key in keys {
             let kind = &self.site.assets[&key].kind;
@@ -243,6 +245,7 @@ impl Engine {
                     self.conclude(&key, seen, out);
                 }
                 Timer::Hour => self.close_hours(at, out),
+                Timer::Day => self.close_day(at, out),
                 Timer::Purge(id) => {
                     let news = self.desk.purge(&id, at);
                     self.spread(news, out);
@@ -309,6 +312,7 @@ impl Engine {
         for (kind, data) in told.events {
             out.messages.push(publish::event(key, kind, data, at));
         }
+        self.count_waste(key, &told.figures, at, out);
         let request = |feed| Request { feed, what: Wanted::Recalibrate };
         out.requests.extend(told.recalibrate.into_iter().map(request));
         if told.state {

@@ -1,4 +1,5 @@
-//! What a collection vehicle does to bins: it comes near, it lifts, it is weighed.
+//! What concerns many bins at once: a collection vehicle that comes near, lifts and is weighed; and the
+//! figures of a day.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +11,17 @@ use crate::place::Position;
 use crate::rules::{Fact, FactName};
 use crate::sample::Quantity;
 use crate::site::{Kind, Site, VehicleKind};
-use crate::time::{Moment, Now};
+use crate::time::{ClockQuality, Moment, Now, Span};
+use crate::timers::Timer;
 use crate::units::Grams;
+use crate::waste::figures::{Days, Figures};
 use crate::waste::{Lift, Tag, Trip};
 
 /// Nearer than this a vehicle can be emptying a bin.
 const NEAR_M: f64 = 30.0;
+
+/// A day is closed this long after its end: reports are late by minutes.
+const DAY_CLOSE_AFTER: Span = Span::from_mins(15);
 
 /// The vehicles that collect, and the bins they find.
 #[derive(Debug, Default)]
@@ -24,6 +30,7 @@ pub(super) struct Rounds {
     /// Bins by their place.
     places: Vec<(Position, AssetKey)>,
     trips: BTreeMap<AssetKey, Trip>,
+    pub(super) days: Days,
 }
 
 impl Rounds {
@@ -123,6 +130,49 @@ impl Engine {
             data.insert("net_kg".into(), net.kilograms().into());
         }
         out.messages.push(publish::event(&key, "waste.lift", data, at));
+        let lifted_g = lift.net().map_or(0, |net| u64::from(net.0));
+        self.count_waste(&key, &Figures { lifted_g, ..Figures::default() }, at, out);
+    }
+
+    /// Counts what a bin's day grows by. Without a clock there are no days.
+    pub(super) fn count_waste(
+        &mut self,
+        bin: &AssetKey,
+        figures: &Figures,
+        at: Moment,
+        out: &mut Outputs,
+    ) {
+        if figures.is_empty() || at.clock == ClockQuality::Unset {
+            return;
+        }
+        let calendar = &self.site.calendar;
+        out.records.push(self.rounds.days.add(&bin.id, figures, at.utc, calendar));
+    }
+
+    /// Looks at the clock again when the present day can be closed.
+    pub(super) fn arm_day(&mut self, now: Now) {
+        let has_bins = self.assets.keys().any(|key| key.class == Class::Bin);
+        let end = self.site.calendar.next_day(now.utc - DAY_CLOSE_AFTER);
+        let at = now.at(end + DAY_CLOSE_AFTER).monotonic;
+        self.timers.set(Timer::Day, has_bins.then_some(at));
+    }
+
+    /// Tells what bins did on the day that has just ended.
+    pub(super) fn close_day(&mut self, at: Moment, out: &mut Outputs) {
+        self.arm_day(at);
+        if at.clock == ClockQuality::Unset {
+            return;
+        }
+        let calendar = &self.site.calendar;
+        let today = calendar.date(at.utc);
+        let Ok(yesterday) = today.yesterday() else { return };
+        for (bin, ended) in self.rounds.days.of(yesterday) {
+            let key = AssetKey::new(Class::Bin, bin.clone());
+            if self.site.assets.contains_key(&key) {
+                out.messages.push(publish::event(&key, "waste.day", to_map(&ended), at));
+            }
+        }
+        out.records.extend(self.rounds.days.forget(today));
     }
 
     fn weigh(

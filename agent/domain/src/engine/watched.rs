@@ -50,6 +50,8 @@ pub(super) struct Told {
     pub(super) facts: Vec<Fact>,
     /// The level of a bin that counts, where a report measured one.
     pub(super) level: Option<Permille>,
+    /// What the day's figures of a bin grow by.
+    pub(super) figures: waste::figures::Figures,
     /// Devices that are to learn their empty bay anew.
     pub(super) recalibrate: Vec<Feed>,
     /// Pieces of way that a vehicle has made.
@@ -369,7 +371,12 @@ fn same_kind(a: &State, b: &State) -> bool {
 }
 
 fn bin_told(change: waste::Change) -> Told {
-    let mut told = Told { state: change.state, level: change.level, ..Told::default() };
+    let mut told = Told {
+        state: change.state,
+        level: change.level,
+        figures: change.figures,
+        ..Told::default()
+    };
     let deposits = change.deposits.iter().map(|deposit| ("waste.deposit", to_map(deposit)));
     told.events.extend(deposits);
     told.events.extend(change.collection.map(|c| ("waste.collection", to_map(&c))));

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::emptying::{Collection, Emptying};
+use super::figures::{EARLY_BELOW_PCT, Figures};
 use super::filter::Median;
 use super::forecast::{Forecast, Habits};
 use super::heat::Heat;
@@ -102,6 +103,8 @@ pub(crate) struct Change {
     pub(crate) level: Option<Permille>,
     pub(crate) collection: Option<Collection>,
     pub(crate) deposits: Vec<DepositEvent>,
+    /// What the day's figures grow by.
+    pub(crate) figures: Figures,
     /// What rules may ask for, in thousandths of the fact's unit.
     pub(crate) facts: Vec<(FactName, i64)>,
 }
@@ -196,7 +199,14 @@ impl Container {
             if let Quantity::Deposit(deposit) = *quantity {
                 let service = &bin.service;
                 let scale = service.scale_tolerance;
-                change.deposits.push(judge(deposit, service.waste, service.load_max, scale));
+                let event = judge(deposit, service.waste, service.load_max, scale);
+                change.figures.deposits += 1;
+                change.figures.violations += u64::from(event.is_violation());
+                let kind = deposit.kind.or(service.waste);
+                if let (Some(kind), Some(weight)) = (kind, deposit.weight) {
+                    *change.figures.deposited_g.entry(kind).or_default() += u64::from(weight.0);
+                }
+                change.deposits.push(event);
             }
         }
         if late {
@@ -206,6 +216,7 @@ impl Container {
         let passed = self.heard.map_or(Span::ZERO, |heard| at.since(heard));
         if self.overflow && passed <= bin.stale_after {
             self.emptying.overflowed(passed);
+            change.figures.overflow_ms = passed;
         }
         self.heard = Some(at);
         for quantity in quantities {
@@ -290,6 +301,12 @@ impl Container {
                     if let Some(yes) = flag {
                         change.flag(fact, yes);
                     }
+                }
+                if let Some(collection) = &seen.collection {
+                    let early = collection.level_before_pct < EARLY_BELOW_PCT;
+                    change.figures.collections = 1;
+                    change.figures.early = u64::from(early);
+                    change.figures.litres = collection.volume_l.map_or(0, u64::from);
                 }
                 change.collection = seen.collection;
             }

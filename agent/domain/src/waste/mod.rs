@@ -7,15 +7,19 @@
 //! * `emptying`: when it was, by whom, and when it was not.
 //! * `forecast`: when it will be full.
 //! * `trace`: deposits, lifts, trips.
+//! * `figures`: what a day adds up to.
 //! * `bin`: the state that all of this makes.
+//! * `profile`: the same in the words of others.
 
 pub(crate) mod bin;
 mod emptying;
+pub mod figures;
 mod filter;
 mod forecast;
 mod heat;
 mod level;
 mod plan;
+pub mod profile;
 mod trace;
 
 pub use bin::{BinState, Container, Status};

@@ -237,6 +237,14 @@ pub struct DepositEvent {
     violations: Vec<Violation>,
 }
 
+impl DepositEvent {
+    /// Whether anything is wrong with it.
+    #[must_use]
+    pub fn is_violation(&self) -> bool {
+        !self.violations.is_empty()
+    }
+}
+
 /// Checks a deposit into a bin for `bin_kind` that may hold `load_max`; the scale may be off by
 /// `tolerance`. Violations are those the device found and those that follow from its own numbers.
 #[must_use]

@@ -21,7 +21,7 @@ const CONTEXT: [&str; 2] = [
 /// The topic and entity for the state of a bin. `None` for every other message, and for a bin without a
 /// position in WGS84 or CGCS2000: the model requires one, and there is none to invent.
 #[must_use]
-pub fn waste_container(message: &Message, site: &Site) -> Option<(String, Value)> {
+pub fn fiware(message: &Message, site: &Site) -> Option<(String, Value)> {
     let (Topic::AssetState(key), Body::Flat(state)) = (&message.topic, &message.body) else {
         return None;
     };
@@ -32,7 +32,7 @@ pub fn waste_container(message: &Message, site: &Site) -> Option<(String, Value)
     let Kind::Bin(bin) = &asset.kind else { return None };
     let place = asset.position.filter(|p| matches!(p.datum, Datum::Wgs84 | Datum::Cgcs2000))?;
     let identity = &site.identity;
-    let id = format!("urn:ngsi-ld:WasteContainer:{}:{}:{}", identity.tenant, identity.site, key.id);
+    let id = format!("urn:ngsi-ld:WasteContainer:{}:{}:{}", identity.site, identity.id, key.id);
     let at = json!(message.at);
     let mut entity = Map::new();
     let mut put = |name: &str, value: Value| entity.insert(name.to_owned(), value);
@@ -66,7 +66,7 @@ pub fn waste_container(message: &Message, site: &Site) -> Option<(String, Value)
     if let Some(tag) = bin.service.tag {
         put("RFID", json!({"type": "Property", "value": tag}));
     }
-    let topic = format!("ngsi-ld/{}/{}/WasteContainer/{}", identity.tenant, identity.site, key.id);
+    let topic = format!("ngsi-ld/WasteContainer/{id}");
     Some((topic, Value::Object(entity)))
 }
 
@@ -156,12 +156,12 @@ mod tests {
     fn a_state_becomes_an_entity_with_the_models_names_and_units() {
         let body = json!({"level_pct": 82.5, "status": "full", "temperature_c": 21.5,
             "full_at": null, "last_collected": "2026-06-03T02:00:00.000Z"});
-        let (topic, entity) = waste_container(&state(body), &site(Datum::Wgs84)).unwrap();
-        assert_eq!(topic, "ngsi-ld/longcheng/xuejia/WasteContainer/bin-1");
+        let (topic, entity) = fiware(&state(body), &site(Datum::Wgs84)).unwrap();
+        assert_eq!(topic, "ngsi-ld/WasteContainer/urn:ngsi-ld:WasteContainer:xuejia:xj-1:bin-1");
         let at = "2026-06-04T04:00:00.000Z";
         let property = |value: Value| json!({"type": "Property", "value": value});
         let expected = json!({
-            "id": "urn:ngsi-ld:WasteContainer:longcheng:xuejia:bin-1",
+            "id": "urn:ngsi-ld:WasteContainer:xuejia:xj-1:bin-1",
             "type": "WasteContainer",
             "@context": CONTEXT,
             "location": {"type": "GeoProperty",
@@ -184,7 +184,7 @@ mod tests {
     fn no_level_is_no_filling_level_and_every_status_is_one_of_the_models() {
         for own in Status::ALL {
             let message = state(json!({"level_pct": null, "status": own}));
-            let (_, entity) = waste_container(&message, &site(Datum::Cgcs2000)).unwrap();
+            let (_, entity) = fiware(&message, &site(Datum::Cgcs2000)).unwrap();
             assert!(entity.get("fillingLevel").is_none());
             let expected = match own {
                 Status::Ok | Status::Full | Status::Overflow => "ok",
@@ -201,8 +201,8 @@ mod tests {
     #[test]
     fn a_position_that_would_be_half_a_kilometre_off_is_not_told() {
         let message = state(json!({"level_pct": 5.0, "status": "ok"}));
-        assert_eq!(waste_container(&message, &site(Datum::Gcj02)), None);
+        assert_eq!(fiware(&message, &site(Datum::Gcj02)), None);
         let other = Message { topic: Topic::Info, ..message };
-        assert_eq!(waste_container(&other, &site(Datum::Wgs84)), None);
+        assert_eq!(fiware(&other, &site(Datum::Wgs84)), None);
     }
 }
