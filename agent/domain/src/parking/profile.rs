@@ -197,8 +197,10 @@ mod tests {
         assert_eq!(spot["location"]["value"]["coordinates"], json!([119.974, 31.811]));
         let street = "urn:ngsi-ld:OnStreetParking:xuejia:xj-1:road";
         assert_eq!(spot["refParkingSite"]["object"], street);
-        let counts =
-            json!({"bays": 9, "free": 2, "occupied": 6, "unknown": 1, "out_of_service": 0});
+        let counts = json!({"parking": {
+            "bays": 9, "free": 2, "occupied": 6, "unknown": 1, "out_of_service": 0,
+        }});
+
         let (_, road) = fiware(&flat(Class::Street, "road", counts), &site()).unwrap();
         assert_eq!(road["id"], street);
         assert_eq!(road["availableSpotNumber"]["value"], 2);
