@@ -268,12 +268,13 @@ impl Engine {
             let detail = format!("{key} has report {counter} already");
             return reject(&feed.source, Reason::Duplicate, detail, out);
         };
-        if quality == Quality::Uncertain && sample.at.is_some() && now.clock > ClockQuality::Unset {
-            let detail = format!("{key}: the time cannot be; the report counts from its arrival");
-            reject(&feed.source, Reason::Time, detail, out);
-        }
         let mut quantities = sample.quantities.clone();
         if let Kind::Bin(bin) = &self.site.assets[&key].kind {
+            let guessed = quality == Quality::Uncertain && sample.at.is_some();
+            if guessed && now.clock > ClockQuality::Unset {
+                let detail = format!("{key}: the time cannot be; the report counts from arrival");
+                reject(&feed.source, Reason::Time, detail, out);
+            }
             for what in waste::refuse(&mut quantities, bin) {
                 reject(&feed.source, Reason::OutOfRange, format!("{key}: {what}"), out);
             }
