@@ -106,7 +106,7 @@ struct ReplayArgs {
     summary: Option<PathBuf>,
 }
 
-/// One line per street and bay. -1 stands where nobody knows: a time that was blind is not an empty one.
+/// One line per street and bay, or per bin with --about waste. -1 stands where nobody knows: a time that was blind is not an empty one.
 #[derive(Debug, Args)]
 struct ReportArgs {
     /// The configuration
@@ -124,6 +124,9 @@ struct ReportArgs {
     /// How it is printed
     #[arg(long, value_enum, default_value = "table")]
     format: report::Form,
+    /// What it is about
+    #[arg(long, value_enum, default_value = "parking")]
+    about: report::About,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -188,8 +191,8 @@ fn dispatch(command: Command) -> anyhow::Result<bool> {
         }
         Command::Report(args) => {
             let Some(config) = check::load(&args.config)? else { return Ok(false) };
-            let ReportArgs { from, to, inputs, format: form, .. } = args;
-            let request = report::Request { from, to, inputs, form };
+            let ReportArgs { from, to, inputs, format: form, about, .. } = args;
+            let request = report::Request { from, to, inputs, form, about };
             let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
             let any = report::report(&config, &request, &mut stdout)?;
             stdout.flush()?;

@@ -7,7 +7,8 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 
 use domain::output::Record;
-use domain::parking::report::{csv, days, rows, table};
+use domain::parking::report::{csv, days, lines, rows, table};
+use domain::waste::figures;
 use jiff::civil::Date;
 
 use crate::config::Config;
@@ -25,6 +26,17 @@ pub struct Request {
     pub inputs: Vec<OsString>,
     /// How it is printed.
     pub form: Form,
+    /// What it is about.
+    pub about: About,
+}
+
+/// What a report is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum About {
+    /// Bays and streets.
+    Parking,
+    /// Bins.
+    Waste,
 }
 
 /// How a report is printed.
@@ -65,15 +77,25 @@ pub fn report(config: &Config, request: &Request, out: &mut impl Write) -> Resul
             replay::Request { inputs: request.inputs.clone(), ..replay::Request::default() };
         replay::records(config, &inputs)?
     };
-    let days = days(records.iter(), request.from, request.to);
-    let rows = rows(&days);
+    let (lines, json) = match request.about {
+        About::Parking => {
+            let rows = rows(&days(records.iter(), request.from, request.to));
+            (lines(&rows), serde_json::to_value(&rows))
+        }
+        About::Waste => {
+            let rows = figures::rows(records.iter(), request.from, request.to);
+            (figures::lines(&rows), serde_json::to_value(&rows))
+        }
+    };
     match request.form {
-        Form::Table => out.write_all(table(&rows).as_bytes())?,
-        Form::Csv => out.write_all(csv(&rows).as_bytes())?,
+        Form::Table => out.write_all(table(&lines).as_bytes())?,
+        Form::Csv => out.write_all(csv(&lines).as_bytes())?,
         Form::Json => {
-            serde_json::to_writer_pretty(&mut *out, &rows).map_err(io::Error::from)?;
+            let json = json.map_err(io::Error::from)?;
+            serde_json::to_writer_pretty(&mut *out, &json).map_err(io::Error::from)?;
             out.write_all(b"\n")?;
         }
     }
-    Ok(!days.is_empty())
+    // The first line is the head.
+    Ok(lines.len() > 1)
 }

@@ -12,6 +12,7 @@ mod parking_cities;
 mod parking_polls;
 mod parking_year;
 mod sweeping;
+mod waste;
 
 mod outbox_chaos;
 mod outbox_commands;

@@ -374,14 +374,14 @@ fn print_report(heard: &Heard, bays: usize) {
     let day = |text: &str| text.parse().unwrap();
     let days = report::days(stored.iter(), day("2026-01-01"), day("2026-12-31"));
     let rows = report::rows(&days);
-    let table = report::table(&rows);
+    let table = report::table(&report::lines(&rows));
     println!("{}", table.lines().take(4).collect::<Vec<_>>().join("\n"));
     let of_bays = rows.iter().filter(|row| row.asset.class == Class::Bay);
     let occupied: u64 = of_bays.map(|row| row.occupied_s).sum();
     // Each day of the events is cut to whole seconds.
     assert!(occupied.abs_diff(heard.occupied_s) <= heard.days as u64);
     assert_eq!(rows.len(), bays + bays.div_ceil(20));
-    assert_eq!(report::csv(&rows).lines().count(), rows.len() + 1);
+    assert_eq!(report::csv(&report::lines(&rows)).lines().count(), rows.len() + 1);
 }
 
 fn check(seed: u64, bays: usize, days: u64, restarts: u64) -> Verdict {

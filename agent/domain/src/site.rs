@@ -14,7 +14,10 @@ use crate::parking::tariff::Tariff;
 use crate::place::Position;
 use crate::rules::Rule;
 use crate::time::Span;
-use crate::units::{Millimetres, MillimetresPerSecond, Permille};
+use crate::units::{
+    CentiDegrees, Grams, MilliCelsius, Millimetres, MillimetresPerSecond, Permille,
+};
+use crate::waste::{Geometry, Tag, WasteKind, WeekPlan};
 
 /// Everything the core must know of its surroundings.
 #[derive(Debug, Clone, PartialEq)]
@@ -173,6 +176,86 @@ pub struct Bin {
     pub capacity_l: Option<u32>,
     /// Without a report for this long the level is `unknown`.
     pub stale_after: Span,
+    /// How its sensor sees it.
+    pub sensing: Sensing,
+    /// What it is for and when it is emptied.
+    pub service: Service,
+}
+
+/// How the sensor sees the inside of a bin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sensing {
+    /// The shape of the inside.
+    pub geometry: Geometry,
+    /// The angle between the sensor and straight down, below 90°.
+    pub mount_angle: CentiDegrees,
+    /// The sensor reckons with the speed of sound at 20 °C whatever the weather: correct for it.
+    pub assumes_20_c: bool,
+    /// Nearer than this the sensor cannot measure; 0 where it can.
+    pub blind: Millimetres,
+    /// The level is the median of this many readings, 1 to 9. 1 takes every reading as it is.
+    pub median_of: u8,
+    /// Twice this hot in a row is fire.
+    pub fire_at: MilliCelsius,
+    /// So far from its place, by its own position, the bin was moved.
+    pub moved_beyond: Millimetres,
+}
+
+impl Sensing {
+    /// Straight walls, looked at from above by a sensor that needs no help.
+    pub const PLAIN: Sensing = Sensing {
+        geometry: Geometry::Prism,
+        mount_angle: CentiDegrees(0),
+        assumes_20_c: false,
+        blind: Millimetres(0),
+        median_of: 1,
+        fire_at: MilliCelsius(65_000),
+        moved_beyond: Millimetres(100_000),
+    };
+}
+
+impl Default for Sensing {
+    fn default() -> Sensing {
+        Sensing::PLAIN
+    }
+}
+
+/// What a bin is for, and when it is emptied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// What it takes, where that is settled.
+    pub waste: Option<WasteKind>,
+    /// Its RFID tag.
+    pub tag: Option<Tag>,
+    /// The most it may hold.
+    pub load_max: Option<Grams>,
+    /// The planned collections; `None` where there is no plan.
+    pub plan: Option<WeekPlan>,
+    /// A collection may come this long after its planned time.
+    pub plan_grace: Span,
+    /// How far a scale may be off.
+    pub scale_tolerance: Grams,
+    /// Every emptying must come with a lift or a vehicle of ours.
+    pub expects_vehicle: bool,
+}
+
+impl Service {
+    /// Nothing is planned or known.
+    pub const NONE: Service = Service {
+        waste: None,
+        tag: None,
+        load_max: None,
+        plan: None,
+        plan_grace: Span::from_mins(4 * 60),
+        scale_tolerance: Grams(100),
+        expects_vehicle: false,
+    };
+}
+
+impl Default for Service {
+    fn default() -> Service {
+        Service::NONE
+    }
 }
 
 /// Settings of a vehicle.

@@ -16,6 +16,8 @@ pub(crate) enum Timer {
     Rule(usize, AssetKey),
     /// An hour is over, and its figures can be closed.
     Hour,
+    /// A day is over, and what bins did on it is told.
+    Day,
     /// A closed ticket leaves the broker and the store.
     Purge(TicketId),
 }

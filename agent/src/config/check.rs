@@ -4,6 +4,7 @@
 //! is checked after that. A `Config` comes out only when nothing is wrong.
 
 mod assets;
+mod bins;
 mod broker;
 mod parking;
 mod rules;
@@ -53,9 +54,9 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
     let buffer = read_buffer(tree.table("buffer").as_ref());
     let mut sources = Sources::read(tree, broker.as_ref());
     let tariffs = parking::tariffs(tree);
-    let mut assets = Assets::read(tree, &mut sources, &tariffs.names);
-    let permits = parking::permits(tree, &assets.assets);
     let zone = own.timezone.clone().unwrap_or(jiff::tz::TimeZone::UTC);
+    let mut assets = Assets::read(tree, &mut sources, &tariffs.names, &zone);
+    let permits = parking::permits(tree, &assets.assets);
     let calendar = parking::calendar(tree, zone.clone());
     sweep::set_zone(&mut assets.assets, &zone);
     let rules = rules::read(tree, &assets);

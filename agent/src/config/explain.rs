@@ -286,16 +286,10 @@ fn condition(rule: &Rule) -> String {
 }
 
 fn level(level: Level, fact: FactName) -> String {
-    let unit = match fact {
-        FactName::LevelPct | FactName::BatteryPct | FactName::StayPct | FactName::SweptPct => "%",
-        FactName::TemperatureC => " °C",
-        FactName::BatteryV => " V",
-        FactName::SpeedKmh => " km/h",
-        FactName::BayStuck
-        | FactName::BayContested
-        | FactName::BayForbidden
-        | FactName::BayUnpermitted
-        | FactName::BayZombie => "",
+    let unit = match fact.unit() {
+        "%" => "%".to_owned(),
+        "" => String::new(),
+        unit => format!(" {unit}"),
     };
     match level {
         Level::FullAt => "the bin's full_at".to_owned(),

@@ -323,7 +323,7 @@ fn level(distance_mm: u32, bin: &Bin) -> i64 {
 pub(super) mod tests {
     use domain::ids::{BoxId, RuleId, SiteId, TenantId};
     use domain::rules::Severity;
-    use domain::site::{BayPolicy, Identity, TicketPolicy};
+    use domain::site::{BayPolicy, Identity, Sensing, Service, TicketPolicy};
     use domain::units::{Millimetres, Permille};
     use proptest::prelude::*;
 
@@ -372,6 +372,8 @@ pub(super) mod tests {
                     clear_at: Permille::from_percent(60),
                     capacity_l: Some(240),
                     stale_after: SILENT_AFTER,
+                    sensing: Sensing::default(),
+                    service: Service::default(),
                 }),
             };
             let asset = Asset {

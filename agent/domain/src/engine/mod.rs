@@ -1,5 +1,6 @@
 //! The engine: one function that decides, and a table of deadlines.
 //!
+//! * `rounds`: what concerns many bins at once: collection vehicles, and the figures of a day.
 //! * `watched`: an asset's state, whatever its class.
 //! * `answers`: commands that were carried out, so that a repeat gets the same answer.
 //! * `publish`: what is said of an asset.
@@ -9,6 +10,7 @@
 mod answers;
 mod parking;
 mod publish;
+mod rounds;
 mod streets;
 mod watched;
 
@@ -17,21 +19,23 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use self::answers::Answers;
+use self::rounds::Rounds;
 use self::watched::{Hearing, Place, Told, Watched};
 use crate::commands::{Action, BadCommand, BayStep, Command};
 use crate::decode::Reason;
 use crate::ids::{AssetId, AssetKey, Class, PermitId, SourceName};
 use crate::input::Input;
-use crate::output::{Message, Outputs, Record, Rejected, Request, Wanted};
+use crate::output::{Message, Outputs, Quality, Record, Rejected, Request, Wanted};
 use crate::parking::{CLOSE_AFTER, Guidance, Ledger};
 use crate::reading::{Reading, date};
 use crate::rules::{Due, RuleBook, Seen};
 use crate::sample::Sample;
-use crate::site::{Feed, Site};
+use crate::site::{Feed, Kind, Site};
 use crate::sweeping::Network;
 use crate::tickets::{Desk, News, State};
 use crate::time::{ClockQuality, Moment, Monotonic, Now, Span};
 use crate::timers::{Timer, Timers};
+use crate::waste;
 
 /// Everything the box knows and decides.
 #[derive(Debug)]
@@ -44,6 +48,7 @@ pub struct Engine {
     /// The streets that are to be swept.
     network: Network,
     answers: Answers,
+    rounds: Rounds,
     ledger: Ledger,
     /// The bays of each street that is an asset.
     streets: BTreeMap<AssetKey, Vec<AssetKey>>,
@@ -78,6 +83,7 @@ impl Engine {
             Watched::new(&asset.kind).map(|watched| (key.clone(), watched))
         };
         let assets = site.assets.iter().filter_map(watched).collect();
+        let rounds = Rounds::new(&site);
         let network = streets::network(&assets);
         let mut engine = Engine {
             site,
@@ -87,6 +93,7 @@ impl Engine {
             desk: Desk::default(),
             network,
             answers: Answers::default(),
+            rounds,
             ledger: Ledger::default(),
             streets: BTreeMap::new(),
             guidance: BTreeMap::new(),
@@ -163,6 +170,8 @@ impl Engine {
                 None => return self.unreadable.push(key),
             },
             "command" => self.answers.restore(rest, &value),
+            "waste" => self.rounds.days.restore(rest, &value),
+            "trip" => self.rounds.restore(&self.site, rest, &value),
             "figures" => self.ledger.restore(rest, &value),
             _ => false,
         };
@@ -175,6 +184,7 @@ impl Engine {
     fn arm(&mut self, now: Now) {
         self.open_streets();
         self.arm_hour(now);
+        self.arm_day(now);
         let keys: Vec<AssetKey> = self.assets.keys().cloned().collect();
         for key in keys {
             let kind = &self.site.assets[&key].kind;
@@ -235,6 +245,7 @@ impl Engine {
                     self.conclude(&key, seen, out);
                 }
                 Timer::Hour => self.close_hours(at, out),
+                Timer::Day => self.close_day(at, out),
                 Timer::Purge(id) => {
                     let news = self.desk.purge(&id, at);
                     self.spread(news, out);
@@ -257,11 +268,28 @@ impl Engine {
             let detail = format!("{key} has report {counter} already");
             return reject(&feed.source, Reason::Duplicate, detail, out);
         };
-        let reading = Reading { asset: &key, at, quality, quantities: &sample.quantities };
-        let kind = &self.site.assets[&key].kind;
-        out.messages.push(publish::telemetry(&reading, kind));
-        let hearing = Hearing { feed: &feed, gap, quantities: &sample.quantities, at, now };
-        self.change(&key, at, now, out, |w, id, place| w.report(id, place, &hearing));
+        let mut quantities = sample.quantities.clone();
+        if let Kind::Bin(bin) = &self.site.assets[&key].kind {
+            let guessed = quality == Quality::Uncertain && sample.at.is_some();
+            if guessed && now.clock > ClockQuality::Unset {
+                let detail = format!("{key}: the time cannot be; the report counts from arrival");
+                reject(&feed.source, Reason::Time, detail, out);
+            }
+            for what in waste::refuse(&mut quantities, bin) {
+                reject(&feed.source, Reason::OutOfRange, format!("{key}: {what}"), out);
+            }
+        }
+        let place = out.messages.len();
+        let mut level = None;
+        let hearing = Hearing { feed: &feed, gap, quantities: &quantities, at, now };
+        self.change(&key, at, now, out, |w, id, place| {
+            let told = w.report(id, place, &hearing);
+            level = told.level;
+            told
+        });
+        let reading = Reading { asset: &key, at, quality, quantities: &quantities };
+        out.messages.insert(place, publish::telemetry(&reading, level));
+        self.on_round(&key, &feed.source, &quantities, at, now, out);
     }
 
     /// Lets `how` change an asset, and draws every consequence: state, events, rules, deadlines.
@@ -285,6 +313,7 @@ impl Engine {
         for (kind, data) in told.events {
             out.messages.push(publish::event(key, kind, data, at));
         }
+        self.count_waste(key, &told.figures, at, out);
         let request = |feed| Request { feed, what: Wanted::Recalibrate };
         out.requests.extend(told.recalibrate.into_iter().map(request));
         if told.state {

@@ -11,7 +11,7 @@ use crate::sample::Quantity;
 use crate::site::{Asset, Kind, VehicleKind};
 use crate::sweeping::PositionView;
 use crate::time::{Moment, Now};
-use crate::waste::filling_level;
+use crate::units::Permille;
 
 /// The state of an asset; of a street with bays, with how they stand.
 pub(super) fn state(
@@ -87,6 +87,9 @@ pub(super) fn info(key: &AssetKey, asset: &Asset, now: Now) -> Message {
         }
         Kind::Bin(bin) => {
             body.insert("full_at_pct".into(), json!(bin.full_at.percent()));
+            if let Some(kind) = bin.service.waste {
+                body.insert("waste".into(), json!(kind));
+            }
             if let Some(litres) = bin.capacity_l {
                 body.insert("capacity_l".into(), json!(litres));
             }
@@ -117,11 +120,15 @@ pub(super) fn info(key: &AssetKey, asset: &Asset, now: Now) -> Message {
 }
 
 /// One point of an asset's series: what was measured and, for a bin, what it means.
-pub(super) fn telemetry(reading: &Reading<'_>, kind: &Kind) -> Message {
+pub(super) fn telemetry(reading: &Reading<'_>, level: Option<Permille>) -> Message {
     let mut point = Map::new();
     point.insert("at".into(), json!(reading.at.utc));
     for quantity in reading.quantities {
-        add(&mut point, quantity, kind);
+        add(&mut point, quantity);
+    }
+    // The level that rules and state go by, not one of its own.
+    if let Some(level) = level {
+        point.insert("level_pct".into(), json!(level.percent()));
     }
     Message {
         lane: Lane::Telemetry,
@@ -133,7 +140,7 @@ pub(super) fn telemetry(reading: &Reading<'_>, kind: &Kind) -> Message {
     }
 }
 
-fn add(point: &mut Map<String, Value>, quantity: &Quantity, kind: &Kind) {
+fn add(point: &mut Map<String, Value>, quantity: &Quantity) {
     let mut put = |name: &str, value: Value| {
         point.insert(name.to_owned(), value);
     };
@@ -143,12 +150,7 @@ fn add(point: &mut Map<String, Value>, quantity: &Quantity, kind: &Kind) {
             put("previous_s", json!(lasted.as_secs()));
             put("previous_error_s", json!(error.as_secs()));
         }
-        Quantity::Distance(mm) => {
-            put("distance_mm", json!(mm.0));
-            if let Kind::Bin(bin) = kind {
-                put("level_pct", json!(filling_level(mm, bin.empty, bin.full).percent()));
-            }
-        }
+        Quantity::Distance(mm) => put("distance_mm", json!(mm.0)),
         Quantity::Level(level) => put("level_pct", json!(level.percent())),
         Quantity::Temperature(t) => put("temperature_c", json!(f64::from(t.0) / 1000.0)),
         Quantity::BatteryLevel(b) => put("battery_pct", json!(b.percent())),
@@ -181,6 +183,9 @@ fn add(point: &mut Map<String, Value>, quantity: &Quantity, kind: &Kind) {
                 put("satellites", json!(satellites));
             }
         }
+        // Events of their own.
+        Quantity::Deposit(_) | Quantity::Lift(_) => {}
+        Quantity::StationWeight(g) => put("station_kg", json!(g.kilograms())),
         Quantity::Absent(absent) => {
             put("missing", json!(absent.what));
             put("why", json!(absent.why));

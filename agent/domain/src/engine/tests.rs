@@ -12,7 +12,7 @@ use crate::output::{Body, Lane, Message, Topic};
 use crate::place::{Datum, Position};
 use crate::rules::{Condition, Level, Rule, Severity, Side};
 use crate::sample::Quantity;
-use crate::site::{Asset, Bay, BayPolicy, Bin, Identity, Kind, TicketPolicy};
+use crate::site::{Asset, Bay, BayPolicy, Bin, Identity, Kind, Sensing, Service, TicketPolicy};
 use crate::time::{Boot, ClockQuality, Span, Utc};
 use crate::units::{Millimetres, Permille};
 
@@ -74,6 +74,8 @@ fn site() -> Site {
         clear_at: Permille::from_percent(60),
         capacity_l: None,
         stale_after: Span::from_mins(120),
+        sensing: Sensing::default(),
+        service: Service::default(),
     };
     let full = Condition::Threshold {
         fact: FactName::LevelPct,

@@ -16,7 +16,8 @@ use crate::sample::{NoData, Quantity};
 use crate::site::{Asset, Bay, Feed, Kind, Site};
 use crate::sweeping::{Piece, Road, Tracker};
 use crate::time::{Moment, Monotonic, Now, Span, Utc};
-use crate::waste::Container;
+use crate::units::Permille;
+use crate::waste::{self, Container};
 
 /// One asset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,7 +34,7 @@ pub(super) struct Watched {
 #[serde(rename_all = "snake_case")]
 enum State {
     Bay(Occupancy),
-    Bin(Container),
+    Bin(Box<Container>),
     Vehicle(Tracker),
     Street(Road),
 }
@@ -47,6 +48,10 @@ pub(super) struct Told {
     pub(super) events: Vec<(&'static str, Map<String, Value>)>,
     /// Facts for the rules.
     pub(super) facts: Vec<Fact>,
+    /// The level of a bin that counts, where a report measured one.
+    pub(super) level: Option<Permille>,
+    /// What the day's figures of a bin grow by.
+    pub(super) figures: waste::figures::Figures,
     /// Devices that are to learn their empty bay anew.
     pub(super) recalibrate: Vec<Feed>,
     /// Pieces of way that a vehicle has made.
@@ -60,7 +65,7 @@ impl Watched {
     pub(super) fn new(kind: &Kind) -> Option<Watched> {
         let state = match kind {
             Kind::Bay(_) => State::Bay(Occupancy::default()),
-            Kind::Bin(_) => State::Bin(Container::default()),
+            Kind::Bin(_) => State::Bin(Box::default()),
             Kind::Vehicle(_) => State::Vehicle(Tracker::default()),
             Kind::Street { line, sweep } => State::Street(Road::new(line, sweep.as_ref()?)),
         };
@@ -100,6 +105,14 @@ impl Watched {
             State::Bay(bay) => to_map(&bay.view()),
             State::Bin(bin) => to_map(&bin.view()),
             State::Vehicle(vehicle) => to_map(&vehicle.view()),
+        }
+    }
+
+    /// The bin, if it is one.
+    pub(super) fn bin_mut(&mut self) -> Option<&mut Container> {
+        match &mut self.state {
+            State::Bin(bin) => Some(bin),
+            _ => None,
         }
     }
 
@@ -156,15 +169,7 @@ impl Watched {
         }
         let mut told = match (&mut self.state, &place.asset.kind) {
             (State::Bin(bin), Kind::Bin(settings)) => {
-                let change = bin.report(quantities, at, settings);
-                let mut told = Told { state: change.state, ..Told::default() };
-                if let Some(collection) = change.collection {
-                    told.events.push(("waste.collection", to_map(&collection)));
-                }
-                let level =
-                    change.level.map(|l| Fact::Value(FactName::LevelPct, i64::from(l.get()) * 100));
-                told.facts.extend(level);
-                told
+                bin_told(bin.report(quantities, at, place.asset.position, settings))
             }
             (State::Vehicle(vehicle), Kind::Vehicle(settings)) => {
                 let change = vehicle.report(quantities, at, settings);
@@ -363,6 +368,20 @@ fn road_told(change: crate::sweeping::RoadChange) -> Told {
 
 fn same_kind(a: &State, b: &State) -> bool {
     std::mem::discriminant(a) == std::mem::discriminant(b)
+}
+
+fn bin_told(change: waste::Change) -> Told {
+    let mut told = Told {
+        state: change.state,
+        level: change.level,
+        figures: change.figures,
+        ..Told::default()
+    };
+    let deposits = change.deposits.iter().map(|deposit| ("waste.deposit", to_map(deposit)));
+    told.events.extend(deposits);
+    told.events.extend(change.collection.map(|c| ("waste.collection", to_map(&c))));
+    told.facts.extend(change.facts.into_iter().map(|(name, value)| Fact::Value(name, value)));
+    told
 }
 
 /// Where an asset stands in its site.

@@ -102,26 +102,27 @@ fn cells(row: &Row) -> [String; 10] {
     ]
 }
 
-/// As comma-separated values with a head line. No cell can hold a comma.
+/// The rows as lines of cells, a head line first.
 #[must_use]
-pub fn csv(rows: &[Row]) -> String {
-    let mut text = COLUMNS.join(",") + "\n";
-    for row in rows {
-        text += &cells(row).join(",");
-        text.push('\n');
-    }
-    text
+pub fn lines(rows: &[Row]) -> Vec<Vec<String>> {
+    let head = COLUMNS.map(str::to_owned).to_vec();
+    std::iter::once(head).chain(rows.iter().map(|row| cells(row).to_vec())).collect()
 }
 
-/// As a table for people.
+/// Lines of cells as comma-separated values. No cell can hold a comma.
 #[must_use]
-pub fn table(rows: &[Row]) -> String {
-    let mut lines = vec![COLUMNS.map(str::to_owned)];
-    lines.extend(rows.iter().map(cells));
+pub fn csv(lines: &[Vec<String>]) -> String {
+    lines.iter().map(|line| line.join(",") + "\n").collect()
+}
+
+/// Lines of cells, as many in each, as a table for people.
+#[must_use]
+pub fn table(lines: &[Vec<String>]) -> String {
+    let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
     let width = |i: usize| lines.iter().map(|l| l[i].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..COLUMNS.len()).map(width).collect();
+    let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
-    for line in &lines {
+    for line in lines {
         for (i, cell) in line.iter().enumerate() {
             let pad = " ".repeat(widths[i] - cell.chars().count());
             // Names stand left, numbers right.
@@ -161,7 +162,7 @@ mod tests {
         let rows = rows(&days(records.iter(), date("2026-06-04"), date("2026-06-30")));
         let expected = "asset,days,occupancy_percent,total_sessions,turnover,average_dwell_time,occupied_s,blind_s,due,unbilled\n\
                         bay/b-1,2,25,4,0.0833,10800,43200,0,1000,0\n";
-        assert_eq!(csv(&rows), expected);
-        assert_eq!(table(&rows).lines().count(), 2);
+        assert_eq!(csv(&lines(&rows)), expected);
+        assert_eq!(table(&lines(&rows)).lines().count(), 2);
     }
 }

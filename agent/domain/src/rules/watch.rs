@@ -95,6 +95,9 @@ impl Threshold {
     }
 
     fn evidence(&self, value: i64, at: Moment) -> Evidence {
+        if self.fact.is_flag() {
+            return self.flag(value, at);
+        }
         let unit = self.fact.unit();
         let number = milli(value);
         let (word, limit) = match self.side {
@@ -110,6 +113,20 @@ impl Threshold {
         };
         let known_unit = (!unit.is_empty()).then(|| unit.to_owned());
         Evidence { at: at.utc, fact: name.to_owned(), value: Some(number), unit: known_unit, text }
+    }
+}
+
+impl Threshold {
+    /// The evidence of a fact that is so or not.
+    fn flag(&self, value: i64, at: Moment) -> Evidence {
+        let verdict = if value > 0 { "yes" } else { "no" };
+        Evidence {
+            at: at.utc,
+            fact: self.fact.as_str().to_owned(),
+            value: Some(milli(value)),
+            unit: None,
+            text: format!("{}: {verdict}", self.fact.as_str()),
+        }
     }
 }
 

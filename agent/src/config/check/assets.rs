@@ -5,17 +5,16 @@ use std::collections::BTreeMap;
 use domain::decode::lorawan::Codec;
 use domain::ids::{AssetId, AssetKey, Class, DeviceKey, TariffId};
 use domain::place::{Datum, Position};
-use domain::site::{Asset, Bay, Bin, Feed, Kind, Vehicle, VehicleKind};
+use domain::site::{Asset, Bay, Feed, Kind, Vehicle, VehicleKind};
 use domain::time::Span;
-use domain::units::Millimetres;
+use jiff::tz::TimeZone;
 use toml::de::DeValue;
 
 use super::super::fault::{Place, did_you_mean};
 use super::super::section::{Section, Tree, Value};
 use super::super::{defaults, values};
-use super::parking;
 use super::sources::{Sources, Tag};
-use super::sweep;
+use super::{bins, parking, sweep};
 
 /// Farther from the first asset than this, one of the two positions is wrong.
 const APART_MAX_M: f64 = 200_000.0;
@@ -34,10 +33,12 @@ pub(super) struct Assets {
 }
 
 impl Assets {
+    /// Reads them; local times are those of `zone`.
     pub(super) fn read<'a>(
         tree: &'a Tree<'a>,
         sources: &mut Sources,
         tariffs: &[TariffId],
+        zone: &TimeZone,
     ) -> Assets {
         let streets = tree.list("street");
         let mut reading = Reading {
@@ -56,7 +57,7 @@ impl Assets {
             reading.asset(section, Class::Bay, bay);
         }
         for section in &tree.list("bin") {
-            reading.asset(section, Class::Bin, bin);
+            reading.asset(section, Class::Bin, |section| bins::bin(section, zone));
         }
         for section in &tree.list("vehicle") {
             reading.asset(section, Class::Vehicle, vehicle);
@@ -87,7 +88,7 @@ impl Reading<'_> {
         &mut self,
         section: &Section<'_>,
         class: Class,
-        kind: fn(&Section<'_>) -> Option<Kind>,
+        kind: impl Fn(&Section<'_>) -> Option<Kind>,
     ) {
         let key = section.required("id", "\"b-1001\"", |value| self.key(value, class));
         let names = names(section);
@@ -303,7 +304,7 @@ fn codec(value: &Value<'_>, tag: Option<Tag>) -> Option<Codec> {
 }
 
 /// From a minute to two months: what is silent for longer is not installed.
-fn stale_after(section: &Section<'_>, default: Span) -> Span {
+pub(super) fn stale_after(section: &Section<'_>, default: Span) -> Span {
     let range = Span::from_secs(1)..=Span::from_mins(60 * 24 * 60);
     section.or("stale_after", default, values::span(range))
 }
@@ -319,35 +320,6 @@ fn bay(section: &Section<'_>) -> Option<Kind> {
         stale_after: stale_after(section, defaults::SENSOR_STALE_AFTER),
         policy: parking::policy(section)?,
     }))
-}
-
-fn bin(section: &Section<'_>) -> Option<Kind> {
-    let empty = section.required("empty_mm", "1500", values::millimetres);
-    let full = section.required("full_mm", "300", |value| full_line(value, empty));
-    let full_at = section.or("full_at_pct", defaults::FULL_AT, values::percent);
-    let clear_at = section.or("clear_at_pct", defaults::CLEAR_AT, values::percent);
-    if clear_at >= full_at {
-        let value = section.value("clear_at_pct").or_else(|| section.value("full_at_pct"));
-        let spot = value.map_or(section.at, |value| value.spot());
-        let (clear, full) = (clear_at.percent(), full_at.percent());
-        let cause = format!("clear_at_pct ({clear}) must be below full_at_pct ({full})");
-        section.report.error(spot, cause, "write clear_at_pct some 20 below full_at_pct");
-    }
-    let capacity_l = section.optional("capacity_l", values::integer(1..=100_000_u32));
-    let stale_after = stale_after(section, defaults::SENSOR_STALE_AFTER);
-    let (empty, full) = (empty?, full?);
-    Some(Kind::Bin(Bin { empty, full, full_at, clear_at, capacity_l, stale_after }))
-}
-
-/// The full line is nearer to the sensor than the bottom.
-fn full_line(value: &Value<'_>, empty: Option<Millimetres>) -> Option<Millimetres> {
-    let full = values::millimetres(value)?;
-    if empty.is_some_and(|empty| full >= empty) {
-        let cause = "full_mm must be smaller than empty_mm: both are measured from the sensor";
-        value.error(cause.to_owned(), "write the distance from the sensor to the full line");
-        return None;
-    }
-    Some(full)
 }
 
 fn vehicle(section: &Section<'_>) -> Option<Kind> {

@@ -45,10 +45,23 @@ const fn facts(class: Class) -> &'static [FactName] {
             FactName::BayZombie,
             FactName::StayPct,
         ],
-        Class::Bin => {
-            &[FactName::LevelPct, FactName::TemperatureC, FactName::BatteryPct, FactName::BatteryV]
-        }
-        Class::Vehicle => &[FactName::SpeedKmh],
+        Class::Bin => &[
+            FactName::LevelPct,
+            FactName::TemperatureC,
+            FactName::BatteryPct,
+            FactName::BatteryV,
+            FactName::Overflow,
+            FactName::Burning,
+            FactName::Tilted,
+            FactName::LidOpen,
+            FactName::Moved,
+            FactName::SensorFault,
+            FactName::CollectionLateH,
+            FactName::MissedCollection,
+            FactName::NoFall,
+            FactName::NoLift,
+        ],
+        Class::Vehicle => &[FactName::SpeedKmh, FactName::WeighDifferencePct],
         Class::Street => &[FactName::SweptPct],
         Class::Gauge | Class::Camera | Class::Node => &[],
     }
@@ -57,16 +70,29 @@ const fn facts(class: Class) -> &'static [FactName] {
 /// What a fact can be, in its unit.
 const fn possible(fact: FactName) -> std::ops::RangeInclusive<i64> {
     match fact {
-        FactName::LevelPct | FactName::BatteryPct | FactName::SweptPct => 0..=100,
+        FactName::LevelPct
+        | FactName::BatteryPct
+        | FactName::SweptPct
+        | FactName::WeighDifferencePct => 0..=100,
         FactName::TemperatureC => -60..=120,
         FactName::BatteryV => 0..=60,
         FactName::SpeedKmh => 0..=200,
-        FactName::StayPct => 0..=100_000,
-        FactName::BayStuck
+        FactName::CollectionLateH => -168..=168,
+        FactName::Overflow
+        | FactName::Burning
+        | FactName::Tilted
+        | FactName::LidOpen
+        | FactName::Moved
+        | FactName::SensorFault
+        | FactName::MissedCollection
+        | FactName::NoFall
+        | FactName::NoLift
+        | FactName::BayStuck
         | FactName::BayContested
         | FactName::BayForbidden
         | FactName::BayUnpermitted
         | FactName::BayZombie => 0..=1,
+        FactName::StayPct => 0..=100_000,
     }
 }
 
@@ -332,7 +358,15 @@ mod tests {
             "bay-silent",
             "bin-silent",
             "vehicle-silent",
-            "bin-hot",
+            "bin-fire",
+            "bin-tilted",
+            "bin-moved",
+            "bin-sensor",
+            "bin-early",
+            "bin-missed",
+            "bin-no-fall",
+            "bin-no-lift",
+            "vehicle-weigh",
             "bay-battery-low",
             "bin-battery-low",
             "street-unswept",

@@ -9,7 +9,7 @@ type Case = (&'static str, (usize, usize), &'static str, &'static str);
 
 #[test]
 fn each_fault_has_its_place_and_its_fix() {
-    let cases = [KEYS, IDS, VALUES, SOURCES, FEEDS, ASSETS, RULES, TARIFFS];
+    let cases = [KEYS, IDS, VALUES, SOURCES, FEEDS, ASSETS, RULES, TARIFFS, BINS];
     for (text, place, cause, fix) in cases.into_iter().flatten() {
         let found = errors(&with_base(text));
         assert!(found.len() == 1, "{text}: {}", Faults::from(found.clone()));
@@ -429,4 +429,38 @@ const TARIFFS: &[Case] = &[
         "no bay is called b-7",
         "leave bays out",
     ),
+];
+
+const BINS: &[Case] = &[
+    ("@bin\nshape = \"cone\"", (7, 9), "unknown \"shape\" \"cone\"", "prism"),
+    (
+        "@bin\nshape = \"tapered\"\ntop_mm = 550",
+        (1, 1),
+        "\"bottom_mm\" is missing",
+        "bottom_mm = 400",
+    ),
+    (
+        "@bin\nshape = \"cylinder\"\ndiameter_mm = 500",
+        (8, 15),
+        "diameter_mm (500) is less than the 600 mm",
+        "inner diameter",
+    ),
+    (
+        "@bin\nshape = \"table\"\nlevels = [[0, 0], [400, 25], [300, 100]]",
+        (8, 10),
+        "point 3 is not above the one before it",
+        "upwards from [0, 0]",
+    ),
+    ("@bin\nmedian_of = 4", (7, 13), "the median of 4 is not one reading", "1, 3, 5, 7 or 9"),
+    ("@bin\ndiameter_mm = 1200", (7, 1), "unknown key \"diameter_mm\"", ""),
+    (
+        "@bin\ncollections = [\"mon 06:30\", \"monday 6:30\"]",
+        (7, 29),
+        "\"monday 6:30\" is no time of the week",
+        "mon, tue",
+    ),
+    ("@bin\ncollections = []", (7, 15), "a plan without a collection", "remove collections"),
+    ("@bin\ntag = \"e28g\"", (7, 7), "\"e28g\" is no tag", "hexadecimal"),
+    ("@bin\nwaste = \"residuel\"", (7, 9), "unknown \"waste\" \"residuel\"", "residual"),
+    ("@bin\nfire_at_c = 300", (7, 13), "out of range", "40 to 120"),
 ];
