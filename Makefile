@@ -42,7 +42,7 @@ test: needs check no-std tests docs dashboard-test deny ## Every check there is
 
 .PHONY: needs
 needs: ## What the tests need from Debian: installed when it may be, named when not
-	@tests/needs mosquitto mosquitto-clients
+	@tests/needs mosquitto mosquitto-clients gpsd gpsd-clients python3-gps
 
 .PHONY: check
 check: dashboard ## Formatting and lints

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use domain::decode::Reason;
 use domain::input::Input;
-use domain::output::{Body, Message, Outputs, Rejected, Topic};
+use domain::output::{Body, Message, Outputs, Rejected, Request, Topic, Wanted};
 use domain::time::{Moment, Now};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -200,13 +200,22 @@ fn count(status: &mut Status, rejected: &[Rejected]) {
 
 /// Adds what a step decided to the turn. Points of one asset join one telemetry message.
 fn absorb(turn: &mut Turn, outputs: Outputs, now: Moment) {
-    let Outputs { records, messages, rejected: _ } = outputs;
+    let Outputs { records, messages, rejected: _, requests } = outputs;
+    ask(&requests);
     turn.records.extend(records);
     for message in messages {
         tell(&message, now);
         if !join(&mut turn.messages, &message) {
             turn.messages.push(message);
         }
+    }
+}
+
+/// Logs what devices are asked to do.
+fn ask(requests: &[Request]) {
+    for Request { feed, what: Wanted::Recalibrate } in requests {
+        let device = feed.device.as_ref().map_or("", |d| d.as_str());
+        tracing::info!(source = %feed.source, device, "recalibration is due");
     }
 }
 

@@ -28,3 +28,4 @@ pub mod check;
 pub mod demo;
 pub mod record;
 pub mod replay;
+pub mod report;

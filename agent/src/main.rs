@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use steward::{check, demo, replay, run};
+use steward::{check, demo, replay, report, run};
 
 /// Street sensors in, tickets out: an agent for roadside gateways and sanitation vehicles.
 ///
@@ -33,6 +33,8 @@ enum Command {
     Check(CheckArgs),
     /// Feed recorded inputs through the same decisions, offline: the same bytes every time
     Replay(ReplayArgs),
+    /// Print the parking figures of days: occupancy, turnover, dwell, due
+    Report(ReportArgs),
 }
 
 /// Starts a street of 20 bays, 12 bins and 2 sweepers whose sensors speak the real wire formats into the
@@ -104,6 +106,29 @@ struct ReplayArgs {
     summary: Option<PathBuf>,
 }
 
+/// One line per street and bay, or per bin with --about waste. -1 stands where nobody knows: a time that was blind is not an empty one.
+#[derive(Debug, Args)]
+struct ReportArgs {
+    /// The configuration
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The first day, such as 2026-06-01
+    #[arg(long, value_name = "DATE")]
+    from: jiff::civil::Date,
+    /// The last day
+    #[arg(long, value_name = "DATE")]
+    to: jiff::civil::Date,
+    /// Take recordings in place of the box's store
+    #[arg(long = "input", value_name = "[NAME=]FILE")]
+    inputs: Vec<OsString>,
+    /// How it is printed
+    #[arg(long, value_enum, default_value = "table")]
+    format: report::Form,
+    /// What it is about
+    #[arg(long, value_enum, default_value = "parking")]
+    about: report::About,
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|e| format!("{e}; write it like 30s, 5m or 1h 30m"))
 }
@@ -163,6 +188,15 @@ fn dispatch(command: Command) -> anyhow::Result<bool> {
             replay::replay(&config, &request, &mut stdout)?;
             stdout.flush()?;
             Ok(true)
+        }
+        Command::Report(args) => {
+            let Some(config) = check::load(&args.config)? else { return Ok(false) };
+            let ReportArgs { from, to, inputs, format: form, about, .. } = args;
+            let request = report::Request { from, to, inputs, form, about };
+            let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
+            let any = report::report(&config, &request, &mut stdout)?;
+            stdout.flush()?;
+            Ok(any)
         }
     }
 }

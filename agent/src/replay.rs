@@ -106,6 +106,23 @@ pub struct Tickets {
 /// An input cannot be read, or an output cannot be written. Lines that cannot be read are counted, told
 /// in the log, and are not the end.
 pub fn replay(config: &Config, request: &Request, out: &mut impl Write) -> Result<(), Failure> {
+    run(config, request, out).map(drop)
+}
+
+/// What the engine has stored after a replay, in the order of the keys.
+///
+/// # Errors
+/// As [`replay`].
+pub fn records(config: &Config, request: &Request) -> Result<Vec<Record>, Failure> {
+    let records = run(config, request, &mut io::sink())?;
+    Ok(records.into_iter().map(|(key, value)| Record { key, value: Some(value) }).collect())
+}
+
+fn run(
+    config: &Config,
+    request: &Request,
+    out: &mut impl Write,
+) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
     let format = request.format.as_deref().map(str::parse::<Format>).transpose()?;
     let until = request.until.as_deref().map(Utc::parse).transpose()?;
     let inputs = request.inputs.iter().map(|text| input(text, format));
@@ -131,7 +148,7 @@ pub fn replay(config: &Config, request: &Request, out: &mut impl Write) -> Resul
         text.push(b'\n');
         fs::write(path, text).map_err(|source| Failure::Summary { path: path.clone(), source })?;
     }
-    Ok(())
+    Ok(offline.records)
 }
 
 fn input(text: &OsString, format: Option<Format>) -> Result<InputFile, Failure> {
@@ -192,7 +209,7 @@ impl<'c> Offline<'c> {
 
     fn decide(&mut self, input: Input, now: Now, out: &mut impl Write) -> Result<(), Failure> {
         let engine = self.engine.as_mut().expect("step makes one before anything is decided");
-        let Outputs { records, messages, rejected } = engine.step(input, now);
+        let Outputs { records, messages, rejected, requests: _ } = engine.step(input, now);
         for record in records {
             match record.value {
                 Some(value) => self.records.insert(record.key, value),

@@ -8,7 +8,11 @@ mod lorawan_vectors;
 mod modbus_level;
 mod nmea_drives;
 mod nmea_receivers;
+mod parking_cities;
 mod parking_polls;
+mod parking_year;
+mod sweeping;
+mod waste;
 
 mod outbox_chaos;
 mod outbox_commands;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use system_tests::data;
 
 /// A rule for the occupancy.
-fn occupied(pointer: &str, words: &[(&str, bool)]) -> RuleText {
+pub(super) fn occupied(pointer: &str, words: &[(&str, bool)]) -> RuleText {
     let values = words.iter().map(|(word, truth)| ((*word).to_owned(), Word::Truth(*truth)));
     RuleText {
         name: "occupied".to_owned(),
@@ -31,7 +31,7 @@ fn rule(name: &str, pointer: &str, unit: &str) -> RuleText {
     }
 }
 
-fn layout(device: &str, each: Option<&str>, quantity: Vec<RuleText>) -> LayoutText {
+pub(super) fn layout(device: &str, each: Option<&str>, quantity: Vec<RuleText>) -> LayoutText {
     LayoutText {
         device: Some(device.to_owned()),
         each: each.map(str::to_owned),
@@ -40,11 +40,11 @@ fn layout(device: &str, each: Option<&str>, quantity: Vec<RuleText>) -> LayoutTe
     }
 }
 
-fn decoder(text: &LayoutText) -> JsonMap {
+pub(super) fn decoder(text: &LayoutText) -> JsonMap {
     JsonMap::new(SourceName::new("polls").unwrap(), Layout::new(text).unwrap())
 }
 
-fn feed(decoder: &mut JsonMap, topic: &str, payload: &[u8]) -> Vec<Sample> {
+pub(super) fn feed(decoder: &mut JsonMap, topic: &str, payload: &[u8]) -> Vec<Sample> {
     let mut samples = Vec::new();
     decoder.feed(Raw::Mqtt { topic, payload }, Utc::from_ms(0), &mut samples);
     samples
@@ -68,7 +68,7 @@ fn count(states: &BTreeMap<DeviceKey, bool>) -> (usize, usize) {
 }
 
 /// The poll of a whole city, as its interface gives it: an array of objects.
-fn melbourne() -> Option<Vec<Value>> {
+pub(super) fn melbourne() -> Option<Vec<Value>> {
     let set = data::set("parking_bays")?;
     let text = data::text(&set, "melbourne_bays_2018-09-08T11-18.csv");
     let bay = |line: &str| {
@@ -89,7 +89,7 @@ fn melbourne() -> Option<Vec<Value>> {
     Some(text.lines().skip(1).map(bay).collect())
 }
 
-const STATUS: [(&str, bool); 2] = [("Present", true), ("Unoccupied", false)];
+pub(super) const STATUS: [(&str, bool); 2] = [("Present", true), ("Unoccupied", false)];
 
 #[test]
 fn a_city_in_one_document() {

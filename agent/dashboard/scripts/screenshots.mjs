@@ -1,10 +1,10 @@
 /**
- * Takes pictures of a running page: both themes, both languages, three widths, and the main views.
+ * Takes pictures of every view: both themes, both languages, three widths.
  *
- *   npm run screenshots -- --url http://127.0.0.1:4173/ [--out DIR] [--chromium /usr/bin/chromium]
- *                          [--only NAME] [--settle MS]
+ *   npm run screenshots [-- --url http://127.0.0.1:4173/] [--out DIR] [--only NAME] [--warm MS]
  *
- * It fails when the page logs an error or runs into its content security policy.
+ * Without `--url` it starts a demo itself and lets its street live for a while first. It fails when the page
+ * logs an error or runs into its content security policy, so it is a smoke test as well.
  */
 
 import { mkdir } from 'node:fs/promises';
@@ -12,80 +12,85 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { chromium } from 'playwright-core';
+import { complaints, launch, missingBrowser } from './browser.mjs';
+import { startDemo } from './demo.mjs';
 
 const { values: options } = parseArgs({
   options: {
-    url: { type: 'string', default: 'http://127.0.0.1:4173/' },
+    url: { type: 'string' },
     out: { type: 'string', default: join(tmpdir(), 'steward-screenshots') },
-    chromium: { type: 'string', default: '/usr/bin/chromium' },
     only: { type: 'string', default: '' },
-    settle: { type: 'string', default: '4000' },
+    /** How long a demo lives before the first picture. */
+    warm: { type: 'string', default: '40000' },
   },
 });
 
-const WIDE = { width: 1920, height: 1080 };
-const LAPTOP = { width: 1280, height: 800 };
-const PHONE = { width: 390, height: 844 };
+const SIZES = { wide: { width: 1920, height: 1080 }, laptop: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } };
+const VIEWS = ['map', 'tickets', 'bays', 'bins', 'vehicles', 'box', 'drawer', 'wall'];
+const SETTLE_MS = 2600;
+const STEP_MS = 450;
 
-const openFirst = async (page) => page.locator('[data-ticket]').first().click();
-const legend = async (page) => page.locator('.legend summary').click();
-
-const SHOTS = [
-  { name: 'wide-light-en', size: WIDE, theme: 'light', lang: 'en', act: legend },
-  { name: 'wide-dark-zh', size: WIDE, theme: 'dark', lang: 'zh', act: legend },
-  { name: 'wide-dark-en-drawer', size: WIDE, theme: 'dark', lang: 'en', act: openFirst },
-  { name: 'wide-light-zh-bins', size: WIDE, theme: 'light', lang: 'zh', view: 'bins' },
-  { name: 'laptop-light-zh', size: LAPTOP, theme: 'light', lang: 'zh' },
-  { name: 'laptop-dark-en', size: LAPTOP, theme: 'dark', lang: 'en' },
-  { name: 'laptop-light-en-drawer', size: LAPTOP, theme: 'light', lang: 'en', act: openFirst },
-  { name: 'laptop-dark-en-bays', size: LAPTOP, theme: 'dark', lang: 'en', view: 'bays' },
-  { name: 'phone-light-zh', size: PHONE, theme: 'light', lang: 'zh' },
-  { name: 'phone-dark-en-tickets', size: PHONE, theme: 'dark', lang: 'en', view: 'tickets' },
-  { name: 'phone-light-en-drawer', size: PHONE, theme: 'light', lang: 'en', view: 'tickets', act: openFirst },
-  { name: 'phone-dark-zh-bins', size: PHONE, theme: 'dark', lang: 'zh', view: 'bins' },
-  { name: 'phone-light-en-box', size: PHONE, theme: 'light', lang: 'en', view: 'box' },
-];
-
-function address({ theme, lang, view }) {
-  const url = new URL(options.url);
-  url.searchParams.set('theme', theme);
-  url.searchParams.set('lang', lang);
-  if (view !== undefined) url.hash = view;
-  return url.href;
+/** Brings the page to a view; the drawer is the ticket view with its first ticket open. */
+async function show(page, view) {
+  const tab = view === 'drawer' ? 'tickets' : view;
+  await page.evaluate((hash) => {
+    location.hash = hash;
+  }, tab);
+  await page.waitForTimeout(STEP_MS);
+  if (view === 'drawer') await page.locator('[data-ticket]:visible').first().click();
+  await page.waitForTimeout(STEP_MS);
 }
 
-const browser = await chromium.launch({
-  executablePath: options.chromium,
-  args: [
-    '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-    '--disable-background-networking', '--disable-component-update', '--disable-sync',
-  ],
-});
+const missing = missingBrowser();
+if (missing !== null) {
+  console.error(missing);
+  process.exit(1);
+}
+const demo = options.url === undefined ? await startDemo({ speed: 60 }) : null;
+const browser = await launch();
 await mkdir(options.out, { recursive: true });
 let faults = 0;
-for (const shot of SHOTS) {
-  if (!shot.name.includes(options.only)) continue;
-  const context = await browser.newContext({ viewport: shot.size, deviceScaleFactor: shot.size === PHONE ? 2 : 1 });
-  const page = await context.newPage();
-  page.on('pageerror', (error) => report(shot.name, error.message));
-  page.on('console', (message) => {
-    if (message.type() === 'error' || message.type() === 'warning') report(shot.name, message.text());
-  });
-  await page.goto(address(shot));
-  await page.waitForTimeout(Number(options.settle));
-  if (shot.act !== undefined) {
-    await shot.act(page).catch((error) => report(shot.name, error.message));
-    await page.waitForTimeout(600);
+let taken = 0;
+try {
+  if (demo !== null) await new Promise((resolve) => setTimeout(resolve, Number(options.warm)));
+  for (const [size, viewport] of Object.entries(SIZES)) {
+    for (const theme of ['light', 'dark']) {
+      for (const lang of ['en', 'zh']) await shoot(size, viewport, theme, lang);
+    }
   }
-  await page.screenshot({ path: join(options.out, `${shot.name}.png`) });
-  await context.close();
+} finally {
+  await browser.close();
+  await demo?.stop();
 }
-await browser.close();
-console.log(`${options.out}: ${faults === 0 ? 'no faults' : `${faults} faults`}`);
+console.log(`${taken} pictures in ${options.out}: ${faults === 0 ? 'no faults' : `${faults} faults`}`);
 process.exitCode = faults === 0 ? 0 : 1;
 
-function report(name, text) {
-  faults += 1;
-  console.error(`${name}: ${text}`);
+async function shoot(size, viewport, theme, lang) {
+  const wanted = VIEWS.filter((view) => `${view}-${size}-${theme}-${lang}`.includes(options.only));
+  if (wanted.length === 0) return;
+  const context = await browser.newContext({ viewport, deviceScaleFactor: size === 'phone' ? 2 : 1, timezoneId: 'Asia/Shanghai' });
+  const page = await context.newPage();
+  const said = complaints(page);
+  let isWall = false;
+  for (const view of wanted) {
+    const name = `${view}-${size}-${theme}-${lang}`;
+    if (view === 'wall' || page.url() === 'about:blank') {
+      isWall = view === 'wall';
+      await page.goto(`${options.url ?? demo.url}?theme=${theme}&lang=${lang}${isWall ? '&wall' : ''}`);
+      await page.waitForTimeout(SETTLE_MS);
+    }
+    try {
+      if (!isWall) await show(page, view);
+      await page.screenshot({ path: join(options.out, `${name}.png`) });
+      taken += 1;
+      if (view === 'drawer') await page.keyboard.press('Escape');
+    } catch (error) {
+      said.push(error.message);
+    }
+    for (const text of said.splice(0)) {
+      faults += 1;
+      console.error(`${name}: ${text}`);
+    }
+  }
+  await context.close();
 }

@@ -10,10 +10,12 @@ import { now as clock } from './clock';
 import { Desk } from './commands/desk';
 import type { Phase } from './link/phase';
 import { brokerUrl, newRequester } from './link/requester';
-import { Session } from './link/session';
+import { keepCredentials, keptCredentials } from './link/login';
+import { Session, type Credentials } from './link/session';
 import { Frames, scheduleFrame } from './picture/frames';
 import { isOpen, type Ticket } from './picture/model';
 import { Picture, type Part } from './picture/picture';
+import { settings } from './settings.svelte';
 
 const CALM_MS = 250;
 
@@ -69,7 +71,9 @@ const session =
 export const desk: Desk = new Desk(
   requester,
   (topic, payload) =>
-    session === null ? Promise.reject(new Error('no broker')) : session.publish(topic, payload),
+    session === null || settings.isWall
+      ? Promise.reject(new Error('no broker, or a wall screen'))
+      : session.publish(topic, payload),
   () => `${requester}-${Array.from(crypto.getRandomValues(new Uint8Array(8)), hex).join('')}`,
   () => {
     live.tickets += 1;
@@ -78,6 +82,12 @@ export const desk: Desk = new Desk(
 
 function hex(byte: number): string {
   return byte.toString(16).padStart(2, '0');
+}
+
+/** Tries the broker with credentials, which are kept as long as the tab is open. */
+export function login(credentials: Credentials): void {
+  keepCredentials(credentials);
+  session?.login(credentials);
 }
 
 /** Tries the broker at once. */
@@ -131,6 +141,7 @@ export function start(): () => void {
       attempt: 0,
     };
   }
+  session?.login(keptCredentials());
   session?.start();
   addEventListener('online', hurry);
   return () => {

@@ -42,6 +42,8 @@ function firstTheme(): Theme {
 }
 
 class Settings {
+  /** A screen on a wall: nobody clicks, nothing is sent. `?wall` in the address. */
+  readonly isWall = new URLSearchParams(location.search).has('wall');
   language = $state<Language>(firstLanguage());
   theme = $state<Theme>(firstTheme());
   /** What the system prefers; the theme `auto` follows it. */

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Requester, TicketId};
+use crate::ids::{AssetId, PermitId, Requester, TicketId};
 use crate::time::Utc;
 
 /// A command, read and checked.
@@ -33,6 +33,11 @@ pub enum Action {
     Ping,
     /// `cmd/refresh`: publish every retained topic again.
     Refresh,
+    /// `cmd/coverage`: what of a street was swept in its present window, as GeoJSON.
+    Coverage {
+        /// Which street.
+        street: AssetId,
+    },
     /// `cmd/ticket`: move a ticket.
     Ticket {
         /// Which.
@@ -42,6 +47,29 @@ pub enum Action {
         /// A remark for the flow log.
         note: Option<String>,
     },
+    /// `cmd/bay`: what a person does with a bay.
+    Bay {
+        /// Which.
+        bay: AssetId,
+        /// What.
+        step: BayStep,
+        /// The permit, to check in with.
+        permit: Option<PermitId>,
+    },
+}
+
+/// What a person can do with a bay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BayStep {
+    /// Take it out of service: maintenance, works, an event.
+    OutOfService,
+    /// Put it back, or vouch for a sensor that was not believed.
+    InService,
+    /// Have its sensors learn the empty bay anew.
+    Recalibrate,
+    /// Show a permit for the car that stands there.
+    CheckIn,
 }
 
 /// The steps a person can take with a ticket.
@@ -75,11 +103,26 @@ struct Envelope {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct CoverageArgs {
+    street: AssetId,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct TicketArgs {
     ticket: TicketId,
     action: TicketStep,
     #[serde(default)]
     note: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BayArgs {
+    bay: AssetId,
+    action: BayStep,
+    #[serde(default)]
+    permit: Option<PermitId>,
 }
 
 /// Why a command could not be read. The requester, where known, is told so.
@@ -128,6 +171,11 @@ fn read_action(name: &str, args: serde_json::Value) -> Result<Action, String> {
     match name {
         "ping" => Ok(Action::Ping),
         "refresh" => Ok(Action::Refresh),
+        "coverage" => {
+            let args: CoverageArgs = serde_json::from_value(args)
+                .map_err(|e| format!("args of cmd/coverage: {e}; they are {{\"street\"}}"))?;
+            Ok(Action::Coverage { street: args.street })
+        }
         "ticket" => {
             let args: TicketArgs = serde_json::from_value(args).map_err(|e| {
                 format!("args of cmd/ticket: {e}; they are {{\"ticket\",\"action\",\"note\"?}}")
@@ -137,7 +185,18 @@ fn read_action(name: &str, args: serde_json::Value) -> Result<Action, String> {
             }
             Ok(Action::Ticket { ticket: args.ticket, step: args.action, note: args.note })
         }
-        other => Err(format!("no command {other:?}; there are ping, refresh, ticket")),
+        "bay" => {
+            let args: BayArgs = serde_json::from_value(args).map_err(|e| {
+                format!("args of cmd/bay: {e}; they are {{\"bay\",\"action\",\"permit\"?}}")
+            })?;
+            if (args.action == BayStep::CheckIn) != args.permit.is_some() {
+                return Err("args of cmd/bay: check_in and permit go together".to_owned());
+            }
+            Ok(Action::Bay { bay: args.bay, step: args.action, permit: args.permit })
+        }
+        other => {
+            Err(format!("no command {other:?}; there are bay, coverage, ping, refresh, ticket"))
+        }
     }
 }
 

@@ -153,6 +153,18 @@ checked_id!(
     RuleId, check_id
 );
 checked_id!(
+    /// A `[[tariff]]` of the configuration.
+    TariffId, check_id
+);
+checked_id!(
+    /// A permit to stand on a reserved bay.
+    PermitId, check_id
+);
+checked_id!(
+    /// A kind of vehicle that tariffs tell apart, such as `car` or `new_energy`.
+    VehicleClass, check_symbol
+);
+checked_id!(
     /// A ticket; derived from what happened, so that the same problem never gets two.
     TicketId, check_id
 );

@@ -15,6 +15,8 @@ pub mod place;
 pub mod time;
 pub mod units;
 
+pub mod calendar;
+
 pub mod input;
 pub mod sample;
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decode::Reason;
 use crate::ids::{AssetKey, Requester, SourceName, TicketId};
+use crate::site::Feed;
 use crate::time::{ClockQuality, Utc};
 
 /// The lanes of the outbox, highest first.
@@ -154,4 +155,22 @@ pub struct Outputs {
     pub messages: Vec<Message>,
     /// What was refused.
     pub rejected: Vec<Rejected>,
+    /// What devices are asked to do. Nothing waits for the answer: who wants it asks again.
+    pub requests: Vec<Request>,
+}
+
+/// Something a device is asked to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Which device.
+    pub feed: Feed,
+    /// What.
+    pub what: Wanted,
+}
+
+/// What devices can be asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Learn the empty bay anew.
+    Recalibrate,
 }

@@ -1,5 +1,7 @@
 //! Where something is: positions with their datum, and distances between them.
 
+mod shift;
+
 use serde::{Deserialize, Serialize};
 
 /// The mean Earth radius of the IUGG in metres, used for great circles.

@@ -45,8 +45,9 @@ pub fn date(sample: &Sample, now: Now) -> (Moment, Quality) {
     }
 }
 
-/// How many reports of a device are remembered to tell a repeat from a new one.
-const REMEMBERED: usize = 16;
+/// How many reports of a device are remembered to tell a repeat from a new one: more than a node keeps
+/// unacknowledged (32), all of which it sends again when the box was cut off before it could answer.
+const REMEMBERED: usize = 40;
 /// Two reports with the same counter but further apart than this are different ones: the device has
 /// started counting again.
 const SAME_WITHIN: Span = Span::from_mins(2);
@@ -54,10 +55,58 @@ const SAME_WITHIN: Span = Span::from_mins(2);
 /// The latest reports of one device, so that a report that comes twice counts once: a node sends again
 /// until it is acknowledged, and a network server may deliver twice.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "Vec<(u32, i64)>", into = "Vec<(u32, i64)>")]
 pub struct Heard(VecDeque<(u32, Utc)>);
 
+/// Stored with every report, therefore short: counters and milliseconds.
+impl From<Heard> for Vec<(u32, i64)> {
+    fn from(heard: Heard) -> Vec<(u32, i64)> {
+        heard.0.into_iter().map(|(counter, at)| (counter, at.as_ms())).collect()
+    }
+}
+
+impl From<Vec<(u32, i64)>> for Heard {
+    fn from(stored: Vec<(u32, i64)>) -> Heard {
+        Heard(stored.into_iter().map(|(counter, ms)| (counter, Utc::from_ms(ms))).collect())
+    }
+}
+
+/// What is missing between a device's last report and this one, by its counter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gap {
+    /// Nothing, as far as one can tell.
+    None,
+    /// So many reports never came, or have not come yet.
+    Missing(u32),
+    /// The device counts from the beginning again.
+    Restarted,
+}
+
+impl Gap {
+    /// Whether anything may be missing.
+    #[must_use]
+    pub const fn is_some(self) -> bool {
+        !matches!(self, Gap::None)
+    }
+}
+
 impl Heard {
+    /// What is missing before a report with this counter, measured at `at`. To be asked before it is
+    /// noted.
+    #[must_use]
+    pub fn gap(&self, counter: Option<u32>, at: Utc) -> Gap {
+        let (Some(counter), Some(&(last, when))) = (counter, self.0.back()) else {
+            return Gap::None;
+        };
+        match counter.checked_sub(last) {
+            Some(0 | 1) => Gap::None,
+            Some(more) => Gap::Missing(more - 1),
+            // A report that was overtaken by a later one.
+            None if at < when => Gap::None,
+            None => Gap::Restarted,
+        }
+    }
+
     /// Notes a report; answers whether it is new. A report without a counter always is.
     pub fn note(&mut self, counter: Option<u32>, at: Utc) -> bool {
         let Some(counter) = counter else { return true };
@@ -119,6 +168,34 @@ mod tests {
         let (at, quality) = date(&sample(Some("2026-06-04T03:55:00Z")), unset);
         assert_eq!(at.utc, Utc::parse("2026-06-04T03:55:00Z").unwrap());
         assert_eq!((at.monotonic, quality), (unset.monotonic, Quality::Uncertain));
+    }
+
+    #[test]
+    fn what_is_missing_is_told_by_the_counter() {
+        let t = |s| Utc::from_ms(1_000_000_000) + Span::from_secs(s);
+        let mut heard = Heard::default();
+        assert_eq!(heard.gap(Some(7), t(0)), Gap::None, "the first one");
+        heard.note(Some(7), t(100));
+        let table = [
+            (Some(8), 110, Gap::None),
+            (Some(10), 110, Gap::Missing(2)),
+            (Some(5), 90, Gap::None),
+            (Some(0), 200, Gap::Restarted),
+            (None, 200, Gap::None),
+        ];
+        for (counter, s, expected) in table {
+            assert_eq!(heard.gap(counter, t(s)), expected, "{counter:?}");
+        }
+    }
+
+    #[test]
+    fn everything_a_node_holds_back_is_known_again_after_a_restart() {
+        let t = Utc::from_ms(1_780_000_000_000);
+        let mut heard = Heard::default();
+        assert!((1..=32).all(|counter| heard.note(Some(counter), t)));
+        let stored = serde_json::to_string(&heard).unwrap();
+        let mut heard: Heard = serde_json::from_str(&stored).unwrap();
+        assert!((1..=32).all(|counter| !heard.note(Some(counter), t + Span::from_secs(90))));
     }
 
     #[test]

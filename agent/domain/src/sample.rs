@@ -6,9 +6,10 @@ use crate::ids::{DeviceKey, SourceName};
 use crate::place::Position;
 use crate::time::{Span, Utc};
 use crate::units::{
-    CentiDegrees, Metres, MilliCelsius, Millilitres, Millimetres, MillimetresPerSecond, Millivolts,
-    Permille,
+    CentiDegrees, Grams, Metres, MilliCelsius, Millilitres, Millimetres, MillimetresPerSecond,
+    Millivolts, Permille,
 };
+use crate::waste::{Deposit, Lift};
 
 /// One report of one device: some quantities that were measured together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,8 +70,14 @@ pub enum Quantity {
     FuelLevel(Permille),
     /// Fuel in the tank.
     FuelVolume(Millilitres),
-    /// Where a vehicle is.
+    /// Where a vehicle is, or a bin that knows it.
     Fix(Fix),
+    /// Somebody put something into a bin.
+    Deposit(Deposit),
+    /// A vehicle lifted a bin.
+    Lift(Lift),
+    /// A vehicle's load on the weighbridge of a transfer station, without the vehicle.
+    StationWeight(Grams),
     /// The device is there but cannot say: a reason in place of a value.
     Absent(Absent),
 }
@@ -153,4 +160,6 @@ pub enum NoData {
     OutOfRange,
     /// Nothing was heard for longer than the asset allows.
     Silent,
+    /// The sensor has said the same for longer than can be believed.
+    Stuck,
 }

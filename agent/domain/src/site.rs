@@ -5,11 +5,19 @@
 
 use std::collections::BTreeMap;
 
-use crate::ids::{AssetKey, BoxId, DeviceKey, SiteId, SourceName, TenantId};
+use crate::calendar::{Calendar, DayClasses, Period};
+use crate::ids::{
+    AssetId, AssetKey, BoxId, DeviceKey, PermitId, SiteId, SourceName, TariffId, TenantId,
+    VehicleClass,
+};
+use crate::parking::tariff::Tariff;
 use crate::place::Position;
 use crate::rules::Rule;
 use crate::time::Span;
-use crate::units::{Millimetres, MillimetresPerSecond, Permille};
+use crate::units::{
+    CentiDegrees, Grams, MilliCelsius, Millimetres, MillimetresPerSecond, Permille,
+};
+use crate::waste::{Geometry, Tag, WasteKind, WeekPlan};
 
 /// Everything the core must know of its surroundings.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +30,19 @@ pub struct Site {
     pub rules: Vec<Rule>,
     /// How tickets behave.
     pub tickets: TicketPolicy,
+    /// Local days and hours.
+    pub calendar: Calendar,
+    /// Tariffs and permits.
+    pub parking: Parking,
+}
+
+/// What bays refer to by name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Parking {
+    /// The tariffs.
+    pub tariffs: BTreeMap<TariffId, Tariff>,
+    /// The permits that are valid here, each with the bays it is good for; none named: for all.
+    pub permits: BTreeMap<PermitId, Vec<AssetId>>,
 }
 
 /// The three levels of the topic prefix.
@@ -43,7 +64,7 @@ pub struct Asset {
     /// Where it stands, for what stands still.
     pub position: Option<Position>,
     /// Which street it belongs to.
-    pub street: Option<crate::ids::AssetId>,
+    pub street: Option<AssetId>,
     /// The devices it is measured by.
     pub feeds: Vec<Feed>,
     /// What it is.
@@ -68,10 +89,12 @@ pub enum Kind {
     Bin(Bin),
     /// A vehicle.
     Vehicle(Vehicle),
-    /// A street: a line to draw.
+    /// A street: a line to draw, and perhaps to sweep.
     Street {
         /// The middle line, at least two points.
         line: Vec<Position>,
+        /// How it is to be swept; `None`: nobody asks.
+        sweep: Option<crate::sweeping::Plan>,
     },
 }
 
@@ -86,6 +109,56 @@ pub struct Bay {
     pub free_after: Span,
     /// Without a report for this long the bay is `unknown`.
     pub stale_after: Span,
+    /// What it costs to stand there, who may, and when its sensors are not believed.
+    pub policy: BayPolicy,
+}
+
+/// What it costs to stand on a bay, who may, and when its sensors are not believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BayPolicy {
+    /// The tariff; `None`: nothing is billed.
+    pub tariff: Option<TariffId>,
+    /// What kind of vehicle stands there, where that is certain.
+    pub vehicle: Option<VehicleClass>,
+    /// So long the other sensors have to say the same as the first one before it counts alone.
+    pub disagree_after: Span,
+    /// A sensor that says occupied against another one for this long is asked to learn anew.
+    pub drift_after: Span,
+    /// A sensor alone that says occupied for this long is not believed any more.
+    pub stuck_after: Span,
+    /// A car that more than one sensor has seen for this long is abandoned.
+    pub zombie_after: Span,
+    /// When nobody may stand there.
+    pub no_parking: Vec<NoParking>,
+    /// Only with a permit: so long a driver has to show one. `None`: for everybody.
+    pub reserved: Option<Span>,
+}
+
+impl Default for BayPolicy {
+    fn default() -> BayPolicy {
+        let days = |n: u64| Span::from_mins(n * 24 * 60);
+        BayPolicy {
+            tariff: None,
+            vehicle: None,
+            disagree_after: Span::from_mins(3),
+            drift_after: Span::from_mins(6 * 60),
+            stuck_after: days(7),
+            zombie_after: days(7),
+            no_parking: vec![],
+            reserved: None,
+        }
+    }
+}
+
+/// A time at which nobody may stand on a bay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoParking {
+    /// When.
+    pub period: Period,
+    /// On which days.
+    pub days: DayClasses,
+    /// How long a car may stand all the same.
+    pub grace: Span,
 }
 
 /// Settings of a bin.
@@ -103,6 +176,86 @@ pub struct Bin {
     pub capacity_l: Option<u32>,
     /// Without a report for this long the level is `unknown`.
     pub stale_after: Span,
+    /// How its sensor sees it.
+    pub sensing: Sensing,
+    /// What it is for and when it is emptied.
+    pub service: Service,
+}
+
+/// How the sensor sees the inside of a bin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sensing {
+    /// The shape of the inside.
+    pub geometry: Geometry,
+    /// The angle between the sensor and straight down, below 90°.
+    pub mount_angle: CentiDegrees,
+    /// The sensor reckons with the speed of sound at 20 °C whatever the weather: correct for it.
+    pub assumes_20_c: bool,
+    /// Nearer than this the sensor cannot measure; 0 where it can.
+    pub blind: Millimetres,
+    /// The level is the median of this many readings, 1 to 9. 1 takes every reading as it is.
+    pub median_of: u8,
+    /// Twice this hot in a row is fire.
+    pub fire_at: MilliCelsius,
+    /// So far from its place, by its own position, the bin was moved.
+    pub moved_beyond: Millimetres,
+}
+
+impl Sensing {
+    /// Straight walls, looked at from above by a sensor that needs no help.
+    pub const PLAIN: Sensing = Sensing {
+        geometry: Geometry::Prism,
+        mount_angle: CentiDegrees(0),
+        assumes_20_c: false,
+        blind: Millimetres(0),
+        median_of: 1,
+        fire_at: MilliCelsius(65_000),
+        moved_beyond: Millimetres(100_000),
+    };
+}
+
+impl Default for Sensing {
+    fn default() -> Sensing {
+        Sensing::PLAIN
+    }
+}
+
+/// What a bin is for, and when it is emptied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// What it takes, where that is settled.
+    pub waste: Option<WasteKind>,
+    /// Its RFID tag.
+    pub tag: Option<Tag>,
+    /// The most it may hold.
+    pub load_max: Option<Grams>,
+    /// The planned collections; `None` where there is no plan.
+    pub plan: Option<WeekPlan>,
+    /// A collection may come this long after its planned time.
+    pub plan_grace: Span,
+    /// How far a scale may be off.
+    pub scale_tolerance: Grams,
+    /// Every emptying must come with a lift or a vehicle of ours.
+    pub expects_vehicle: bool,
+}
+
+impl Service {
+    /// Nothing is planned or known.
+    pub const NONE: Service = Service {
+        waste: None,
+        tag: None,
+        load_max: None,
+        plan: None,
+        plan_grace: Span::from_mins(4 * 60),
+        scale_tolerance: Grams(100),
+        expects_vehicle: false,
+    };
+}
+
+impl Default for Service {
+    fn default() -> Service {
+        Service::NONE
+    }
 }
 
 /// Settings of a vehicle.

@@ -14,6 +14,10 @@ pub(crate) enum Timer {
     Stale(AssetKey),
     /// The rule at this place of the list must look at the asset again.
     Rule(usize, AssetKey),
+    /// An hour is over, and its figures can be closed.
+    Hour,
+    /// A day is over, and what bins did on it is told.
+    Day,
     /// A closed ticket leaves the broker and the store.
     Purge(TicketId),
 }

@@ -36,6 +36,10 @@ unit!(
     MillimetresPerSecond(u32)
 );
 unit!(
+    /// Weight in grams.
+    Grams(u32)
+);
+unit!(
     /// Direction in hundredths of a degree clockwise from true north, 0 to 35 999.
     CentiDegrees(u16)
 );
@@ -80,6 +84,14 @@ impl Permille {
     #[must_use]
     pub fn percent(self) -> f64 {
         f64::from(self.0) / 10.0
+    }
+}
+
+impl Grams {
+    /// Kilograms, for people and payloads.
+    #[must_use]
+    pub fn kilograms(self) -> f64 {
+        f64::from(self.0) / 1000.0
     }
 }
 

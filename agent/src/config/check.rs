@@ -4,15 +4,18 @@
 //! is checked after that. A `Config` comes out only when nothing is wrong.
 
 mod assets;
+mod bins;
 mod broker;
+mod parking;
 mod rules;
 mod sources;
+mod sweep;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use domain::ids::{BoxId, SiteId, TenantId};
-use domain::site::{Identity, Site, TicketPolicy};
+use domain::site::{Identity, Parking, Site, TicketPolicy};
 use domain::time::Span;
 
 use self::assets::Assets;
@@ -26,7 +29,7 @@ use super::{Broker, Buffer, Config, Http, defaults};
 pub(super) use self::rules::built_in as built_in_rules;
 
 /// Sections that have their place in the configuration and are not built in yet.
-const LATER: [&str; 7] = ["gauge", "camera", "tariff", "route", "zone", "calendar", "uplink"];
+const LATER: [&str; 5] = ["gauge", "camera", "route", "zone", "uplink"];
 
 /// One mebibyte.
 const MIB: u64 = 1024 * 1024;
@@ -50,7 +53,12 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
         .and_then(|section| broker::own(&section, user));
     let buffer = read_buffer(tree.table("buffer").as_ref());
     let mut sources = Sources::read(tree, broker.as_ref());
-    let assets = Assets::read(tree, &mut sources);
+    let tariffs = parking::tariffs(tree);
+    let zone = own.timezone.clone().unwrap_or(jiff::tz::TimeZone::UTC);
+    let mut assets = Assets::read(tree, &mut sources, &tariffs.names, &zone);
+    let permits = parking::permits(tree, &assets.assets);
+    let calendar = parking::calendar(tree, zone.clone());
+    sweep::set_zone(&mut assets.assets, &zone);
     let rules = rules::read(tree, &assets);
     let tickets = read_tickets(tree.table("tickets").as_ref());
     let http = read_http(tree.table("http").as_ref(), broker.as_ref());
@@ -60,7 +68,14 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
     }
     let identity = Identity { tenant: own.tenant?, site: own.site?, id: own.id? };
     Some(Config {
-        site: Site { identity, assets: assets.assets, rules, tickets },
+        site: Site {
+            identity,
+            assets: assets.assets,
+            rules,
+            tickets,
+            calendar,
+            parking: Parking { tariffs: tariffs.tariffs, permits },
+        },
         name: own.name,
         timezone: own.timezone?,
         broker: broker?,

@@ -34,8 +34,12 @@ pub(super) const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr:
 
 /// `[[source]] baud` of `node-link`.
 pub(super) const NODE_LINK_BAUD: u32 = 115_200;
-/// `[[source]] baud` of `nmea`: what receivers leave the factory with.
-pub(super) const NMEA_BAUD: u32 = 9600;
+/// `[[source]] address` of `gpsd`: where Debian's listens.
+pub(super) const GPSD: (&str, u16) = ("127.0.0.1", 2947);
+/// `[[source]] topic` of `ttn`: uplinks and joins of every application that the broker shows.
+pub(super) const TTN_TOPIC: &str = "v3/+/devices/+/+";
+/// `[[source]] baud` of `gnss`: what receivers leave the factory with.
+pub(super) const GNSS_BAUD: u32 = 9600;
 /// `[[source]] topic` of `chirpstack`: its own default.
 pub(super) const CHIRPSTACK_TOPIC: &str = "application/+/device/+/event/+";
 
@@ -58,6 +62,9 @@ pub(super) const WORK_SPEED_MAX: MillimetresPerSecond = MillimetresPerSecond::fr
 pub(super) const PARKED_AFTER: Span = Span::from_secs(600);
 /// `[[vehicle]] stale_after`: longer than a tunnel, shorter than a shift.
 pub(super) const VEHICLE_STALE_AFTER: Span = Span::from_secs(300);
+
+/// `[[street]] sweep.width_mm`: two lanes.
+pub(super) const ROAD_WIDTH: u32 = 7000;
 
 /// `[[rule]] version`.
 pub(super) const RULE_VERSION: u32 = 1;

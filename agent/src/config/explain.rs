@@ -109,9 +109,20 @@ fn write_sources(out: &mut String, config: &Config) -> fmt::Result {
                 let baud = marked(line.baud, line.baud == defaults::NODE_LINK_BAUD);
                 ("node-link", format!("{} at {baud} baud", line.device.display()))
             }
-            SourceKind::Nmea(line) => {
-                let baud = marked(line.baud, line.baud == defaults::NMEA_BAUD);
-                ("nmea", format!("{} at {baud} baud", line.device.display()))
+            SourceKind::Gnss(line) => {
+                let baud = marked(line.baud, line.baud == defaults::GNSS_BAUD);
+                ("gnss", format!("{} at {baud} baud", line.device.display()))
+            }
+            SourceKind::Gpsd(server) => {
+                let (host, port) = (server.host.as_str(), server.port);
+                let address = marked(format!("{host}:{port}"), (host, port) == defaults::GPSD);
+                let receiver = server.receiver.as_ref();
+                let receiver = receiver.map(|path| format!(", {path}")).unwrap_or_default();
+                ("gpsd", address + &receiver)
+            }
+            SourceKind::ThingsStack(server) => {
+                let topic = marked(&server.topic, server.topic == defaults::TTN_TOPIC);
+                ("ttn", format!("{} on {}", topic, broker(&server.broker)))
             }
             SourceKind::ChirpStack(server) => {
                 let topic = marked(&server.topic, server.topic == defaults::CHIRPSTACK_TOPIC);
@@ -154,7 +165,17 @@ fn settings(asset: &Asset) -> String {
         Kind::Bay(bay) => bay_settings(bay),
         Kind::Bin(bin) => bin_settings(bin),
         Kind::Vehicle(vehicle) => vehicle_settings(vehicle),
-        Kind::Street { line } => format!("a line of {} points", line.len()),
+        Kind::Street { line, sweep } => {
+            let plan = sweep.as_ref().map(|plan| format!(", swept {}", times(plan.passes)));
+            format!("a line of {} points{}", line.len(), plan.unwrap_or_default())
+        }
+    }
+}
+
+fn times(passes: u8) -> String {
+    match passes {
+        1 => "once in each window".to_owned(),
+        n => format!("{n} times in each window"),
     }
 }
 
@@ -222,7 +243,9 @@ fn watched(rule: &Rule, config: &Config) -> usize {
     let overstay = matches!(rule.when, Condition::Overstay { .. });
     let watches = |key: &AssetKey, asset: &Asset| {
         let limited = matches!(&asset.kind, Kind::Bay(bay) if bay.max_stay.is_some());
-        key.class == rule.class && (limited || !overstay)
+        // Nobody asks what was swept of a street without a plan.
+        let planned = !matches!(&asset.kind, Kind::Street { sweep: None, .. });
+        key.class == rule.class && planned && (limited || !overstay)
     };
     config.site.assets.iter().filter(|(key, asset)| watches(key, asset)).count()
 }
@@ -263,11 +286,10 @@ fn condition(rule: &Rule) -> String {
 }
 
 fn level(level: Level, fact: FactName) -> String {
-    let unit = match fact {
-        FactName::LevelPct | FactName::BatteryPct => "%",
-        FactName::TemperatureC => " °C",
-        FactName::BatteryV => " V",
-        FactName::SpeedKmh => " km/h",
+    let unit = match fact.unit() {
+        "%" => "%".to_owned(),
+        "" => String::new(),
+        unit => format!(" {unit}"),
     };
     match level {
         Level::FullAt => "the bin's full_at".to_owned(),

@@ -25,6 +25,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use domain::decode::gpsd::Gpsd;
 use domain::decode::lorawan::Codec;
 use domain::ids::{DeviceKey, SourceName};
 use domain::site::Site;
@@ -192,24 +193,51 @@ pub struct Source {
 pub enum SourceKind {
     /// Battery nodes over a serial line.
     NodeLink(Serial),
-    /// A GNSS receiver that speaks NMEA 0183, on a tty; or a file, read once to its end.
-    Nmea(Serial),
+    /// A GNSS receiver that speaks NMEA 0183, UBX or both, on a tty; or a file, read once to its end.
+    Gnss(Serial),
+    /// A gpsd, over TCP.
+    Gpsd(GpsdServer),
     /// A ChirpStack v4 network server behind an MQTT broker.
-    ChirpStack(ChirpStack),
+    ChirpStack(NetworkServer),
+    /// The Things Stack v3, likewise.
+    ThingsStack(NetworkServer),
 }
 
 /// A serial line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Serial {
-    /// The tty (or, for `nmea`, a file).
+    /// The tty (or, for `gnss`, a file).
     pub device: PathBuf,
     /// Bits per second.
     pub baud: u32,
 }
 
+/// A gpsd and which of its receivers counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GpsdServer {
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// The path by which gpsd names the receiver; `None`: it has one only.
+    pub receiver: Option<String>,
+}
+
+impl GpsdServer {
+    /// A decoder for what it sends, as `source`.
+    #[must_use]
+    pub fn decoder(&self, source: SourceName) -> Gpsd {
+        let decoder = Gpsd::new(source);
+        match &self.receiver {
+            Some(path) => decoder.with_receiver(path),
+            None => decoder,
+        }
+    }
+}
+
 /// A network server's broker.
 #[derive(Debug, Clone)]
-pub struct ChirpStack {
+pub struct NetworkServer {
     /// Where its events are published; by default the box's own broker.
     pub broker: Broker,
     /// The topic filter of the events.

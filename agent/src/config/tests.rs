@@ -241,7 +241,7 @@ fn everything_of_the_gateway_arrives() {
     let sensor = DeviceKey::new("24e124713b000001").unwrap();
     assert_eq!(server.devices[&sensor].map(Codec::as_str), Some("milesight/em400"));
 
-    let Kind::Street { line } = &site.assets[&key(Class::Street, "taihu-road")].kind else {
+    let Kind::Street { line, .. } = &site.assets[&key(Class::Street, "taihu-road")].kind else {
         panic!("not a street")
     };
     assert!((line[1].lat() - 31.8127).abs() < 1e-9 && (line[1].lon() - 119.9741).abs() < 1e-9);
@@ -321,7 +321,7 @@ fn explained_in_plain_words() {
         "  bin-full*         4 bins  medium bin_overflow       when level_pct is at or above the \
          bin's full_at in 2 readings; over at or below the bin's clear_at\n",
         "  bay-overstay      5 bays  medium overstay           when the longest stay is passed by 2m\n",
-        "  nothing to watch for vehicle-silent\n",
+        "  nothing to watch for vehicle-silent, vehicle-weigh, street-unswept\n",
     ] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }

@@ -323,7 +323,7 @@ fn level(distance_mm: u32, bin: &Bin) -> i64 {
 pub(super) mod tests {
     use domain::ids::{BoxId, RuleId, SiteId, TenantId};
     use domain::rules::Severity;
-    use domain::site::{Identity, TicketPolicy};
+    use domain::site::{BayPolicy, Identity, Sensing, Service, TicketPolicy};
     use domain::units::{Millimetres, Permille};
     use proptest::prelude::*;
 
@@ -363,6 +363,7 @@ pub(super) mod tests {
                     occupied_after: Span::from_secs(60),
                     free_after: Span::from_secs(20),
                     stale_after: SILENT_AFTER,
+                    policy: BayPolicy::default(),
                 }),
                 Spot::Bin(_) => AssetKind::Bin(Bin {
                     empty: Millimetres(BIN_EMPTY_MM),
@@ -371,6 +372,8 @@ pub(super) mod tests {
                     clear_at: Permille::from_percent(60),
                     capacity_l: Some(240),
                     stale_after: SILENT_AFTER,
+                    sensing: Sensing::default(),
+                    service: Service::default(),
                 }),
             };
             let asset = Asset {
@@ -396,6 +399,8 @@ pub(super) mod tests {
                 rule("bin-silent", Class::Bin, "sensor_silent", silent),
             ],
             tickets: TicketPolicy::default(),
+            calendar: domain::calendar::Calendar::default(),
+            parking: domain::site::Parking::default(),
         }
     }
 

@@ -1,10 +1,10 @@
-//! A GNSS receiver that speaks NMEA 0183 on a tty; or a recording of one: a file that is read once, as
+//! A GNSS receiver that speaks NMEA 0183, UBX or both on a tty; or a recording of one: a file that is read once, as
 //! fast as the engine takes it, to its end.
 //!
 //! Nothing is acknowledged: a receiver keeps nothing, and its next second comes in a second.
 
 use domain::decode::Raw;
-use domain::decode::nmea::Nmea;
+use domain::decode::gnss::Gnss;
 
 use super::Context;
 use super::intake::Intake;
@@ -37,8 +37,8 @@ pub(super) async fn run(settings: Serial, context: Context) {
 
 /// The decoder for a stream. A receiver cannot have a date from before this program existed (its week
 /// counter has rolled over); a recording may be old.
-fn decoder(stream: &Stream, context: &Context) -> Nmea {
-    let decoder = Nmea::new(context.name.clone());
+fn decoder(stream: &Stream, context: &Context) -> Gnss {
+    let decoder = Gnss::new(context.name.clone());
     match stream {
         Stream::Tty(_) => decoder.with_date_floor(FLOOR),
         Stream::File(_) => decoder,
@@ -48,7 +48,7 @@ fn decoder(stream: &Stream, context: &Context) -> Nmea {
 /// Reads to the end of the stream.
 async fn pump(
     stream: &mut Stream,
-    intake: &mut Intake<Nmea>,
+    intake: &mut Intake<Gnss>,
     context: &Context,
 ) -> Result<(), End> {
     let mut buffer = [0; READ_MAX];
@@ -67,7 +67,7 @@ async fn pump(
 }
 
 /// Shows why nothing more will come, and waits for the box to stop.
-async fn rest(intake: &mut Intake<Nmea>, context: &Context, why: String) {
+async fn rest(intake: &mut Intake<Gnss>, context: &Context, why: String) {
     tracing::info!(why, "recording is over");
     intake.publish_now();
     intake.show(|status| {
@@ -80,8 +80,9 @@ async fn rest(intake: &mut Intake<Nmea>, context: &Context, why: String) {
 #[cfg(test)]
 mod tests {
     use domain::decode::{Decode, Reason};
-    use domain::sample::Sample;
+    use domain::sample::{Quantity, Sample};
     use domain::time::Utc;
+    use domain::units::Millimetres;
 
     use super::*;
     use crate::demo::pty::Pty;
@@ -94,10 +95,10 @@ mod tests {
     }
 
     fn decoded(bytes: &[u8]) -> Vec<Sample> {
-        let mut nmea = Nmea::new(Bench::new("gnss", 1).context.name);
+        let mut decoder = Gnss::new(Bench::new("gnss", 1).context.name);
         let mut samples = Vec::new();
-        nmea.feed(Raw::Bytes(bytes), Utc::from_ms(0), &mut samples);
-        nmea.finish(&mut samples);
+        decoder.feed(Raw::Bytes(bytes), Utc::from_ms(0), &mut samples);
+        decoder.finish(&mut samples);
         samples
     }
 
@@ -140,6 +141,43 @@ mod tests {
         let status = in_time(bench.until(|status| status.tally.samples == 2)).await;
         assert!(status.connected);
         assert_eq!(status.tally.rejected, [(Reason::Time, 1)].into());
+    }
+
+    /// UBX NAV-PVT of a second of 4 June 2026 with a fix, by the interface description of u-blox.
+    fn solution(second: u8) -> Vec<u8> {
+        let mut payload = [0; 92];
+        payload[4..12].copy_from_slice(&[0xea, 0x07, 6, 4, 4, 0, second, 0b0111]);
+        payload[20..24].copy_from_slice(&[3, 1, 0, 14]);
+        payload[24..28].copy_from_slice(&1_199_740_000_i32.to_le_bytes());
+        payload[28..32].copy_from_slice(&318_100_000_i32.to_le_bytes());
+        payload[40..44].copy_from_slice(&1_250_u32.to_le_bytes());
+        let mut frame = vec![0xb5, 0x62, 0x01, 0x07, 92, 0];
+        frame.extend_from_slice(&payload);
+        let sums = frame[2..].iter().fold((0_u8, 0_u8), |(a, b), byte| {
+            let a = a.wrapping_add(*byte);
+            (a, b.wrapping_add(a))
+        });
+        frame.extend_from_slice(&[sums.0, sums.1]);
+        frame
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_speaks_both_says_every_moment_once() {
+        let mut bench = Bench::new("gnss", 8);
+        let pty = Pty::open().unwrap();
+        let _task = tokio::spawn(run(serial(pty.slave()), bench.context.clone()));
+        for second in 0..3 {
+            pty.write_all(&solution(second)).await.unwrap();
+            pty.write_all(fix(&format!("04000{second}"), "040626").as_bytes()).await.unwrap();
+        }
+        pty.write_all(&solution(3)).await.unwrap();
+        for second in 0..3 {
+            let sample = bench.arrival().await.0;
+            let at = sample.at.unwrap().to_string();
+            assert_eq!(at, format!("2026-06-04T04:00:0{second}.000Z"));
+            let [Quantity::Fix(fix)] = sample.quantities.as_slice() else { panic!("{sample:?}") };
+            assert_eq!(fix.accuracy, Some(Millimetres(1_250)));
+        }
     }
 
     #[tokio::test]

@@ -1,21 +1,20 @@
-//! A LoRaWAN network server behind an MQTT broker: ChirpStack v4.
+//! A LoRaWAN network server behind an MQTT broker: ChirpStack v4, The Things Stack v3.
 //!
 //! Has a client of its own with a persistent session. A message is acknowledged to the broker only after
 //! every sample of it is on disk; until then the broker keeps it, also while the box is off. A message
 //! that gives no sample is acknowledged in its turn; the decoder has counted why.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
-use domain::decode::lorawan::{Codec, chirpstack};
 use domain::decode::{Decode, Raw, Tally};
-use domain::ids::{BoxId, DeviceKey, SourceName};
+use domain::ids::BoxId;
 use domain::sample::Sample;
 use domain::time::Utc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Context;
 use super::intake::{Intake, Stopped};
-use crate::config::ChirpStack;
+use crate::config::NetworkServer;
 use crate::mqtt::LinkStatus;
 use crate::mqtt::inbound::{Delivery, subscribe};
 
@@ -28,7 +27,7 @@ const DELIVERIES_MAX: usize = 16;
 const WAITING_MAX: usize = 256;
 
 /// Consumes the events until the box stops.
-pub(super) async fn run(settings: ChirpStack, context: Context, box_id: BoxId) {
+pub(super) async fn run(settings: NetworkServer, decoder: Make, context: Context, box_id: BoxId) {
     let client_id = format!("{box_id}-{}", context.name);
     let (sender, deliveries) = mpsc::channel(DELIVERIES_MAX);
     let (link, seen) = watch::channel(LinkStatus::default());
@@ -36,7 +35,7 @@ pub(super) async fn run(settings: ChirpStack, context: Context, box_id: BoxId) {
     let stop = context.stop.clone();
     let subscription =
         subscribe(&settings.broker, &client_id, &filters, sender, link, &context.clock, stop);
-    let decoder = Forgetful::new(context.name.clone(), settings.devices.clone());
+    let decoder = Forgetful::new(decoder);
     tokio::select! {
         ended = subscription => {
             if let Err(error) = ended {
@@ -127,7 +126,7 @@ fn give_back(waiting: &mut VecDeque<Waiting>, intake: &mut Intake<Forgetful>) {
 /// Shows in the source's status whether the broker is there.
 async fn show_link(
     mut seen: watch::Receiver<LinkStatus>,
-    settings: &ChirpStack,
+    settings: &NetworkServer,
     context: &Context,
 ) -> Stopped {
     let url = &settings.broker.url;
@@ -147,26 +146,27 @@ async fn show_link(
     Stopped
 }
 
+/// Makes the decoder of a source anew, as at the beginning.
+pub(super) type Make = Box<dyn Fn() -> Box<dyn Decode + Send> + Send>;
+
 /// A decoder that can be told to forget which messages it has seen, and goes on counting.
-#[derive(Debug)]
 struct Forgetful {
-    source: SourceName,
-    devices: BTreeMap<DeviceKey, Option<Codec>>,
-    decoder: chirpstack::ChirpStack,
+    make: Make,
+    decoder: Box<dyn Decode + Send>,
     /// What was counted before the decoder last forgot.
     before: Tally,
     tally: Tally,
 }
 
 impl Forgetful {
-    fn new(source: SourceName, devices: BTreeMap<DeviceKey, Option<Codec>>) -> Forgetful {
-        let decoder = chirpstack::ChirpStack::new(source.clone(), devices.clone());
-        Forgetful { source, devices, decoder, before: Tally::default(), tally: Tally::default() }
+    fn new(make: Make) -> Forgetful {
+        let decoder = make();
+        Forgetful { make, decoder, before: Tally::default(), tally: Tally::default() }
     }
 
     fn forget(&mut self) {
         self.before = self.tally.clone();
-        self.decoder = chirpstack::ChirpStack::new(self.source.clone(), self.devices.clone());
+        self.decoder = (self.make)();
     }
 
     fn add_up(&mut self) {
@@ -193,22 +193,30 @@ impl Decode for Forgetful {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::collections::BTreeMap;
     use std::net::SocketAddr;
     use std::time::Duration;
 
     use domain::decode::Reason;
+    use domain::decode::lorawan::chirpstack::ChirpStack;
+    use domain::decode::lorawan::things_stack::ThingsStack;
+    use domain::ids::DeviceKey;
+    use domain::input::Input;
+    use domain::sample::Quantity;
+    use domain::units::Millimetres;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
     use super::*;
     use crate::config::{Broker, BrokerUrl, Scheme};
     use crate::mqtt::broker;
+    use crate::sources::server_decoder;
     use crate::sources::tests::{Bench, in_time};
 
     const EUI: &str = "24e124713b000001";
 
     /// A network server whose broker listens on a port of this machine.
-    pub(in crate::sources) fn settings(port: u16) -> ChirpStack {
+    pub(in crate::sources) fn settings(port: u16) -> NetworkServer {
         let url = BrokerUrl {
             scheme: Scheme::Mqtt,
             host: "127.0.0.1".to_owned(),
@@ -226,11 +234,16 @@ pub(super) mod tests {
             packet_max: 256 * 1024,
         };
         let topic = "application/+/device/+/event/+".to_owned();
-        ChirpStack { broker, topic, devices: BTreeMap::new() }
+        NetworkServer { broker, topic, devices: BTreeMap::new() }
     }
 
     pub(in crate::sources) fn topic() -> String {
         format!("application/7/device/{EUI}/event/up")
+    }
+
+    /// What makes the decoder of a ChirpStack.
+    fn make(bench: &Bench) -> Make {
+        server_decoder(&bench.context.name, &BTreeMap::new(), ChirpStack::new)
     }
 
     /// An uplink of an EM310-UDL that sees 2116 mm.
@@ -257,7 +270,7 @@ pub(super) mod tests {
         fn new() -> Desk {
             let bench = Bench::new("lns", 1000);
             let (deliveries, receiver) = mpsc::channel(DELIVERIES_MAX);
-            let decoder = Forgetful::new(bench.context.name.clone(), BTreeMap::new());
+            let decoder = Forgetful::new(make(&bench));
             tokio::spawn(consume(receiver, Intake::new(decoder, bench.context.clone())));
             Desk { bench, deliveries }
         }
@@ -347,8 +360,7 @@ pub(super) mod tests {
             Publisher(stream)
         }
 
-        async fn publish(&mut self, payload: &str) {
-            let topic = topic();
+        async fn publish(&mut self, topic: &str, payload: &str) {
             let len = 2 + topic.len() + 2 + payload.len();
             assert!((128..16_384).contains(&len));
             let mut packet = vec![0x32, (len % 128 + 128) as u8, (len / 128) as u8];
@@ -369,7 +381,12 @@ pub(super) mod tests {
         let broker = Box::pin(broker.start("127.0.0.1:0".parse().unwrap())).await.unwrap();
         let start = |bench: &Bench| {
             let box_id = BoxId::new("xj-0412").unwrap();
-            tokio::spawn(run(settings(broker.addr.port()), bench.context.clone(), box_id))
+            tokio::spawn(run(
+                settings(broker.addr.port()),
+                make(bench),
+                bench.context.clone(),
+                box_id,
+            ))
         };
         let mut bench = Bench::new("lns", 8);
         let task = start(&bench);
@@ -379,13 +396,13 @@ pub(super) mod tests {
         let mut counter = 0;
         let committed = loop {
             counter += 1;
-            server.publish(&uplink(counter)).await;
+            server.publish(&topic(), &uplink(counter)).await;
             let heard = tokio::time::timeout(Duration::from_millis(200), bench.arrivals.recv());
             if let Ok(arrival) = heard.await {
                 break arrival.unwrap().committed.unwrap();
             }
         };
-        server.publish(&uplink(100)).await;
+        server.publish(&topic(), &uplink(100)).await;
         let (sample, not_committed) = bench.arrival().await;
         assert_eq!(sample.counter, Some(100));
         committed.send(()).unwrap();
@@ -394,7 +411,7 @@ pub(super) mod tests {
         bench.context.stop.cancel();
         in_time(task).await.unwrap();
         drop(not_committed);
-        server.publish(&uplink(101)).await;
+        server.publish(&topic(), &uplink(101)).await;
 
         let mut bench = Bench::new("lns", 8);
         let task = start(&bench);
@@ -409,12 +426,70 @@ pub(super) mod tests {
         broker.stop().await.unwrap();
     }
 
+    /// The same sensor, as The Things Stack publishes it.
+    fn things_stack_uplink(counter: u32) -> String {
+        serde_json::json!({
+            "end_device_ids": {
+                "device_id": "bin-21",
+                "application_ids": { "application_id": "parking" },
+                "dev_eui": EUI.to_uppercase(),
+                "dev_addr": "01DFBAF2",
+            },
+            "received_at": "2026-06-04T04:00:03.320Z",
+            "uplink_message": {
+                "session_key_id": "AYfg",
+                "f_port": 85,
+                "f_cnt": counter,
+                "frm_payload": "AXVcA4JECAQAAA==",
+                "received_at": "2026-06-04T04:00:03.120Z",
+            },
+        })
+        .to_string()
+    }
+
+    #[tokio::test]
+    async fn the_things_stack_is_read_by_the_codec_of_the_device_and_acknowledged_after_commit() {
+        let broker = broker::Broker { storage: broker::Storage::Memory };
+        let broker = Box::pin(broker.start("127.0.0.1:0".parse().unwrap())).await.unwrap();
+        let codec = "milesight/em310-udl".parse().unwrap();
+        let devices = [(DeviceKey::new(EUI).unwrap(), Some(codec))].into();
+        let topic = "v3/+/devices/+/+".to_owned();
+        let settings = NetworkServer { topic, devices, ..settings(broker.addr.port()) };
+        let mut bench = Bench::new("ttn", 8);
+        let make = server_decoder(&bench.context.name, &settings.devices, ThingsStack::new);
+        let box_id = BoxId::new("xj-0412").unwrap();
+        let task = tokio::spawn(run(settings, make, bench.context.clone(), box_id));
+        in_time(bench.until(|status| status.connected)).await;
+        let mut server = Publisher::connect(broker.addr).await;
+        // Until the subscription stands, nobody hears.
+        let mut counter = 0;
+        let arrival = loop {
+            counter += 1;
+            let topic = "v3/parking@ttn/devices/bin-21/up";
+            server.publish(topic, &things_stack_uplink(counter)).await;
+            let heard = tokio::time::timeout(Duration::from_millis(200), bench.arrivals.recv());
+            if let Ok(arrival) = heard.await {
+                break arrival.unwrap();
+            }
+        };
+        let Input::Sample(sample) = arrival.input else { panic!("not a sample") };
+        assert_eq!(sample.device, Some(DeviceKey::new(EUI).unwrap()));
+        assert_eq!(sample.counter, Some(counter));
+        assert_eq!(sample.at.unwrap().to_string(), "2026-06-04T04:00:03.120Z");
+        assert!(sample.quantities.contains(&Quantity::Distance(Millimetres(2116))));
+        arrival.committed.unwrap().send(()).unwrap();
+        bench.context.stop.cancel();
+        in_time(task).await.unwrap();
+        broker.stop().await.unwrap();
+    }
+
     #[tokio::test]
     async fn a_broker_that_is_not_there_is_shown() {
         let mut bench = Bench::new("lns", 1);
         let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let box_id = BoxId::new("xj-0412").unwrap();
-        let task = tokio::spawn(run(settings(nobody.port()), bench.context.clone(), box_id));
+        let task =
+            tokio::spawn(run(settings(nobody.port()), make(&bench), bench.context.clone(), box_id));
         let status = in_time(bench.until(|status| status.trouble.is_some())).await;
         let expected = format!("broker 127.0.0.1:{}: ", nobody.port());
         assert!(status.trouble.unwrap().starts_with(&expected));
@@ -426,9 +501,9 @@ pub(super) mod tests {
     #[tokio::test]
     async fn a_filter_that_no_broker_takes_is_trouble_and_no_end() {
         let mut bench = Bench::new("lns", 1);
-        let settings = ChirpStack { topic: "a/#/b".to_owned(), ..settings(1) };
+        let settings = NetworkServer { topic: "a/#/b".to_owned(), ..settings(1) };
         let box_id = BoxId::new("xj-0412").unwrap();
-        let task = tokio::spawn(run(settings, bench.context.clone(), box_id));
+        let task = tokio::spawn(run(settings, make(&bench), bench.context.clone(), box_id));
         let status = in_time(bench.until(|status| status.trouble.is_some())).await;
         assert!(status.trouble.unwrap().contains("a/#/b"));
         assert!(!task.is_finished());

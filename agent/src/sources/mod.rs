@@ -6,17 +6,22 @@
 //! not there is waited for and shown as [`Status::trouble`].
 
 mod gnss;
+mod gpsd;
 mod intake;
 mod lorawan;
 mod node_link;
 pub mod replay;
 mod serial;
 
+use std::collections::BTreeMap;
+
+use domain::decode::gnss::Gnss;
+use domain::decode::lorawan::Codec;
 use domain::decode::lorawan::chirpstack::ChirpStack;
-use domain::decode::nmea::Nmea;
+use domain::decode::lorawan::things_stack::ThingsStack;
 use domain::decode::node_link::NodeLink;
 use domain::decode::{Decode, Tally};
-use domain::ids::{BoxId, SourceName};
+use domain::ids::{BoxId, DeviceKey, SourceName};
 use domain::input::Input;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
@@ -81,11 +86,27 @@ pub fn spawn(
         SourceKind::NodeLink(serial) => {
             tasks.spawn(node_link::run(serial, context).instrument(span))
         }
-        SourceKind::Nmea(serial) => tasks.spawn(gnss::run(serial, context).instrument(span)),
+        SourceKind::Gnss(serial) => tasks.spawn(gnss::run(serial, context).instrument(span)),
+        SourceKind::Gpsd(server) => tasks.spawn(gpsd::run(server, context).instrument(span)),
         SourceKind::ChirpStack(settings) => {
-            tasks.spawn(lorawan::run(settings, context, box_id.clone()).instrument(span))
+            let make = server_decoder(&source.name, &settings.devices, ChirpStack::new);
+            tasks.spawn(lorawan::run(settings, make, context, box_id.clone()).instrument(span))
+        }
+        SourceKind::ThingsStack(settings) => {
+            let make = server_decoder(&source.name, &settings.devices, ThingsStack::new);
+            tasks.spawn(lorawan::run(settings, make, context, box_id.clone()).instrument(span))
         }
     }
+}
+
+/// What makes the decoder of a network server anew.
+fn server_decoder<D: Decode + Send + 'static>(
+    source: &SourceName,
+    devices: &BTreeMap<DeviceKey, Option<Codec>>,
+    new: fn(SourceName, BTreeMap<DeviceKey, Option<Codec>>) -> D,
+) -> lorawan::Make {
+    let (source, devices) = (source.clone(), devices.clone());
+    Box::new(move || Box::new(new(source.clone(), devices.clone())))
 }
 
 /// The decoder of a source's kind, without assumptions about when its input was made: for replay.
@@ -93,9 +114,13 @@ fn decoder(source: &config::Source) -> Box<dyn Decode + Send> {
     let name = source.name.clone();
     match &source.kind {
         SourceKind::NodeLink(_) => Box::new(NodeLink::new(name)),
-        SourceKind::Nmea(_) => Box::new(Nmea::new(name)),
+        SourceKind::Gnss(_) => Box::new(Gnss::new(name)),
+        SourceKind::Gpsd(server) => Box::new(server.decoder(name)),
         SourceKind::ChirpStack(settings) => {
             Box::new(ChirpStack::new(name, settings.devices.clone()))
+        }
+        SourceKind::ThingsStack(settings) => {
+            Box::new(ThingsStack::new(name, settings.devices.clone()))
         }
     }
 }
@@ -104,8 +129,10 @@ fn decoder(source: &config::Source) -> Box<dyn Decode + Send> {
 fn kind(kind: &SourceKind) -> &'static str {
     match kind {
         SourceKind::NodeLink(_) => "node-link",
-        SourceKind::Nmea(_) => "nmea",
+        SourceKind::Gnss(_) => "gnss",
+        SourceKind::Gpsd(_) => "gpsd",
         SourceKind::ChirpStack(_) => "chirpstack",
+        SourceKind::ThingsStack(_) => "ttn",
     }
 }
 
@@ -227,8 +254,10 @@ mod tests {
         let server = lorawan::tests::settings(1);
         let kinds = [
             SourceKind::NodeLink(serial(nowhere)),
-            SourceKind::Nmea(serial(nowhere)),
-            SourceKind::ChirpStack(server),
+            SourceKind::Gnss(serial(nowhere)),
+            SourceKind::Gpsd(gpsd::tests::settings(1)),
+            SourceKind::ChirpStack(server.clone()),
+            SourceKind::ThingsStack(server),
         ];
         for kind in kinds {
             let mut bench = Bench::new("s", 1);

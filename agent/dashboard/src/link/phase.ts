@@ -4,7 +4,7 @@
  */
 
 /** Why there is no link. The broker's own words, where it said any, are in `detail`. */
-export type Cause = 'closed' | 'refused' | 'no_subscription' | 'bad_address';
+export type Cause = 'closed' | 'refused' | 'credentials' | 'no_subscription' | 'bad_address';
 
 export type Phase =
   | { readonly is: 'connecting'; readonly since: number; readonly attempt: number }

@@ -14,8 +14,16 @@ import type { Cause, LinkEvent, Phase } from './phase';
 
 /** A reply code of SUBACK that refuses the filter. */
 const REFUSED = 128;
+/** CONNACK codes of MQTT 3.1.1: bad user name or password, and not authorised. */
+const CREDENTIALS_CODES = [4, 5];
 /** The retained picture is complete when it was quiet for this long, in milliseconds. */
 const SETTLE_QUIET_MS = 1500;
+
+/** Who the broker is told that we are. */
+export interface Credentials {
+  readonly user: string;
+  readonly password: string;
+}
 
 export interface SessionEvents {
   readonly phase: (phase: Phase) => void;
@@ -36,6 +44,7 @@ export class Session {
   #retry: ReturnType<typeof setTimeout> | null = null;
   #settle: ReturnType<typeof setTimeout> | null = null;
   #detail: string | null = null;
+  #credentials: Credentials | null = null;
   #cause: Cause = 'closed';
 
   constructor(url: string, requester: string, events: SessionEvents, clock: () => number) {
@@ -57,6 +66,12 @@ export class Session {
     this.#client?.removeAllListeners();
     this.#client?.end(true);
     this.#client = null;
+  }
+
+  /** What to say to the broker from the next attempt on. */
+  login(credentials: Credentials | null): void {
+    this.#credentials = credentials;
+    if (this.#phase.is === 'lost' && this.#client === null) this.#attempt();
   }
 
   /** Tries at once instead of waiting, when there is no link. */
@@ -98,6 +113,9 @@ export class Session {
       reconnectPeriod: 0,
       queueQoSZero: false,
       resubscribe: false,
+      ...(this.#credentials === null
+        ? {}
+        : { username: this.#credentials.user, password: this.#credentials.password }),
     };
     const client = mqtt.connect(this.#url, options);
     this.#client = client;
@@ -106,7 +124,11 @@ export class Session {
       this.#events.message(topic, payload, packet.retain);
       if (packet.retain) this.#settleLater();
     });
-    client.on('error', (error) => this.#fail('refused', error.message));
+    client.on('error', (error) => {
+      const code = 'code' in error ? error.code : null;
+      const isLogin = typeof code === 'number' && CREDENTIALS_CODES.includes(code);
+      this.#fail(isLogin ? 'credentials' : 'refused', error.message);
+    });
     client.on('close', () => this.#down(client));
   }
 
@@ -147,13 +169,15 @@ export class Session {
     const attempt = this.#phase.is === 'live' ? 0 : this.#phase.attempt;
     const delay = retryDelay(attempt, Math.random());
     const at = this.#clock();
+    // The same credentials would be refused again, and brokers lock out who keeps guessing: a person is asked.
+    const isAsking = this.#cause === 'credentials';
     this.#step({
       on: 'down',
       at,
       cause: this.#cause,
       detail: this.#detail,
-      retryAt: at + delay,
+      retryAt: isAsking ? null : at + delay,
     });
-    this.#retry = setTimeout(() => this.#attempt(), delay);
+    if (!isAsking) this.#retry = setTimeout(() => this.#attempt(), delay);
   }
 }

@@ -92,8 +92,11 @@ export interface BoxInfo {
 /** One lane of the outbox. */
 export interface LaneDepth {
   readonly records: number | null;
+  readonly bytes: number | null;
   readonly oldestS: number | null;
   readonly dropped: number | null;
+  /** Why records were dropped, and how many. */
+  readonly droppedBy: readonly Fact[];
 }
 
 /** One source of readings, as the box counts it. */
@@ -101,7 +104,12 @@ export interface SourceHealth {
   readonly name: string;
   readonly samples: number | null;
   readonly rejected: number | null;
+  /** Why readings were rejected, and how many. */
+  readonly rejectedBy: readonly Fact[];
   readonly lastAt: number | null;
+  readonly isConnected: boolean | null;
+  /** What is wrong with it, in the box's words. */
+  readonly trouble: string | null;
 }
 
 /** `P/health`. */
@@ -111,6 +119,13 @@ export interface Health {
   readonly sources: readonly SourceHealth[];
   readonly uptimeS: number | null;
   readonly diskFreeB: number | null;
+  readonly bufferMaxB: number | null;
+  readonly memoryB: number | null;
+  readonly temperatureC: number | null;
+  /** Connections to the broker that had to be made again. */
+  readonly reconnects: number | null;
+  /** What is wrong with the box's store, in its words. */
+  readonly storeTrouble: string | null;
 }
 
 /** A machine that runs steward. */

@@ -123,6 +123,20 @@ describe('the picture', () => {
     expect(ignored(picture)).toEqual({ full: 1 });
   });
 
+  it('breaks a trail where nothing was heard for long', () => {
+    const picture = connected();
+    const fix = (seq: number, seconds: number, lat: number): void =>
+      told(picture, 'vehicle/v-1/state', {
+        ...state(seq, { activity: 'working', position: { lat, lon: 119.97 } }),
+        at: new Date(AT + seconds * 1000).toISOString(),
+      });
+    fix(1, 0, 31.81);
+    fix(2, 60, 31.8101);
+    expect(picture.vehicles.get(`${P}/vehicle/v-1`)?.trail).toHaveLength(2);
+    fix(3, 121, 31.8102);
+    expect(picture.vehicles.get(`${P}/vehicle/v-1`)?.trail.map((one) => one.lat)).toEqual([31.8102]);
+  });
+
   it('keeps a bounded trail and starts a new one after a jump', () => {
     const picture = connected();
     const fix = (seq: number, lat: number): void =>

@@ -41,6 +41,8 @@ export const TRAIL_MAX = 240;
 export const BEATS_MAX = 40;
 /** A vehicle that jumps farther than this between two fixes starts a new trail, in metres. */
 const JUMP_M = 400;
+/** A vehicle that was not heard of for longer starts a new trail: nobody knows which way it took. */
+const GAP_MS = 60_000;
 
 /** Why a message was not taken, or not taken whole. */
 export const REASONS = [
@@ -324,8 +326,9 @@ export class Picture {
     const { lat, lon } = state.place;
     const last = vehicle.trail.at(-1);
     if (last !== undefined && last.lat === lat && last.lon === lon) return;
-    if (last !== undefined && metresBetween(last, state.place) > JUMP_M) vehicle.trail.length = 0;
-    vehicle.trail.push({ lat, lon, at: header.at ?? arrival.at });
+    const at = header.at ?? arrival.at;
+    if (last !== undefined && (metresBetween(last, state.place) > JUMP_M || at - last.at > GAP_MS)) vehicle.trail.length = 0;
+    vehicle.trail.push({ lat, lon, at });
     if (vehicle.trail.length > TRAIL_MAX) vehicle.trail.shift();
   }
 

@@ -58,7 +58,7 @@ describe('payloads as a box sends them', () => {
       json('{"at":"2026-06-04T04:00:00Z","clock":"gnss","buffer":{"ticket":{"records":3,"oldest_s":9,"dropped":0},"bogus":{}},"sources":[{"name":"gnss","samples":5,"rejected":1,"last_at":"2026-06-04T03:59:59Z"},{"samples":1}],"uptime_s":60,"disk_free_b":1e9}'),
       quiet,
     );
-    expect(health.lanes).toEqual({ ticket: { records: 3, oldestS: 9, dropped: 0 } });
+    expect(health.lanes).toEqual({ ticket: { records: 3, bytes: null, oldestS: 9, dropped: 0, droppedBy: [] } });
     expect(health.sources).toHaveLength(1);
     expect([health.header.clock, health.uptimeS, health.diskFreeB]).toEqual(['gnss', 60, 1e9]);
   });

@@ -32,7 +32,7 @@ import {
   type Ticket,
   type VehicleState,
 } from '../picture/model';
-import { count, fields, instant, list, number, own, printable, text, word } from './values';
+import { count, fields, flag, instant, list, number, own, printable, text, word } from './values';
 import type { Fields } from './values';
 
 /** Told of each word that no vocabulary has. */
@@ -112,8 +112,10 @@ function laneDepth(value: unknown): LaneDepth | null {
   if (from === null) return null;
   return {
     records: count(own(from, 'records')),
+    bytes: count(own(from, 'bytes')),
     oldestS: number(own(from, 'oldest_s'), 0),
     dropped: count(own(from, 'dropped')),
+    droppedBy: facts(own(from, 'dropped_by_reason')),
   };
 }
 
@@ -125,7 +127,10 @@ function sourceHealth(value: unknown): SourceHealth | null {
     name,
     samples: count(own(from, 'samples')),
     rejected: count(own(from, 'rejected')),
+    rejectedBy: facts(own(from, 'rejected_by_reason')),
     lastAt: instant(own(from, 'last_at')),
+    isConnected: flag(own(from, 'connected')),
+    trouble: text(own(from, 'trouble')),
   };
 }
 
@@ -143,6 +148,11 @@ export function health(from: Fields, odd: Odd): Health {
     sources: list(own(from, 'sources'), 100, sourceHealth),
     uptimeS: number(own(from, 'uptime_s'), 0),
     diskFreeB: number(own(from, 'disk_free_b'), 0),
+    bufferMaxB: count(own(from, 'buffer_max_b')),
+    memoryB: count(own(from, 'memory_b')),
+    temperatureC: number(own(from, 'temperature_c'), -100, 200),
+    reconnects: count(own(fields(own(from, 'link')) ?? {}, 'reconnects')),
+    storeTrouble: text(own(fields(own(from, 'engine')) ?? {}, 'store_trouble')),
   };
 }
 

@@ -46,6 +46,11 @@ export function count(value: unknown): number | null {
   return found !== null && Number.isInteger(found) ? found : null;
 }
 
+/** A yes or no. */
+export function flag(value: unknown): boolean | null {
+  return typeof value === 'boolean' ? value : null;
+}
+
 /** An RFC 3339 instant as milliseconds since 1970. */
 export function instant(value: unknown): number | null {
   if (typeof value !== 'string' || !INSTANT.test(value)) return null;

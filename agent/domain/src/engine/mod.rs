@@ -1,11 +1,17 @@
 //! The engine: one function that decides, and a table of deadlines.
 //!
+//! * `rounds`: what concerns many bins at once: collection vehicles, and the figures of a day.
 //! * `watched`: an asset's state, whatever its class.
 //! * `answers`: commands that were carried out, so that a repeat gets the same answer.
 //! * `publish`: what is said of an asset.
+//! * `parking`: what concerns many bays at once: streets, hours, and people's commands.
+//! * `streets`: from the way of vehicles to the coverage of streets.
 
 mod answers;
+mod parking;
 mod publish;
+mod rounds;
+mod streets;
 mod watched;
 
 use std::collections::BTreeMap;
@@ -13,19 +19,23 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use self::answers::Answers;
-use self::watched::{Told, Watched};
-use crate::commands::{Action, BadCommand, Command};
+use self::rounds::Rounds;
+use self::watched::{Hearing, Place, Told, Watched};
+use crate::commands::{Action, BadCommand, BayStep, Command};
 use crate::decode::Reason;
-use crate::ids::{AssetKey, SourceName};
+use crate::ids::{AssetId, AssetKey, Class, PermitId, SourceName};
 use crate::input::Input;
-use crate::output::{Outputs, Record, Rejected};
+use crate::output::{Message, Outputs, Quality, Record, Rejected, Request, Wanted};
+use crate::parking::{CLOSE_AFTER, Guidance, Ledger};
 use crate::reading::{Reading, date};
 use crate::rules::{Due, RuleBook, Seen};
 use crate::sample::Sample;
-use crate::site::{Feed, Site};
+use crate::site::{Feed, Kind, Site};
+use crate::sweeping::Network;
 use crate::tickets::{Desk, News, State};
-use crate::time::{Moment, Monotonic, Now};
+use crate::time::{ClockQuality, Moment, Monotonic, Now, Span};
 use crate::timers::{Timer, Timers};
+use crate::waste;
 
 /// Everything the box knows and decides.
 #[derive(Debug)]
@@ -35,7 +45,15 @@ pub struct Engine {
     assets: BTreeMap<AssetKey, Watched>,
     rules: RuleBook,
     desk: Desk,
+    /// The streets that are to be swept.
+    network: Network,
     answers: Answers,
+    rounds: Rounds,
+    ledger: Ledger,
+    /// The bays of each street that is an asset.
+    streets: BTreeMap<AssetKey, Vec<AssetKey>>,
+    /// What was last said of each street.
+    guidance: BTreeMap<AssetKey, Guidance>,
     timers: Timers,
     started: Moment,
     /// Stored records that could not be read, told at the start.
@@ -65,13 +83,20 @@ impl Engine {
             Watched::new(&asset.kind).map(|watched| (key.clone(), watched))
         };
         let assets = site.assets.iter().filter_map(watched).collect();
+        let rounds = Rounds::new(&site);
+        let network = streets::network(&assets);
         let mut engine = Engine {
             site,
             feeds,
             assets,
             rules: RuleBook::default(),
             desk: Desk::default(),
+            network,
             answers: Answers::default(),
+            rounds,
+            ledger: Ledger::default(),
+            streets: BTreeMap::new(),
+            guidance: BTreeMap::new(),
             timers: Timers::default(),
             started: now,
             unreadable: vec![],
@@ -106,7 +131,7 @@ impl Engine {
 
     /// The present state of every asset, as it would be published.
     pub fn states(&self) -> impl Iterator<Item = (&AssetKey, Map<String, Value>)> {
-        self.assets.iter().map(|(key, watched)| (key, watched.view()))
+        self.assets.iter().map(|(key, watched)| (key, watched.view(&self.site.assets[key].kind)))
     }
 
     /// Tickets on which work may still be due.
@@ -145,6 +170,9 @@ impl Engine {
                 None => return self.unreadable.push(key),
             },
             "command" => self.answers.restore(rest, &value),
+            "waste" => self.rounds.days.restore(rest, &value),
+            "trip" => self.rounds.restore(&self.site, rest, &value),
+            "figures" => self.ledger.restore(rest, &value),
             _ => false,
         };
         if !known {
@@ -154,8 +182,15 @@ impl Engine {
 
     /// Sets every deadline that follows from what is known at the start.
     fn arm(&mut self, now: Now) {
+        self.open_streets();
+        self.arm_hour(now);
+        self.arm_day(now);
         let keys: Vec<AssetKey> = self.assets.keys().cloned().collect();
         for key in keys {
+            let kind = &self.site.assets[&key].kind;
+            if let Some(watched) = self.assets.get_mut(&key) {
+                watched.resume(kind, now);
+            }
             self.rearm(&key, now);
             let stay = self.assets[&key].stay_since();
             for (rule, deadline) in self.rules.listen(&self.site, &key, stay, now) {
@@ -179,11 +214,17 @@ impl Engine {
     fn publish_all(&self, now: Now, out: &mut Outputs) {
         for (key, asset) in &self.site.assets {
             out.messages.push(publish::info(key, asset, now));
-            if let Some(watched) = self.assets.get(key) {
-                out.messages.push(publish::state(key, watched, now));
-            }
+            out.messages.extend(self.state(key, now));
         }
         out.messages.extend(self.desk.all().map(News::state));
+    }
+
+    /// The state of an asset as it is published; nothing for a street that nobody asks about.
+    fn state(&self, key: &AssetKey, at: Moment) -> Option<Message> {
+        let watched = self.assets.get(key).map(|watched| (watched, &self.site.assets[key].kind));
+        let parking = self.guidance.get(key);
+        let said = watched.is_some() || parking.is_some();
+        said.then(|| publish::state(key, watched, parking, at))
     }
 
     fn work_off_due(&mut self, now: Now, out: &mut Outputs) {
@@ -192,10 +233,10 @@ impl Engine {
             let at = now.at_instant(deadline);
             match timer {
                 Timer::Settle(key) => {
-                    self.change(&key, at, at, out, |w, id, spec| w.settle(id, &spec.kind, at));
+                    self.change(&key, at, at, out, |w, id, place| w.settle(id, place, at));
                 }
                 Timer::Stale(key) => {
-                    self.change(&key, at, at, out, |w, _, _| w.silent(at));
+                    self.change(&key, at, at, out, |w, id, place| w.silent(id, place, at));
                 }
                 Timer::Rule(rule, key) => {
                     let watched = &self.assets[&key];
@@ -203,6 +244,8 @@ impl Engine {
                     let seen = self.rules.due(&self.site, (rule, &key), due, at);
                     self.conclude(&key, seen, out);
                 }
+                Timer::Hour => self.close_hours(at, out),
+                Timer::Day => self.close_day(at, out),
                 Timer::Purge(id) => {
                     let news = self.desk.purge(&id, at);
                     self.spread(news, out);
@@ -220,17 +263,33 @@ impl Engine {
         };
         let (at, quality) = date(sample, now);
         let watched = self.assets.get_mut(&key).expect("only watched assets have feeds");
-        if !watched.is_new(&feed, sample.counter, at.utc) {
+        let Some(gap) = watched.note(&feed, sample.counter, at.utc) else {
             let counter = sample.counter.unwrap_or_default();
             let detail = format!("{key} has report {counter} already");
             return reject(&feed.source, Reason::Duplicate, detail, out);
+        };
+        let mut quantities = sample.quantities.clone();
+        if let Kind::Bin(bin) = &self.site.assets[&key].kind {
+            let guessed = quality == Quality::Uncertain && sample.at.is_some();
+            if guessed && now.clock > ClockQuality::Unset {
+                let detail = format!("{key}: the time cannot be; the report counts from arrival");
+                reject(&feed.source, Reason::Time, detail, out);
+            }
+            for what in waste::refuse(&mut quantities, bin) {
+                reject(&feed.source, Reason::OutOfRange, format!("{key}: {what}"), out);
+            }
         }
-        let reading = Reading { asset: &key, at, quality, quantities: &sample.quantities };
-        let kind = &self.site.assets[&key].kind;
-        out.messages.push(publish::telemetry(&reading, kind));
-        self.change(&key, at, now, out, |w, id, spec| {
-            w.report(id, &spec.kind, sample.quantities.as_slice(), at, now)
+        let place = out.messages.len();
+        let mut level = None;
+        let hearing = Hearing { feed: &feed, gap, quantities: &quantities, at, now };
+        self.change(&key, at, now, out, |w, id, place| {
+            let told = w.report(id, place, &hearing);
+            level = told.level;
+            told
         });
+        let reading = Reading { asset: &key, at, quality, quantities: &quantities };
+        out.messages.insert(place, publish::telemetry(&reading, level));
+        self.on_round(&key, &feed.source, &quantities, at, now, out);
     }
 
     /// Lets `how` change an asset, and draws every consequence: state, events, rules, deadlines.
@@ -240,29 +299,40 @@ impl Engine {
         at: Moment,
         now: Now,
         out: &mut Outputs,
-        how: impl FnOnce(&mut Watched, &str, &crate::site::Asset) -> Told,
+        how: impl FnOnce(&mut Watched, &str, &Place<'_>) -> Told,
     ) {
-        let spec = &self.site.assets[key];
+        let place = Place { site: &self.site, asset: &self.site.assets[key] };
         let watched = self.assets.get_mut(key).expect("every deadline is of a watched asset");
-        let told = how(watched, key.id.as_str(), spec);
-        out.records.push(watched.record(key));
+        let told = how(watched, key.id.as_str(), &place);
+        if !told.keeps {
+            out.records.push(watched.record(key));
+        }
         if told.state {
-            out.messages.push(publish::state(key, watched, at));
+            out.messages.extend(self.state(key, at));
         }
         for (kind, data) in told.events {
             out.messages.push(publish::event(key, kind, data, at));
         }
+        self.count_waste(key, &told.figures, at, out);
+        let request = |feed| Request { feed, what: Wanted::Recalibrate };
+        out.requests.extend(told.recalibrate.into_iter().map(request));
+        if told.state {
+            self.guide(key, at, out);
+        }
         let seen = self.rules.observe(&self.site, key, &told.facts, at, now);
         self.rearm(key, now);
         self.conclude(key, seen, out);
+        for piece in &told.pieces {
+            self.sweep(piece, at, now, out);
+        }
     }
 
     /// Sets the asset's own deadlines anew.
     fn rearm(&mut self, key: &AssetKey, now: Now) {
-        let kind = &self.site.assets[key].kind;
+        let place = Place { site: &self.site, asset: &self.site.assets[key] };
         let watched = &self.assets[key];
-        let settle = watched.settle_at(kind, now);
-        let stale = watched.stale_at(kind, self.started, now);
+        let settle = watched.settle_at(&place, now);
+        let stale = watched.stale_at(&place.asset.kind, self.started, now);
         self.timers.set(Timer::Settle(key.clone()), settle);
         self.timers.set(Timer::Stale(key.clone()), stale);
     }
@@ -305,7 +375,6 @@ impl Engine {
         now: Now,
         out: &mut Outputs,
     ) -> Result<Map<String, Value>, (&'static str, String)> {
-        use crate::time::ClockQuality;
         if let Some(until) = command.expires_at
             && now.clock > ClockQuality::Unset
             && until < now.utc
@@ -321,6 +390,10 @@ impl Engine {
                 self.publish_all(now, out);
                 Ok(Map::new())
             }
+            Action::Bay { bay, step, permit } => {
+                self.bay_step(bay, *step, permit.as_ref(), now, out)
+            }
+            Action::Coverage { street } => self.coverage_of(street),
             Action::Ticket { ticket, step, note } => {
                 let by = &command.by;
                 let taken = self.desk.step(ticket, *step, by, note.clone(), &self.site, now);

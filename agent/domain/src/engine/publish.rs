@@ -5,22 +5,34 @@ use serde_json::{Map, Value, json};
 use super::watched::Watched;
 use crate::ids::{AssetKey, Requester};
 use crate::output::{Body, Lane, Message, Quality, Topic, to_map};
+use crate::parking::Guidance;
 use crate::reading::Reading;
 use crate::sample::Quantity;
 use crate::site::{Asset, Kind, VehicleKind};
 use crate::sweeping::PositionView;
 use crate::time::{Moment, Now};
-use crate::waste::filling_level;
+use crate::units::Permille;
 
-pub(super) fn state(key: &AssetKey, watched: &Watched, at: Moment) -> Message {
-    let quality = if watched.is_known() { Quality::Good } else { Quality::Stale };
+/// The state of an asset; of a street with bays, with how they stand.
+pub(super) fn state(
+    key: &AssetKey,
+    watched: Option<(&Watched, &Kind)>,
+    parking: Option<&Guidance>,
+    at: Moment,
+) -> Message {
+    let known = watched.is_some_and(|(watched, _)| watched.is_known())
+        || parking.is_some_and(Guidance::is_known);
+    let mut body = watched.map(|(watched, kind)| watched.view(kind)).unwrap_or_default();
+    if let Some(guidance) = parking {
+        body.insert("parking".into(), Value::Object(to_map(guidance)));
+    }
     Message {
         lane: Lane::State,
         topic: Topic::AssetState(key.clone()),
         at: at.utc,
         clock: at.clock,
-        quality,
-        body: Body::Flat(watched.view()),
+        quality: if known { Quality::Good } else { Quality::Stale },
+        body: Body::Flat(body),
     }
 }
 
@@ -66,9 +78,18 @@ pub(super) fn info(key: &AssetKey, asset: &Asset, now: Now) -> Message {
             if let Some(max) = bay.max_stay {
                 body.insert("max_stay_s".into(), json!(max.as_secs()));
             }
+            if let Some(tariff) = &bay.policy.tariff {
+                body.insert("tariff".into(), json!(tariff));
+            }
+            if bay.policy.reserved.is_some() {
+                body.insert("reserved".into(), json!(true));
+            }
         }
         Kind::Bin(bin) => {
             body.insert("full_at_pct".into(), json!(bin.full_at.percent()));
+            if let Some(kind) = bin.service.waste {
+                body.insert("waste".into(), json!(kind));
+            }
             if let Some(litres) = bin.capacity_l {
                 body.insert("capacity_l".into(), json!(litres));
             }
@@ -82,7 +103,7 @@ pub(super) fn info(key: &AssetKey, asset: &Asset, now: Now) -> Message {
             };
             body.insert("kind".into(), json!(kind));
         }
-        Kind::Street { line } => {
+        Kind::Street { line, .. } => {
             let points: Vec<[f64; 2]> = line.iter().map(|p| [p.lon(), p.lat()]).collect();
             let geometry = json!({"type": "LineString", "coordinates": points});
             body.insert("geometry".into(), geometry);
@@ -99,11 +120,15 @@ pub(super) fn info(key: &AssetKey, asset: &Asset, now: Now) -> Message {
 }
 
 /// One point of an asset's series: what was measured and, for a bin, what it means.
-pub(super) fn telemetry(reading: &Reading<'_>, kind: &Kind) -> Message {
+pub(super) fn telemetry(reading: &Reading<'_>, level: Option<Permille>) -> Message {
     let mut point = Map::new();
     point.insert("at".into(), json!(reading.at.utc));
     for quantity in reading.quantities {
-        add(&mut point, quantity, kind);
+        add(&mut point, quantity);
+    }
+    // The level that rules and state go by, not one of its own.
+    if let Some(level) = level {
+        point.insert("level_pct".into(), json!(level.percent()));
     }
     Message {
         lane: Lane::Telemetry,
@@ -115,7 +140,7 @@ pub(super) fn telemetry(reading: &Reading<'_>, kind: &Kind) -> Message {
     }
 }
 
-fn add(point: &mut Map<String, Value>, quantity: &Quantity, kind: &Kind) {
+fn add(point: &mut Map<String, Value>, quantity: &Quantity) {
     let mut put = |name: &str, value: Value| {
         point.insert(name.to_owned(), value);
     };
@@ -125,12 +150,7 @@ fn add(point: &mut Map<String, Value>, quantity: &Quantity, kind: &Kind) {
             put("previous_s", json!(lasted.as_secs()));
             put("previous_error_s", json!(error.as_secs()));
         }
-        Quantity::Distance(mm) => {
-            put("distance_mm", json!(mm.0));
-            if let Kind::Bin(bin) = kind {
-                put("level_pct", json!(filling_level(mm, bin.empty, bin.full).percent()));
-            }
-        }
+        Quantity::Distance(mm) => put("distance_mm", json!(mm.0)),
         Quantity::Level(level) => put("level_pct", json!(level.percent())),
         Quantity::Temperature(t) => put("temperature_c", json!(f64::from(t.0) / 1000.0)),
         Quantity::BatteryLevel(b) => put("battery_pct", json!(b.percent())),
@@ -163,6 +183,9 @@ fn add(point: &mut Map<String, Value>, quantity: &Quantity, kind: &Kind) {
                 put("satellites", json!(satellites));
             }
         }
+        // Events of their own.
+        Quantity::Deposit(_) | Quantity::Lift(_) => {}
+        Quantity::StationWeight(g) => put("station_kg", json!(g.kilograms())),
         Quantity::Absent(absent) => {
             put("missing", json!(absent.what));
             put("why", json!(absent.why));

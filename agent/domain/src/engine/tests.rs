@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::commands::TicketStep;
+use crate::commands::{BayStep, TicketStep};
 use crate::ids::TicketId;
 use crate::ids::{AssetId, BoxId, Category, Class, DeviceKey, Requester, RuleId, SiteId, TenantId};
 use crate::output::{Body, Lane, Message, Topic};
 use crate::place::{Datum, Position};
 use crate::rules::{Condition, Level, Rule, Severity, Side};
 use crate::sample::Quantity;
-use crate::site::{Asset, Bay, Bin, Identity, Kind, TicketPolicy};
+use crate::site::{Asset, Bay, BayPolicy, Bin, Identity, Kind, Sensing, Service, TicketPolicy};
 use crate::time::{Boot, ClockQuality, Span, Utc};
 use crate::units::{Millimetres, Permille};
 
@@ -30,7 +30,12 @@ fn boot(boot: u32, uptime_minutes: u64, minutes: u64) -> Now {
 }
 
 fn asset(id: &str, kind: Kind) -> (AssetKey, Asset) {
-    let class = if matches!(kind, Kind::Bay(_)) { Class::Bay } else { Class::Bin };
+    let class = match kind {
+        Kind::Bay(_) => Class::Bay,
+        Kind::Bin(_) => Class::Bin,
+        Kind::Vehicle(_) => Class::Vehicle,
+        Kind::Street { .. } => Class::Street,
+    };
     let feed =
         Feed { source: SourceName::new("s").unwrap(), device: Some(DeviceKey::new(id).unwrap()) };
     let asset = Asset {
@@ -60,6 +65,7 @@ fn site() -> Site {
         occupied_after: Span::from_mins(1),
         free_after: Span::from_mins(1),
         stale_after: Span::from_mins(120),
+        policy: BayPolicy::default(),
     };
     let bin = Bin {
         empty: Millimetres(1000),
@@ -68,6 +74,8 @@ fn site() -> Site {
         clear_at: Permille::from_percent(60),
         capacity_l: None,
         stale_after: Span::from_mins(120),
+        sensing: Sensing::default(),
+        service: Service::default(),
     };
     let full = Condition::Threshold {
         fact: FactName::LevelPct,
@@ -92,6 +100,8 @@ fn site() -> Site {
             rule("bin-silent", Class::Bin, "bin_fault", silent),
         ],
         tickets: TicketPolicy::default(),
+        calendar: Default::default(),
+        parking: Default::default(),
     }
 }
 
@@ -365,6 +375,143 @@ fn a_damaged_record_is_told_and_does_not_stop_the_start() {
     assert!(out.messages.iter().any(|m| m.lane == Lane::State));
 }
 
+/// A street with two bays, one of which is occupied, with rules for what is wrong with a bay.
+fn street() -> Engine {
+    let mut site = site();
+    let road = AssetKey::new(Class::Street, AssetId::new("road").unwrap());
+    let line = Kind::Street { line: vec![], sweep: None };
+    let spec = Asset { feeds: vec![], street: None, kind: line, ..asset("x", bay_kind(&site)).1 };
+    for id in ["b-1", "b-2"] {
+        let (key, mut bay) = asset(id, bay_kind(&site));
+        bay.street = Some(road.id.clone());
+        site.assets.insert(key, bay);
+    }
+    site.assets.insert(road, spec);
+    let flag = |fact| Condition::Threshold {
+        fact,
+        side: Side::Above,
+        raise_at: Level::Milli(1000),
+        clear_at: Level::Milli(0),
+        hold: Span::ZERO,
+        readings: 1,
+    };
+    site.rules = vec![
+        rule("over", Class::Bay, "overstay", Condition::Overstay { grace: Span::from_mins(5) }),
+        rule("stuck", Class::Bay, "device_fault", flag(FactName::BayStuck)),
+    ];
+    let mut engine = Engine::new(site, vec![], t(0));
+    let _ = engine.step(Input::Start, t(0));
+    engine
+}
+
+fn bay_kind(site: &Site) -> Kind {
+    let mut bays = site.assets.values().filter(|a| matches!(a.kind, Kind::Bay(_)));
+    bays.next().unwrap().kind.clone()
+}
+
+fn signs(out: &Outputs) -> Vec<String> {
+    let sign = |m: &Message| match &m.body {
+        Body::Flat(body) => body.get("parking")?["sign"].as_str().map(str::to_owned),
+        _ => None,
+    };
+    out.messages.iter().filter_map(sign).collect()
+}
+
+fn bay_command(id: &str, bay: &str, step: BayStep, permit: Option<&str>) -> Input {
+    Input::Command(Command {
+        id: id.to_owned(),
+        by: Requester::new("duty-1").unwrap(),
+        issued_at: None,
+        expires_at: None,
+        action: Action::Bay {
+            bay: AssetId::new(bay).unwrap(),
+            step,
+            permit: permit.map(|p| PermitId::new(p).unwrap()),
+        },
+    })
+}
+
+#[test]
+fn a_street_tells_drivers_how_many_bays_are_free() {
+    let mut engine = street();
+    assert_eq!(signs(&engine.step(say("b-1", 1, Quantity::Occupied(false)), t(1))), ["1"]);
+    assert_eq!(signs(&engine.step(say("b-2", 1, Quantity::Occupied(true)), t(2))), ["1"]);
+    let _ = engine.step(say("b-1", 2, Quantity::Occupied(true)), t(10));
+    assert_eq!(signs(&engine.step(Input::Tick, t(11))), ["FULL"]);
+    let out = engine.step(bay_command("c1", "b-2", BayStep::OutOfService, None), t(12));
+    assert_eq!(reply(&out)["result"]["status"], "out_of_service");
+    let out = engine.step(bay_command("c2", "b-1", BayStep::OutOfService, None), t(13));
+    assert_eq!(signs(&out), ["×"]);
+    let out = engine.step(bay_command("c3", "b-9", BayStep::InService, None), t(14));
+    assert_eq!(reply(&out)["error"]["msg"], "no bay b-9");
+}
+
+#[test]
+fn a_sensor_that_is_stuck_is_one_fault_and_no_bill() {
+    let mut engine = street();
+    let _ = engine.step(say("b-1", 1, Quantity::Occupied(false)), t(0));
+    let (mut events, mut sessions) = (vec![], vec![]);
+    for hour in 1..=10 * 24 {
+        let counter = u32::try_from(hour).unwrap() + 1;
+        let out = engine.step(say("b-1", counter, Quantity::Occupied(true)), t(hour * 60));
+        for message in &out.messages {
+            match &message.body {
+                Body::Event { kind: "ticket.raised", data } => {
+                    events.push(data["category"].as_str().unwrap().to_owned());
+                }
+                Body::Event { kind: "parking.session", data } => sessions.push(data.clone()),
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(events, ["overstay", "device_fault"]);
+    assert_eq!(sessions.len(), 1);
+    assert_eq!(sessions[0]["quality"], "lost_end");
+}
+
+#[test]
+fn people_ask_sensors_to_learn_and_drivers_show_permits() {
+    let mut engine = street();
+    let out = engine.step(bay_command("c1", "b-1", BayStep::Recalibrate, None), t(1));
+    assert_eq!(out.requests.len(), 1);
+    assert_eq!(out.requests[0].feed.device, Some(DeviceKey::new("b-1").unwrap()));
+    let out = engine.step(bay_command("c2", "b-1", BayStep::CheckIn, Some("p-1")), t(2));
+    assert_eq!(reply(&out)["error"]["msg"], "permit p-1 is not valid on bay b-1");
+}
+
+#[test]
+fn an_hour_and_a_day_are_summed_up_over_a_restart() {
+    let mut engine = street();
+    let mut stored = BTreeMap::new();
+    let mut kinds = BTreeMap::new();
+    let mut take = |out: Outputs, stored: &mut BTreeMap<String, Vec<u8>>| {
+        store(stored, &out);
+        for message in out.messages {
+            if let Body::Event { kind, .. } = message.body {
+                *kinds.entry(kind).or_insert(0) += 1;
+            }
+        }
+    };
+    for hour in 0..48 {
+        let counter = u32::try_from(hour).unwrap() + 1;
+        let occupied = Quantity::Occupied(hour % 2 == 1);
+        take(engine.step(say("b-1", counter, occupied), t(hour * 60)), &mut stored);
+        if hour == 30 {
+            let records =
+                stored.iter().map(|(k, v)| Record { key: k.clone(), value: Some(v.clone()) });
+            engine =
+                Engine::new(engine.site().clone(), records.collect(), boot(2, 0, hour * 60 + 5));
+            take(engine.step(Input::Start, boot(2, 0, hour * 60 + 5)), &mut stored);
+        }
+        if hour > 30 {
+            take(engine.step(Input::Tick, boot(2, (hour - 30) * 60, hour * 60 + 5)), &mut stored);
+        }
+    }
+    assert!(kinds["parking.hour"] >= 46, "{kinds:?}");
+    let days = stored.keys().filter(|k| k.starts_with("figures/2026-") && k.len() == 18).count();
+    assert!(days >= 1 && kinds["parking.day"] >= 2, "{days} {kinds:?}");
+}
+
 /// The stored records as they would be after these outputs.
 fn store(records: &mut BTreeMap<String, Vec<u8>>, out: &Outputs) {
     for record in &out.records {
@@ -456,3 +603,5 @@ proptest! {
         prop_assert_eq!(run(&history).0, messages);
     }
 }
+
+mod streets;

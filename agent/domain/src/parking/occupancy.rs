@@ -1,8 +1,11 @@
-//! The state of a bay, from reports that may bounce, be late, or stop.
+//! The state of a bay, from reports that may bounce, be late, contradict each other, or stop.
 
 use serde::{Deserialize, Serialize};
 
-use super::session::{Ended, Session, SessionQuality};
+use super::session::{Counted, Ended, Session, SessionQuality};
+use super::votes::{Votes, Word};
+use crate::ids::PermitId;
+use crate::reading::Gap;
 use crate::sample::{Missing, NoData, Quantity};
 use crate::site::Bay;
 use crate::time::{Moment, Monotonic, Now, Span, Utc};
@@ -17,19 +20,35 @@ pub enum Status {
     Occupied,
     /// Nobody can tell.
     Unknown,
+    /// Taken out of service by a person.
+    OutOfService,
 }
 
 /// One bay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Occupancy {
-    status: Status,
-    since: Option<Moment>,
+    pub(super) status: Status,
+    pub(super) since: Option<Moment>,
     /// Why the status is unknown, once something was known or tried.
     reason: Option<NoData>,
-    /// A report that differs from the status and has not yet held long enough.
+    /// A word that differs from the status and has not yet held long enough.
     pending: Option<Pending>,
-    session: Option<Session>,
+    pub(super) session: Option<Session>,
     heard: Option<Moment>,
+    #[serde(default)]
+    votes: Votes,
+    /// Since when the sensors contradict each other.
+    #[serde(default)]
+    contested: Option<Moment>,
+    /// When a sensor was last asked to learn its empty bay anew.
+    #[serde(default)]
+    recalibrated: Option<Moment>,
+    /// The only sensor has said the same for too long to be believed.
+    #[serde(default)]
+    stuck: bool,
+    /// What the driver has shown, for this stay.
+    #[serde(default)]
+    permit: Option<PermitId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +56,13 @@ struct Pending {
     occupied: bool,
     since: Moment,
     /// The sensor's own count of the state before, with its error.
-    counted: Option<(Span, Span)>,
+    counted: Option<Counted>,
+    /// How much earlier it may have been, because reports before it are missing.
+    #[serde(default)]
+    error: Span,
+    /// Whether another sensor says otherwise.
+    #[serde(default)]
+    contested: bool,
 }
 
 /// The published state of a bay.
@@ -47,6 +72,8 @@ pub struct BayState {
     since: Option<Utc>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<NoData>,
+    /// 100: every sensor says so; 50: the sensors contradict each other; 0: unknown.
+    confidence: u8,
     session: Option<SessionView>,
 }
 
@@ -54,6 +81,23 @@ pub struct BayState {
 struct SessionView {
     start: Utc,
     quality: SessionQuality,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    permit: Option<PermitId>,
+}
+
+/// What one sensor reports of the bay.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Report<'a> {
+    /// The sensor's name inside the bay.
+    pub(crate) sensor: &'a str,
+    /// Its place among the bay's sensors.
+    pub(crate) rank: u8,
+    /// What is missing between its last report and this one.
+    pub(crate) gap: Gap,
+    /// What it measured.
+    pub(crate) quantities: &'a [Quantity],
+    /// When.
+    pub(crate) at: Moment,
 }
 
 /// What a report or a deadline changed.
@@ -61,9 +105,14 @@ struct SessionView {
 pub(crate) struct Change {
     /// The published state is a new one.
     pub(crate) state: bool,
-    /// A stay ended.
-    pub(crate) ended: Option<Ended>,
+    /// Stays that ended.
+    pub(crate) ended: Vec<Ended>,
+    /// Sensors that are to learn their empty bay anew.
+    pub(crate) recalibrate: Vec<String>,
 }
+
+/// Between two requests to learn anew.
+const RECALIBRATE_EVERY: Span = Span::from_mins(24 * 60);
 
 impl Default for Occupancy {
     fn default() -> Occupancy {
@@ -74,6 +123,11 @@ impl Default for Occupancy {
             pending: None,
             session: None,
             heard: None,
+            votes: Votes::default(),
+            contested: None,
+            recalibrated: None,
+            stuck: false,
+            permit: None,
         }
     }
 }
@@ -83,6 +137,12 @@ impl Occupancy {
     #[must_use]
     pub fn status(&self) -> Status {
         self.status
+    }
+
+    /// Since when the status has been so.
+    #[must_use]
+    pub fn since(&self) -> Option<Moment> {
+        self.since
     }
 
     /// Since when a car has been standing, if one is.
@@ -97,126 +157,310 @@ impl Occupancy {
         self.heard
     }
 
+    /// Whether its sensor is not believed any more.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        self.stuck
+    }
+
+    /// Whether its sensors contradict each other.
+    #[must_use]
+    pub fn is_contested(&self) -> bool {
+        self.contested.is_some()
+    }
+
+    /// How many sensors are heard.
+    pub(super) fn voices(&self, now: Now, stale_after: Span) -> usize {
+        self.votes.word(now, stale_after).map_or(0, |word| word.voices)
+    }
+
+    /// The permit shown for the present stay.
+    #[must_use]
+    pub fn permit(&self) -> Option<&PermitId> {
+        self.permit.as_ref()
+    }
+
     /// What is published.
     #[must_use]
     pub fn view(&self) -> BayState {
-        BayState {
-            status: self.status,
-            since: self.since.map(|m| m.utc),
-            reason: self.reason,
-            session: self
-                .session
-                .as_ref()
-                .map(|s| SessionView { start: s.start.utc, quality: s.quality }),
-        }
+        let confidence = match self.status {
+            Status::Unknown => 0,
+            _ if self.contested.is_some() => 50,
+            _ => 100,
+        };
+        let session = self.session.as_ref().map(|s| SessionView {
+            start: s.start.utc,
+            quality: s.quality,
+            permit: self.permit.clone(),
+        });
+        let since = self.since.map(|m| m.utc);
+        BayState { status: self.status, since, reason: self.reason, confidence, session }
     }
 
-    /// Takes a report measured at `at`, that arrived at `now`.
+    /// Takes what a sensor reports, as it arrived at `now`.
     pub(crate) fn report(
         &mut self,
         id: &str,
-        quantities: &[Quantity],
-        at: Moment,
+        report: &Report<'_>,
         now: Now,
         settings: &Bay,
     ) -> Change {
-        let mut occupied = None;
-        let mut counted = None;
-        let mut absent = None;
-        for quantity in quantities {
-            match *quantity {
-                Quantity::Occupied(yes) => occupied = Some(yes),
-                Quantity::PreviousState { lasted, error } => counted = Some((lasted, error)),
-                Quantity::Absent(a) if a.what == Missing::Occupied => absent = Some(a.why),
-                _ => {}
-            }
-        }
-        let was_blind = self.status == Status::Unknown;
+        let at = report.at;
+        let Said { occupied, counted, absent } = Said::of(report.quantities);
         let silent = self.heard.map_or(Span::ZERO, |h| at.since(h));
         self.heard = Some(self.heard.map_or(at, |h| if at.since(h) > Span::ZERO { at } else { h }));
+        let before = self.votes.heard(report.sensor);
         match (occupied, absent) {
-            (Some(yes), _) if was_blind => self.regain(id, yes, at, silent, counted),
             (Some(yes), _) => {
-                self.consider(yes, at, counted);
-                self.settle(id, now, settings)
+                if !self.votes.cast(report.sensor, report.rank, yes, at) {
+                    return Change::default();
+                }
             }
-            (None, Some(why)) => self.lose(why, at),
-            (None, None) => Change::default(),
+            (None, Some(why)) => {
+                self.votes.withdraw(report.sensor);
+                if self.votes.word(now, settings.stale_after).is_none() {
+                    return self.lose(why, at);
+                }
+            }
+            (None, None) => return Change::default(),
         }
+        let Some(word) = self.votes.word(at, settings.stale_after) else {
+            return Change::default();
+        };
+        self.note_contest(word, at);
+        if self.status == Status::OutOfService || (self.stuck && word.occupied) {
+            return Change::default();
+        }
+        if self.status == Status::Unknown {
+            return self.regain(id, word, at, silent, counted);
+        }
+        let missed = before.filter(|_| report.gap.is_some()).map_or(Span::ZERO, |b| at.since(b));
+        let mut change = self.lost_reports(id, report, word, counted, settings);
+        self.consider(word, at, counted.filter(|_| word.voices == 1), missed);
+        let settled = self.settle(id, now, settings);
+        change.state |= settled.state;
+        change.ended.extend(settled.ended);
+        change.recalibrate.extend(settled.recalibrate);
+        change
     }
 
-    /// The first report after nothing was known counts at once.
+    fn note_contest(&mut self, word: Word, at: Moment) {
+        self.contested = if word.contested { self.contested.or(Some(at)) } else { None };
+    }
+
+    /// The first word after nothing was known counts at once.
     fn regain(
         &mut self,
         id: &str,
-        occupied: bool,
+        word: Word,
         at: Moment,
         silent: Span,
-        counted: Option<(Span, Span)>,
+        counted: Option<Counted>,
     ) -> Change {
         self.reason = None;
         self.pending = None;
-        let mut ended = None;
-        match (&mut self.session, occupied) {
-            (Some(session), true) => session.blind = session.blind.saturating_add(silent),
+        self.stuck = false;
+        let mut ended = vec![];
+        match (&mut self.session, word.occupied) {
+            // Whether it is the same car that stood there before, nobody saw.
+            (Some(session), true) => session.gap = true,
             (Some(session), false) => {
                 session.blind = session.blind.saturating_add(silent);
-                ended = Some(session.end(id, at, counted));
+                ended = session.end(id, at, counted);
                 self.session = None;
+                self.permit = None;
             }
             (None, true) => {
                 let quality = SessionQuality::Inferred;
-                self.session = Some(Session { start: at, quality, blind: Span::ZERO });
+                self.session = Some(Session { quality, ..Session::begun(at, Span::ZERO) });
             }
             (None, false) => {}
         }
-        self.status = if occupied { Status::Occupied } else { Status::Free };
+        self.status = if word.occupied { Status::Occupied } else { Status::Free };
         self.since = Some(self.session.as_ref().map_or(at, |s| s.start));
-        Change { state: true, ended }
+        Change { state: true, ended, ..Change::default() }
     }
 
-    fn consider(&mut self, occupied: bool, at: Moment, counted: Option<(Span, Span)>) {
-        let differs = occupied != (self.status == Status::Occupied);
+    /// What a sensor's counters say of reports that never came.
+    fn lost_reports(
+        &mut self,
+        id: &str,
+        report: &Report<'_>,
+        word: Word,
+        counted: Option<Counted>,
+        settings: &Bay,
+    ) -> Change {
+        let mut change = Change::default();
+        if word.voices > 1 {
+            return change;
+        }
+        let at = report.at;
+        if let Some(session) = &mut self.session {
+            session.restarted |= report.gap == Gap::Restarted;
+        }
+        match (self.status, counted) {
+            // It became free, and was free for all we knew: the arrival was lost.
+            (Status::Free, Some((lasted, error))) if !word.occupied && self.pending.is_none() => {
+                let start = at.utc - lasted;
+                let room = self.since.is_none_or(|since| start >= since.utc);
+                if room && lasted >= settings.occupied_after {
+                    let quality = SessionQuality::Inferred;
+                    let ended = Ended::new(id, (start, at.utc), quality, (lasted, error), at.clock);
+                    change.ended.push(ended);
+                    change.state = true;
+                    self.since = Some(at);
+                }
+            }
+            // It became occupied, and was so for all we knew: the departure was lost.
+            (Status::Occupied, Some((lasted, error)))
+                if word.occupied && self.pending.is_none() =>
+            {
+                let left = at.at(at.utc - lasted);
+                let swapped = self.session.as_mut().filter(|s| s.start.utc < left.utc);
+                if let Some(session) = swapped.filter(|_| lasted >= settings.free_after) {
+                    let only_that = report.gap == Gap::Missing(1) && !session.gap;
+                    if only_that && !session.restarted {
+                        session.blind = session.blind.saturating_add(error.max(Span::from_secs(1)));
+                        change.ended.extend(session.end(id, left, None));
+                    } else {
+                        change.ended.push(session.lose_end(id, left));
+                    }
+                    change.state = true;
+                    self.begin(at, Span::ZERO);
+                }
+            }
+            (Status::Occupied, _) => {
+                if let Some(session) = &mut self.session {
+                    session.gap |= matches!(report.gap, Gap::Missing(_));
+                }
+            }
+            _ => {}
+        }
+        change
+    }
+
+    fn begin(&mut self, at: Moment, error: Span) {
+        self.since = Some(at);
+        self.permit = None;
+        self.session = Some(Session::begun(at, error));
+    }
+
+    fn consider(&mut self, word: Word, at: Moment, counted: Option<Counted>, missed: Span) {
+        let differs = word.occupied != (self.status == Status::Occupied);
         let late = self.since.is_some_and(|since| at.utc < since.utc);
-        match self.pending {
+        let contested = word.contested;
+        match &mut self.pending {
             // A report from before the present state began says nothing about now.
             _ if late => {}
             _ if !differs => self.pending = None,
-            Some(p) if p.occupied == occupied => {}
-            _ => self.pending = Some(Pending { occupied, since: at, counted }),
+            Some(p) if p.occupied == word.occupied => p.contested = contested,
+            _ => {
+                let since =
+                    if word.voices > 1 && word.since.utc <= at.utc { word.since } else { at };
+                let occupied = word.occupied;
+                self.pending = Some(Pending { occupied, since, counted, error: missed, contested });
+            }
         }
     }
 
-    /// Lets a pending change count if it has held for long enough at `now`.
+    /// Lets what is due at `now` count: a change that has held for long enough, a sensor that cannot
+    /// be believed any more, a contradiction that calls for a new calibration.
     pub(crate) fn settle(&mut self, id: &str, now: Now, settings: &Bay) -> Change {
-        let Some(p) = self.pending else { return Change::default() };
-        if self.settle_at(now, settings).is_some_and(|at| at > now.monotonic) {
-            return Change::default();
+        let due = |at: Option<Monotonic>| at.is_some_and(|at| at <= now.monotonic);
+        if due(self.pending_at(now, settings)) {
+            return self.settle_pending(id, settings);
         }
-        self.pending = None;
-        self.since = Some(p.since);
+        if due(self.stuck_at(now, settings)) {
+            return self.quarantine(id, now);
+        }
+        if due(self.recalibrate_at(now, settings)) {
+            self.recalibrated = Some(now);
+            return Change { recalibrate: self.votes.lonely_occupied(), ..Change::default() };
+        }
+        Change::default()
+    }
+
+    fn settle_pending(&mut self, id: &str, settings: &Bay) -> Change {
+        let Some(p) = self.pending.take() else { return Change::default() };
         if p.occupied {
             self.status = Status::Occupied;
-            let quality = SessionQuality::Exact;
-            self.session = Some(Session { start: p.since, quality, blind: Span::ZERO });
-            Change { state: true, ended: None }
-        } else {
-            self.status = Status::Free;
-            let ended = self.session.take().map(|s| s.end(id, p.since, p.counted));
-            Change { state: true, ended }
+            self.begin(p.since, p.error);
+            if let Some(session) = self.session.as_mut().filter(|_| p.contested) {
+                session.quality = SessionQuality::Inferred;
+            }
+            return Change { state: true, ..Change::default() };
         }
+        self.status = Status::Free;
+        self.since = Some(p.since);
+        self.permit = None;
+        let mut ended = vec![];
+        if let Some(mut session) = self.session.take() {
+            if p.contested {
+                session.quality = session.quality.max(SessionQuality::Inferred);
+            }
+            if p.error > Span::ZERO {
+                session.blind = session.blind.saturating_add(p.error);
+            }
+            ended = session.end(id, p.since, p.counted);
+        }
+        // What arrived late, both ends at once, had no time to prove a bounce.
+        ended.retain(|e| Span::from_secs(e.duration_s) >= settings.occupied_after);
+        Change { state: true, ended, ..Change::default() }
     }
 
-    /// When a pending change will count.
+    fn quarantine(&mut self, id: &str, now: Now) -> Change {
+        let ended = self.session.take().map(|s| s.lose_end(id, now)).into_iter().collect();
+        self.stuck = true;
+        self.permit = None;
+        let lost = self.lose(NoData::Stuck, now);
+        Change { ended, ..lost }
+    }
+
+    /// When [`Occupancy::settle`] has to be called.
     pub(crate) fn settle_at(&self, now: Now, settings: &Bay) -> Option<Monotonic> {
+        [
+            self.pending_at(now, settings),
+            self.stuck_at(now, settings),
+            self.recalibrate_at(now, settings),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn pending_at(&self, now: Now, settings: &Bay) -> Option<Monotonic> {
         let p = self.pending?;
         let hold = if p.occupied { settings.occupied_after } else { settings.free_after };
+        let hold = if p.contested { hold.max(settings.policy.disagree_after) } else { hold };
         Some(p.since.deadline(hold, now))
+    }
+
+    /// One sensor alone that has said occupied for days: a car, or a fault, and nobody can tell.
+    fn stuck_at(&self, now: Now, settings: &Bay) -> Option<Monotonic> {
+        let session = self.session.as_ref().filter(|_| self.status == Status::Occupied)?;
+        let word = self.votes.word(now, settings.stale_after)?;
+        let alone = word.voices == 1;
+        alone.then(|| session.start.deadline(settings.policy.stuck_after, now))
+    }
+
+    /// A sensor that says occupied against another one for hours has drifted. It is asked to learn
+    /// anew only then: learning with a car above it would hide every car.
+    fn recalibrate_at(&self, now: Now, settings: &Bay) -> Option<Monotonic> {
+        let since = self.contested.filter(|_| self.status == Status::Free)?;
+        if self.votes.lonely_occupied().is_empty() {
+            return None;
+        }
+        let drifted = since.deadline(settings.policy.drift_after, now);
+        let again = self.recalibrated.map(|r| r.deadline(RECALIBRATE_EVERY, now));
+        Some(again.map_or(drifted, |again| again.max(drifted)))
     }
 
     /// The bay can no longer be told: its sensor is silent or says so itself. A stay is not ended by
     /// that; the time without contact becomes its error.
     pub(crate) fn lose(&mut self, why: NoData, at: Moment) -> Change {
+        if self.status == Status::OutOfService {
+            return Change::default();
+        }
         let news = self.status != Status::Unknown || self.reason != Some(why);
         if self.status != Status::Unknown {
             self.since = Some(at);
@@ -224,116 +468,64 @@ impl Occupancy {
         self.status = Status::Unknown;
         self.reason = Some(why);
         self.pending = None;
-        Change { state: news, ended: None }
+        Change { state: news, ..Change::default() }
+    }
+
+    /// A person takes the bay out of service: what stands there is nobody's stay.
+    pub(crate) fn take_out(&mut self, id: &str, now: Now) -> Change {
+        if self.status == Status::OutOfService {
+            return Change::default();
+        }
+        let ended = self.session.take().map(|s| s.lose_end(id, now)).into_iter().collect();
+        *self = Occupancy {
+            status: Status::OutOfService,
+            since: Some(now),
+            heard: self.heard,
+            votes: std::mem::take(&mut self.votes),
+            recalibrated: self.recalibrated,
+            ..Occupancy::default()
+        };
+        Change { state: true, ended, ..Change::default() }
+    }
+
+    /// A person puts the bay back, or vouches for its sensor: the next report counts.
+    pub(crate) fn put_back(&mut self, now: Now) -> Change {
+        if self.status != Status::OutOfService && !self.stuck {
+            return Change::default();
+        }
+        (self.status, self.since, self.reason) = (Status::Unknown, Some(now), None);
+        self.stuck = false;
+        Change { state: true, ..Change::default() }
+    }
+
+    /// A driver has shown a permit for the present stay; `None` when nobody stands there.
+    pub(crate) fn check_in(&mut self, permit: PermitId) -> Option<Change> {
+        self.session.as_ref()?;
+        self.permit = Some(permit);
+        Some(Change { state: true, ..Change::default() })
+    }
+}
+
+struct Said {
+    occupied: Option<bool>,
+    counted: Option<Counted>,
+    absent: Option<NoData>,
+}
+
+impl Said {
+    fn of(quantities: &[Quantity]) -> Said {
+        let mut said = Said { occupied: None, counted: None, absent: None };
+        for quantity in quantities {
+            match *quantity {
+                Quantity::Occupied(yes) => said.occupied = Some(yes),
+                Quantity::PreviousState { lasted, error } => said.counted = Some((lasted, error)),
+                Quantity::Absent(a) if a.what == Missing::Occupied => said.absent = Some(a.why),
+                _ => {}
+            }
+        }
+        said
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::time::{Boot, ClockQuality};
-
-    const SETTINGS: Bay = Bay {
-        max_stay: None,
-        occupied_after: Span::from_secs(60),
-        free_after: Span::from_secs(20),
-        stale_after: Span::from_mins(60),
-    };
-
-    fn t(s: u64) -> Moment {
-        Moment {
-            boot: Boot(1),
-            monotonic: Monotonic::from_ms(s * 1000),
-            utc: Utc::from_ms(1_780_000_000_000) + Span::from_secs(s),
-            clock: ClockQuality::Ntp,
-        }
-    }
-
-    fn say(bay: &mut Occupancy, s: u64, occupied: bool) -> Change {
-        bay.report("b-1", &[Quantity::Occupied(occupied)], t(s), t(s), &SETTINGS)
-    }
-
-    fn settle(bay: &mut Occupancy, s: u64) -> Change {
-        bay.settle("b-1", t(s), &SETTINGS)
-    }
-
-    #[test]
-    fn a_stay_is_counted_from_report_to_report() {
-        let mut bay = Occupancy::default();
-        assert!(say(&mut bay, 0, false).state);
-        assert!(!say(&mut bay, 100, true).state, "not yet");
-        assert_eq!(bay.settle_at(t(100), &SETTINGS), Some(Monotonic::from_ms(160_000)));
-        assert!(settle(&mut bay, 160).state);
-        assert_eq!(bay.stay_since(), Some(t(100)));
-        say(&mut bay, 700, false);
-        let ended = settle(&mut bay, 720).ended.unwrap();
-        assert_eq!((ended.duration_s, ended.quality), (600, SessionQuality::Exact));
-        assert_eq!(bay.status(), Status::Free);
-    }
-
-    #[test]
-    fn a_bounce_changes_nothing() {
-        let mut bay = Occupancy::default();
-        say(&mut bay, 0, false);
-        say(&mut bay, 10, true);
-        say(&mut bay, 40, false);
-        assert_eq!(settle(&mut bay, 100), Change::default());
-        assert_eq!((bay.status(), bay.session.clone()), (Status::Free, None));
-    }
-
-    #[test]
-    fn the_sensors_own_count_goes_before_reception_times() {
-        let mut bay = Occupancy::default();
-        say(&mut bay, 0, false);
-        say(&mut bay, 100, true);
-        settle(&mut bay, 200);
-        let counted = Quantity::PreviousState { lasted: Span::from_mins(74), error: Span::ZERO };
-        bay.report("b-1", &[Quantity::Occupied(false), counted], t(9_000), t(9_000), &SETTINGS);
-        let ended = settle(&mut bay, 9_020).ended.unwrap();
-        assert_eq!((ended.duration_s, ended.quality), (74 * 60, SessionQuality::Exact));
-        assert_eq!(ended.start, t(9_000).utc - Span::from_mins(74));
-    }
-
-    #[test]
-    fn silence_is_unknown_and_becomes_the_error_of_the_stay() {
-        let mut bay = Occupancy::default();
-        say(&mut bay, 0, false);
-        say(&mut bay, 100, true);
-        settle(&mut bay, 200);
-        assert!(bay.lose(NoData::Silent, t(4_000)).state);
-        assert_eq!(bay.status(), Status::Unknown);
-        assert!(!bay.lose(NoData::Silent, t(4_100)).state, "said once");
-        let ended = say(&mut bay, 5_000, false).ended.unwrap();
-        assert_eq!((ended.quality, ended.error_s), (SessionQuality::Bounded, 4_900));
-        assert_eq!(ended.duration_s, 4_900);
-    }
-
-    #[test]
-    fn occupied_when_first_heard_of_is_an_inferred_stay() {
-        let mut bay = Occupancy::default();
-        say(&mut bay, 0, true);
-        say(&mut bay, 600, false);
-        let ended = settle(&mut bay, 700).ended.unwrap();
-        assert_eq!(ended.quality, SessionQuality::Inferred);
-    }
-
-    #[test]
-    fn a_late_report_that_has_already_held_counts_at_once_with_its_own_time() {
-        let mut bay = Occupancy::default();
-        say(&mut bay, 0, false);
-        let change = bay.report("b-1", &[Quantity::Occupied(true)], t(1_000), t(8_000), &SETTINGS);
-        assert!(change.state);
-        assert_eq!(bay.stay_since(), Some(t(1_000)));
-    }
-
-    #[test]
-    fn a_report_from_before_the_present_state_is_not_about_now() {
-        let mut bay = Occupancy::default();
-        say(&mut bay, 0, false);
-        say(&mut bay, 1_000, true);
-        settle(&mut bay, 1_100);
-        bay.report("b-1", &[Quantity::Occupied(false)], t(500), t(1_200), &SETTINGS);
-        assert_eq!(settle(&mut bay, 2_000), Change::default());
-        assert_eq!(bay.status(), Status::Occupied);
-    }
-}
+mod tests;

@@ -243,7 +243,10 @@ fn threshold(rule: &Rule, asset: &Asset) -> Option<Threshold> {
         _ => None,
     };
     let (raise_at, clear_at) = (resolve(raise_at)?, resolve(clear_at)?);
-    Some(Threshold { fact, side, raise_at, clear_at, hold, readings: readings.max(1) })
+    // A fire is told at once, whatever the rule would wait for.
+    let (hold, readings) =
+        if fact == FactName::Burning { (Span::ZERO, 1) } else { (hold, readings.max(1)) };
+    Some(Threshold { fact, side, raise_at, clear_at, hold, readings })
 }
 
 /// How long a car may stay before the rule finds it, if the bay has a limit.

@@ -109,26 +109,105 @@ pub enum FactName {
     BatteryV,
     /// Speed of a vehicle in km/h.
     SpeedKmh,
+    /// 1: the only sensor of a bay has said occupied for too long to be believed.
+    BayStuck,
+    /// 1: the sensors of a bay contradict each other.
+    BayContested,
+    /// 1: a car stands where and when nobody may.
+    BayForbidden,
+    /// 1: a car stands on a reserved bay and has shown no permit.
+    BayUnpermitted,
+    /// 1: a car that more than one sensor has seen for days.
+    BayZombie,
+    /// Whole multiples of the longest stay in percent: 200 at twice as long.
+    StayPct,
+    /// Share of a street that was swept or may have been, in percent, told when its window ends.
+    SweptPct,
+    /// A bin overflows: 1, else 0.
+    Overflow,
+    /// A bin burns: 1, else 0. Neither `hold` nor `readings` delays it.
+    Burning,
+    /// A bin lies or hangs at an angle: 1, else 0.
+    Tilted,
+    /// A lid stands open: 1, else 0.
+    LidOpen,
+    /// A bin is not where it belongs: 1, else 0.
+    Moved,
+    /// A level sensor could not say: 1, else 0.
+    SensorFault,
+    /// How many hours after the expected overflow the next planned collection comes; negative before it.
+    CollectionLateH,
+    /// A bin should have been emptied and was not: 1, else 0.
+    MissedCollection,
+    /// A bin was lifted and its level did not fall: 1, else 0.
+    NoFall,
+    /// A level fell and nobody lifted the bin: 1, else 0.
+    NoLift,
+    /// How far the lifts of a trip are from the weighbridge, in percent.
+    WeighDifferencePct,
 }
 
 impl FactName {
     /// Every fact.
-    pub const ALL: [FactName; 5] = [
+    pub const ALL: [FactName; 23] = [
         FactName::LevelPct,
         FactName::TemperatureC,
         FactName::BatteryPct,
         FactName::BatteryV,
         FactName::SpeedKmh,
+        FactName::BayStuck,
+        FactName::BayContested,
+        FactName::BayForbidden,
+        FactName::BayUnpermitted,
+        FactName::BayZombie,
+        FactName::StayPct,
+        FactName::SweptPct,
+        FactName::Overflow,
+        FactName::Burning,
+        FactName::Tilted,
+        FactName::LidOpen,
+        FactName::Moved,
+        FactName::SensorFault,
+        FactName::CollectionLateH,
+        FactName::MissedCollection,
+        FactName::NoFall,
+        FactName::NoLift,
+        FactName::WeighDifferencePct,
     ];
 
-    /// The unit that people read it in.
+    /// Whether it is so or not, rather than how much: its values are 0 and 1.
+    #[must_use]
+    pub const fn is_flag(self) -> bool {
+        self.unit().is_empty()
+    }
+
+    /// The unit that people read it in; empty for what is so or not.
     #[must_use]
     pub const fn unit(self) -> &'static str {
         match self {
-            FactName::LevelPct | FactName::BatteryPct => "%",
+            FactName::LevelPct
+            | FactName::BatteryPct
+            | FactName::StayPct
+            | FactName::SweptPct
+            | FactName::WeighDifferencePct => "%",
             FactName::TemperatureC => "°C",
             FactName::BatteryV => "V",
             FactName::SpeedKmh => "km/h",
+            FactName::CollectionLateH => "h",
+            FactName::Overflow
+            | FactName::Burning
+            | FactName::Tilted
+            | FactName::LidOpen
+            | FactName::Moved
+            | FactName::SensorFault
+            | FactName::MissedCollection
+            | FactName::NoFall
+            | FactName::NoLift
+            | FactName::BayStuck
+            | FactName::BayContested
+            | FactName::BayForbidden
+            | FactName::BayUnpermitted
+            | FactName::BayZombie => "",
         }
     }
 
@@ -141,6 +220,24 @@ impl FactName {
             FactName::BatteryPct => "battery_pct",
             FactName::BatteryV => "battery_v",
             FactName::SpeedKmh => "speed_kmh",
+            FactName::BayStuck => "bay_stuck",
+            FactName::BayContested => "bay_contested",
+            FactName::BayForbidden => "bay_forbidden",
+            FactName::BayUnpermitted => "bay_unpermitted",
+            FactName::BayZombie => "bay_zombie",
+            FactName::StayPct => "stay_pct",
+            FactName::SweptPct => "swept_pct",
+            FactName::Overflow => "overflow",
+            FactName::Burning => "burning",
+            FactName::Tilted => "tilted",
+            FactName::LidOpen => "lid_open",
+            FactName::Moved => "moved",
+            FactName::SensorFault => "sensor_fault",
+            FactName::CollectionLateH => "collection_late_h",
+            FactName::MissedCollection => "missed_collection",
+            FactName::NoFall => "no_fall",
+            FactName::NoLift => "no_lift",
+            FactName::WeighDifferencePct => "weigh_difference_pct",
         }
     }
 }

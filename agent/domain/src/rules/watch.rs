@@ -95,6 +95,9 @@ impl Threshold {
     }
 
     fn evidence(&self, value: i64, at: Moment) -> Evidence {
+        if self.fact.is_flag() {
+            return self.flag(value, at);
+        }
         let unit = self.fact.unit();
         let number = milli(value);
         let (word, limit) = match self.side {
@@ -102,12 +105,27 @@ impl Threshold {
             Side::Below => ("at or below", milli(self.raise_at)),
         };
         let verdict = if self.raised_by(value) { word } else { "no longer" };
+        let name = self.fact.as_str();
+        let text = if unit.is_empty() {
+            format!("{name}: {}", if self.raised_by(value) { "yes" } else { "no longer" })
+        } else {
+            format!("{name} {number} {unit}, {verdict} {limit} {unit}")
+        };
+        let known_unit = (!unit.is_empty()).then(|| unit.to_owned());
+        Evidence { at: at.utc, fact: name.to_owned(), value: Some(number), unit: known_unit, text }
+    }
+}
+
+impl Threshold {
+    /// The evidence of a fact that is so or not.
+    fn flag(&self, value: i64, at: Moment) -> Evidence {
+        let verdict = if value > 0 { "yes" } else { "no" };
         Evidence {
             at: at.utc,
             fact: self.fact.as_str().to_owned(),
-            value: Some(number),
-            unit: Some(unit.to_owned()),
-            text: format!("{} {number} {unit}, {verdict} {limit} {unit}", self.fact.as_str()),
+            value: Some(milli(value)),
+            unit: None,
+            text: format!("{}: {verdict}", self.fact.as_str()),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::path::{Path, Piece, Step};
 use crate::place::{Datum, Position};
 use crate::sample::{Fix, Missing, NoData, Quantity};
 use crate::site::{Vehicle, VehicleKind};
@@ -38,6 +39,15 @@ pub struct Tracker {
     reason: Option<NoData>,
     heard: Option<Moment>,
     published: Option<Moment>,
+    /// The way at work, for the coverage of roads.
+    #[serde(default)]
+    path: Path,
+    /// A fix too far from the one before to be true, and how many have agreed with it.
+    #[serde(default)]
+    doubted: Option<(Fix, Moment, u8)>,
+    /// Fixes that were not believed.
+    #[serde(default)]
+    jumps: u64,
 }
 
 /// The published state of a vehicle.
@@ -56,6 +66,8 @@ pub struct VehicleState {
     reason: Option<NoData>,
     distance_m: f64,
     fixes: u64,
+    /// Fixes that were too far from the others to be true.
+    jumps: u64,
 }
 
 /// How the activity is known.
@@ -94,6 +106,8 @@ impl PositionView {
 pub(crate) struct Change {
     pub(crate) state: bool,
     pub(crate) speed: Option<MillimetresPerSecond>,
+    /// Pieces of way that are complete now.
+    pub(crate) pieces: Vec<Piece>,
 }
 
 /// Below this a vehicle stands: a receiver at rest reports up to some decimetres per second.
@@ -101,6 +115,13 @@ const STANDING_BELOW: MillimetresPerSecond = MillimetresPerSecond::from_kmh(1);
 /// While nothing else changes, a moving vehicle's state is published at most this often; the track
 /// itself travels as telemetry.
 const PUBLISH_EVERY: Span = Span::from_secs(5);
+
+/// Faster than this is no street vehicle, and faster than [`JUMP_MIN_M`] allows for noise: 70 m/s.
+const SPEED_MAX_MM_S: u64 = 70_000;
+/// A fix may be this far off without being a jump: urban canyons do that.
+const JUMP_MIN_M: f64 = 80.0;
+/// So many fixes in a row that agree with each other are right, and those before them were wrong.
+const AGREED: u8 = 3;
 
 impl Default for Tracker {
     fn default() -> Tracker {
@@ -115,6 +136,9 @@ impl Default for Tracker {
             reason: None,
             heard: None,
             published: None,
+            path: Path::default(),
+            doubted: None,
+            jumps: 0,
         }
     }
 }
@@ -169,6 +193,7 @@ impl Tracker {
             reason: self.reason,
             distance_m: rounded(self.distance_mm as f64 / 1000.0),
             fixes: self.fixes,
+            jumps: self.jumps,
         }
     }
 
@@ -176,12 +201,14 @@ impl Tracker {
     pub(crate) fn report(&mut self, quantities: &[Quantity], at: Moment, v: &Vehicle) -> Change {
         self.heard = Some(at);
         let mut change = Change::default();
+        let mut moved = None;
         for quantity in quantities {
             match *quantity {
                 Quantity::Working(yes) => self.working = Some(yes),
-                Quantity::Fix(fix) => {
+                Quantity::Fix(fix) if self.believes(fix, at) => {
                     self.moved(fix, at);
                     change.speed = fix.speed;
+                    moved = Some(fix);
                 }
                 Quantity::Absent(a) if a.what == Missing::Fix => {
                     change.state |= self.lose(a.why, at);
@@ -192,12 +219,43 @@ impl Tracker {
         }
         let became = self.judge(at, v);
         change.state |= became;
+        if let Some(fix) = moved {
+            let accuracy_mm = fix.accuracy.map(|mm| mm.0);
+            let step = Step { position: fix.position.to_wgs84(), at: at.utc, accuracy_mm };
+            self.path.take(step, self.activity == Activity::Working, &mut change.pieces);
+        }
         let due = self.published.is_none_or(|p| at.since(p) >= PUBLISH_EVERY);
         if (became || due) && self.activity != Activity::Unknown {
             self.published = Some(at);
             change.state = true;
         }
         change
+    }
+
+    /// Whether a vehicle can have come here since the last fix. One that stays where it jumped to is
+    /// believed in the end: the wrong fix was the one before.
+    fn believes(&mut self, fix: Fix, at: Moment) -> bool {
+        let reachable = |(from, then): (Fix, Moment)| {
+            let allowed = at.since(then).as_ms().saturating_mul(SPEED_MAX_MM_S) as f64 / 1e6;
+            let metres = from.position.to_wgs84().distance_m(fix.position.to_wgs84());
+            metres.is_none_or(|metres| metres <= JUMP_MIN_M + allowed)
+        };
+        if self.last.is_none_or(reachable) {
+            self.doubted = None;
+            return true;
+        }
+        let agreed = match self.doubted {
+            Some((other, then, agreed)) if reachable((other, then)) => agreed + 1,
+            _ => 1,
+        };
+        if agreed >= AGREED {
+            // The way between the two places was not driven.
+            (self.doubted, self.last) = (None, None);
+            return true;
+        }
+        self.doubted = Some((fix, at, agreed));
+        self.jumps += 1;
+        false
     }
 
     fn moved(&mut self, fix: Fix, at: Moment) {
@@ -355,6 +413,21 @@ mod tests {
         assert!(v.report(&[absent], t(1), &SWEEPER).state);
         assert!(!v.report(&[absent], t(2), &SWEEPER).state, "said once");
         assert_eq!((v.activity(), v.view().position), (Activity::Unknown, None));
+    }
+
+    #[test]
+    fn a_jump_is_not_believed_until_it_stays() {
+        let mut v = Tracker::default();
+        for (s, lat) in [(0, 31.81), (1, 31.91), (2, 31.81), (3, 31.91), (4, 31.91)] {
+            v.report(&[fix(lat, 8)], t(s), &SWEEPER);
+            assert_eq!(v.position().unwrap().lat(), 31.81, "{s}");
+        }
+        v.report(&[fix(31.91, 8)], t(5), &SWEEPER);
+        assert_eq!((v.position().unwrap().lat(), v.fixes(), v.jumps), (31.91, 3, 3));
+        assert_eq!(v.distance_mm(), 0, "the way in between was not driven");
+        let far_later = t(5 + 3600);
+        v.report(&[fix(32.4, 8)], far_later, &SWEEPER);
+        assert_eq!(v.fixes(), 4, "an hour is enough for 55 km");
     }
 
     #[test]

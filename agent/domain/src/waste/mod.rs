@@ -1,10 +1,34 @@
-//! Bins: from a distance to how full, and when somebody emptied it.
+//! Bins: from a distance to how full, when somebody emptied it, and whose hands it went through.
 //!
-//! * `level`: distance to filling level.
-//! * `bin`: a bin's state, the full mark with hysteresis, and emptying.
+//! * `level`: distance to filling level, for every shape.
+//! * `filter`: the median that counts.
+//! * `heat`: whether it burns.
+//! * `plan`: when it is to be emptied.
+//! * `emptying`: when it was, by whom, and when it was not.
+//! * `forecast`: when it will be full.
+//! * `trace`: deposits, lifts, trips.
+//! * `figures`: what a day adds up to.
+//! * `bin`: the state that all of this makes.
+//! * `profile`: the same in the words of others.
 
-mod bin;
+pub(crate) mod bin;
+mod emptying;
+pub mod figures;
+mod filter;
+mod forecast;
+mod heat;
 mod level;
+mod plan;
+pub mod profile;
+mod trace;
 
-pub use bin::{BinState, Collection, Container, Status};
-pub use level::filling_level;
+pub use bin::{BinState, Container, Status};
+pub(crate) use bin::{Change, refuse};
+pub use emptying::Collection;
+pub use forecast::{Forecast, Habits};
+pub use level::{BadTable, Geometry, Table, filling_level};
+pub use plan::WeekPlan;
+pub use trace::{
+    By, Deposit, DepositEvent, KnownBy, Lift, PERSON_KEY_MIN, PersonKey, Pseudonym, ShortKey, Tag,
+    Trip, TripEvent, Violation, WasteKind, judge,
+};

@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 
 use domain::decode::lorawan::Codec;
-use domain::ids::{AssetId, AssetKey, Class, DeviceKey};
+use domain::ids::{AssetId, AssetKey, Class, DeviceKey, TariffId};
 use domain::place::{Datum, Position};
-use domain::site::{Asset, Bay, Bin, Feed, Kind, Vehicle, VehicleKind};
+use domain::site::{Asset, Bay, Feed, Kind, Vehicle, VehicleKind};
 use domain::time::Span;
-use domain::units::Millimetres;
+use jiff::tz::TimeZone;
 use toml::de::DeValue;
 
 use super::super::fault::{Place, did_you_mean};
 use super::super::section::{Section, Tree, Value};
 use super::super::{defaults, values};
 use super::sources::{Sources, Tag};
+use super::{bins, parking, sweep};
 
 /// Farther from the first asset than this, one of the two positions is wrong.
 const APART_MAX_M: f64 = 200_000.0;
@@ -32,11 +33,18 @@ pub(super) struct Assets {
 }
 
 impl Assets {
-    pub(super) fn read<'a>(tree: &'a Tree<'a>, sources: &mut Sources) -> Assets {
+    /// Reads them; local times are those of `zone`.
+    pub(super) fn read<'a>(
+        tree: &'a Tree<'a>,
+        sources: &mut Sources,
+        tariffs: &[TariffId],
+        zone: &TimeZone,
+    ) -> Assets {
         let streets = tree.list("street");
         let mut reading = Reading {
             assets: BTreeMap::new(),
             sources,
+            tariffs,
             places: BTreeMap::new(),
             feeds: BTreeMap::new(),
             first: None,
@@ -49,7 +57,7 @@ impl Assets {
             reading.asset(section, Class::Bay, bay);
         }
         for section in &tree.list("bin") {
-            reading.asset(section, Class::Bin, bin);
+            reading.asset(section, Class::Bin, |section| bins::bin(section, zone));
         }
         for section in &tree.list("vehicle") {
             reading.asset(section, Class::Vehicle, vehicle);
@@ -65,6 +73,7 @@ impl Assets {
 struct Reading<'s> {
     assets: BTreeMap<AssetKey, Asset>,
     sources: &'s mut Sources,
+    tariffs: &'s [TariffId],
     /// Every name that was given, also of assets that are wrong otherwise.
     places: BTreeMap<AssetKey, Place>,
     /// What is fed by each device.
@@ -79,7 +88,7 @@ impl Reading<'_> {
         &mut self,
         section: &Section<'_>,
         class: Class,
-        kind: fn(&Section<'_>) -> Option<Kind>,
+        kind: impl Fn(&Section<'_>) -> Option<Kind>,
     ) {
         let key = section.required("id", "\"b-1001\"", |value| self.key(value, class));
         let names = names(section);
@@ -94,7 +103,14 @@ impl Reading<'_> {
         if class != Class::Street {
             feeds.extend(self.feed(section, &label));
         }
-        let kind = kind(section);
+        let mut kind = kind(section);
+        if class == Class::Bay {
+            feeds.extend(self.other_feeds(section, &label));
+            let tariff = section.optional("tariff", |value| self.tariff(value));
+            if let Some(Kind::Bay(bay)) = &mut kind {
+                bay.policy.tariff = tariff;
+            }
+        }
         section.finish();
         if let (Some(key), Some(kind)) = (key, kind) {
             self.assets.insert(key, Asset { names, position, street, feeds, kind });
@@ -142,6 +158,30 @@ impl Reading<'_> {
         None
     }
 
+    fn tariff(&self, value: &Value<'_>) -> Option<TariffId> {
+        let id = values::id(TariffId::new)(value)?;
+        if self.tariffs.contains(&id) {
+            return Some(id);
+        }
+        let known = self.tariffs.iter().map(TariffId::as_str);
+        value.error(format!("no tariff is called {id}"), did_you_mean(id.as_str(), known));
+        None
+    }
+
+    /// The bay's other sensors: the first one has the last word.
+    fn other_feeds(&mut self, section: &Section<'_>, label: &str) -> Vec<Feed> {
+        let Some(value) = section.value("also") else { return vec![] };
+        let mut feeds = vec![];
+        for item in value.items("{ source = \"lns\", device = \"…\" }").unwrap_or_default() {
+            let Some(section) = item.as_section("{ source = \"lns\", device = \"…\" }") else {
+                continue;
+            };
+            feeds.extend(self.feed(&section, label));
+            section.finish();
+        }
+        feeds
+    }
+
     fn feed(&mut self, section: &Section<'_>, label: &str) -> Option<Feed> {
         let source = section.required("source", "\"gnss\"", |value| self.sources.find(value));
         let tag = source.as_ref().and_then(|(_, tag)| *tag);
@@ -156,7 +196,7 @@ impl Reading<'_> {
                 None => format!("source {}", feed.source),
             };
             // A device that is missing is a fault of its own.
-            if feed.device.is_some() || tag == Some(Tag::Nmea) {
+            if feed.device.is_some() || tag.is_some_and(Tag::is_one_device) {
                 let spot = section.value("device").or_else(|| section.value("source"));
                 let spot = spot.map_or(section.at, |value| value.spot());
                 let cause = format!("{from} feeds both {other} and {label}");
@@ -211,10 +251,10 @@ fn device(section: &Section<'_>, tag: Option<Tag>) -> Option<DeviceKey> {
     };
     match tag {
         Tag::NodeLink => section.required("device", "17", node),
-        Tag::ChirpStack => section.required("device", "\"24e124713b000001\"", dev_eui),
-        Tag::Nmea => {
+        Tag::ChirpStack | Tag::Ttn => section.required("device", "\"24e124713b000001\"", dev_eui),
+        Tag::Gnss | Tag::Gpsd => {
             if let Some(value) = section.value("device") {
-                let cause = "a receiver is one device: nmea sources have no others".to_owned();
+                let cause = "a receiver is one device: it has no others".to_owned();
                 value.error(cause, "remove device");
             }
             None
@@ -249,7 +289,7 @@ fn dev_eui(value: &Value<'_>) -> Option<DeviceKey> {
 }
 
 fn codec(value: &Value<'_>, tag: Option<Tag>) -> Option<Codec> {
-    if tag.is_some_and(|tag| tag != Tag::ChirpStack) {
+    if tag.is_some_and(|tag| !tag.has_codecs()) {
         let cause = "only devices of a network server have a codec".to_owned();
         value.error(cause, "remove codec");
         return None;
@@ -264,7 +304,7 @@ fn codec(value: &Value<'_>, tag: Option<Tag>) -> Option<Codec> {
 }
 
 /// From a minute to two months: what is silent for longer is not installed.
-fn stale_after(section: &Section<'_>, default: Span) -> Span {
+pub(super) fn stale_after(section: &Section<'_>, default: Span) -> Span {
     let range = Span::from_secs(1)..=Span::from_mins(60 * 24 * 60);
     section.or("stale_after", default, values::span(range))
 }
@@ -278,36 +318,8 @@ fn bay(section: &Section<'_>) -> Option<Kind> {
         occupied_after: section.or("occupied_after", defaults::OCCUPIED_AFTER, settle()),
         free_after: section.or("free_after", defaults::FREE_AFTER, settle()),
         stale_after: stale_after(section, defaults::SENSOR_STALE_AFTER),
+        policy: parking::policy(section)?,
     }))
-}
-
-fn bin(section: &Section<'_>) -> Option<Kind> {
-    let empty = section.required("empty_mm", "1500", values::millimetres);
-    let full = section.required("full_mm", "300", |value| full_line(value, empty));
-    let full_at = section.or("full_at_pct", defaults::FULL_AT, values::percent);
-    let clear_at = section.or("clear_at_pct", defaults::CLEAR_AT, values::percent);
-    if clear_at >= full_at {
-        let value = section.value("clear_at_pct").or_else(|| section.value("full_at_pct"));
-        let spot = value.map_or(section.at, |value| value.spot());
-        let (clear, full) = (clear_at.percent(), full_at.percent());
-        let cause = format!("clear_at_pct ({clear}) must be below full_at_pct ({full})");
-        section.report.error(spot, cause, "write clear_at_pct some 20 below full_at_pct");
-    }
-    let capacity_l = section.optional("capacity_l", values::integer(1..=100_000_u32));
-    let stale_after = stale_after(section, defaults::SENSOR_STALE_AFTER);
-    let (empty, full) = (empty?, full?);
-    Some(Kind::Bin(Bin { empty, full, full_at, clear_at, capacity_l, stale_after }))
-}
-
-/// The full line is nearer to the sensor than the bottom.
-fn full_line(value: &Value<'_>, empty: Option<Millimetres>) -> Option<Millimetres> {
-    let full = values::millimetres(value)?;
-    if empty.is_some_and(|empty| full >= empty) {
-        let cause = "full_mm must be smaller than empty_mm: both are measured from the sensor";
-        value.error(cause.to_owned(), "write the distance from the sensor to the full line");
-        return None;
-    }
-    Some(full)
 }
 
 fn vehicle(section: &Section<'_>) -> Option<Kind> {
@@ -332,5 +344,6 @@ fn street(section: &Section<'_>) -> Option<Kind> {
         let points: Vec<_> = items.iter().map(|item| values::point(item, datum)).collect();
         points.into_iter().collect::<Option<Vec<_>>>()
     });
-    Some(Kind::Street { line: line? })
+    let sweep = section.optional("sweep", sweep::read);
+    Some(Kind::Street { line: line?, sweep })
 }

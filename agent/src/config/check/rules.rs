@@ -17,8 +17,12 @@ use super::Assets;
 const BUILT_IN: &str = include_str!("../../../../config/rules/default.toml");
 
 /// The classes that rules can watch.
-const CLASSES: [(&str, Class); 3] =
-    [("bay", Class::Bay), ("bin", Class::Bin), ("vehicle", Class::Vehicle)];
+const CLASSES: [(&str, Class); 4] = [
+    ("bay", Class::Bay),
+    ("bin", Class::Bin),
+    ("vehicle", Class::Vehicle),
+    ("street", Class::Street),
+];
 
 const SEVERITIES: [(&str, Severity); 4] = [
     ("low", Severity::Low),
@@ -30,22 +34,65 @@ const SEVERITIES: [(&str, Severity); 4] = [
 /// The facts that assets of a class have.
 const fn facts(class: Class) -> &'static [FactName] {
     match class {
-        Class::Bay => &[FactName::TemperatureC, FactName::BatteryPct, FactName::BatteryV],
-        Class::Bin => {
-            &[FactName::LevelPct, FactName::TemperatureC, FactName::BatteryPct, FactName::BatteryV]
-        }
-        Class::Vehicle => &[FactName::SpeedKmh],
-        Class::Gauge | Class::Camera | Class::Node | Class::Street => &[],
+        Class::Bay => &[
+            FactName::TemperatureC,
+            FactName::BatteryPct,
+            FactName::BatteryV,
+            FactName::BayStuck,
+            FactName::BayContested,
+            FactName::BayForbidden,
+            FactName::BayUnpermitted,
+            FactName::BayZombie,
+            FactName::StayPct,
+        ],
+        Class::Bin => &[
+            FactName::LevelPct,
+            FactName::TemperatureC,
+            FactName::BatteryPct,
+            FactName::BatteryV,
+            FactName::Overflow,
+            FactName::Burning,
+            FactName::Tilted,
+            FactName::LidOpen,
+            FactName::Moved,
+            FactName::SensorFault,
+            FactName::CollectionLateH,
+            FactName::MissedCollection,
+            FactName::NoFall,
+            FactName::NoLift,
+        ],
+        Class::Vehicle => &[FactName::SpeedKmh, FactName::WeighDifferencePct],
+        Class::Street => &[FactName::SweptPct],
+        Class::Gauge | Class::Camera | Class::Node => &[],
     }
 }
 
 /// What a fact can be, in its unit.
 const fn possible(fact: FactName) -> std::ops::RangeInclusive<i64> {
     match fact {
-        FactName::LevelPct | FactName::BatteryPct => 0..=100,
+        FactName::LevelPct
+        | FactName::BatteryPct
+        | FactName::SweptPct
+        | FactName::WeighDifferencePct => 0..=100,
         FactName::TemperatureC => -60..=120,
         FactName::BatteryV => 0..=60,
         FactName::SpeedKmh => 0..=200,
+        FactName::CollectionLateH => -168..=168,
+        FactName::Overflow
+        | FactName::Burning
+        | FactName::Tilted
+        | FactName::LidOpen
+        | FactName::Moved
+        | FactName::SensorFault
+        | FactName::MissedCollection
+        | FactName::NoFall
+        | FactName::NoLift
+        | FactName::BayStuck
+        | FactName::BayContested
+        | FactName::BayForbidden
+        | FactName::BayUnpermitted
+        | FactName::BayZombie => 0..=1,
+        FactName::StayPct => 0..=100_000,
     }
 }
 
@@ -311,9 +358,18 @@ mod tests {
             "bay-silent",
             "bin-silent",
             "vehicle-silent",
-            "bin-hot",
+            "bin-fire",
+            "bin-tilted",
+            "bin-moved",
+            "bin-sensor",
+            "bin-early",
+            "bin-missed",
+            "bin-no-fall",
+            "bin-no-lift",
+            "vehicle-weigh",
             "bay-battery-low",
             "bin-battery-low",
+            "street-unswept",
         ] {
             assert!(ids.contains(&expected), "{expected} is not among {ids:?}");
         }

@@ -8,35 +8,48 @@ use domain::ids::{DeviceKey, SourceName};
 
 use super::super::fault::{Place, did_you_mean, nearest};
 use super::super::section::{Section, Spot, Tree, Value};
-use super::super::{Broker, ChirpStack, Serial, Source, SourceKind, defaults, values};
+use super::super::{
+    Broker, GpsdServer, NetworkServer, Serial, Source, SourceKind, defaults, values,
+};
 use super::broker;
 
 /// What is built in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tag {
     NodeLink,
-    Nmea,
+    Gnss,
+    Gpsd,
     ChirpStack,
+    Ttn,
 }
 
-/// The kinds that are built in, by their words.
-const BUILT_IN: [(&str, Tag); 3] =
-    [("node-link", Tag::NodeLink), ("nmea", Tag::Nmea), ("chirpstack", Tag::ChirpStack)];
+impl Tag {
+    /// Whether a source of the kind is one device itself, so that assets name none.
+    pub(super) const fn is_one_device(self) -> bool {
+        matches!(self, Tag::Gnss | Tag::Gpsd)
+    }
+
+    /// Whether its devices have a codec.
+    pub(super) const fn has_codecs(self) -> bool {
+        matches!(self, Tag::ChirpStack | Tag::Ttn)
+    }
+}
+
+/// The kinds that are built in, by their words. What a receiver speaks is told from its bytes, whichever
+/// of its three words was used.
+const BUILT_IN: [(&str, Tag); 7] = [
+    ("node-link", Tag::NodeLink),
+    ("gnss", Tag::Gnss),
+    ("nmea", Tag::Gnss),
+    ("ubx", Tag::Gnss),
+    ("gpsd", Tag::Gpsd),
+    ("chirpstack", Tag::ChirpStack),
+    ("ttn", Tag::Ttn),
+];
 
 /// The kinds that have their place in the configuration and are not built in yet.
-const LATER: [&str; 11] = [
-    "ubx",
-    "gpsd",
-    "modbus-rtu",
-    "modbus-tcp",
-    "ttn",
-    "mqtt-json",
-    "http-json",
-    "jt808",
-    "can",
-    "local",
-    "camera",
-];
+const LATER: [&str; 8] =
+    ["modbus-rtu", "modbus-tcp", "mqtt-json", "http-json", "jt808", "can", "local", "camera"];
 
 /// The sources of the configuration.
 pub(super) struct Sources {
@@ -97,8 +110,14 @@ impl Sources {
         let mut serial = |baud| serial(section, baud, devices);
         let kind = match tag {
             Tag::NodeLink => serial(defaults::NODE_LINK_BAUD).map(SourceKind::NodeLink),
-            Tag::Nmea => serial(defaults::NMEA_BAUD).map(SourceKind::Nmea),
-            Tag::ChirpStack => chirpstack(section, own).map(SourceKind::ChirpStack),
+            Tag::Gnss => serial(defaults::GNSS_BAUD).map(SourceKind::Gnss),
+            Tag::Gpsd => gpsd(section).map(SourceKind::Gpsd),
+            Tag::ChirpStack => {
+                network_server(section, own, defaults::CHIRPSTACK_TOPIC).map(SourceKind::ChirpStack)
+            }
+            Tag::Ttn => {
+                network_server(section, own, defaults::TTN_TOPIC).map(SourceKind::ThingsStack)
+            }
         };
         section.finish();
         if let (Some(name), Some(kind)) = (name, kind) {
@@ -147,7 +166,12 @@ impl Sources {
             known.fed += 1;
         }
         for source in self.built.iter_mut().filter(|source| source.name == *name) {
-            if let (SourceKind::ChirpStack(server), Some(device)) = (&mut source.kind, device) {
+            let (SourceKind::ChirpStack(server) | SourceKind::ThingsStack(server)) =
+                &mut source.kind
+            else {
+                continue;
+            };
+            if let Some(device) = device {
                 server.devices.insert(device.clone(), codec);
             }
         }
@@ -206,10 +230,44 @@ fn serial(
     Some(Serial { device: device?, baud })
 }
 
-fn chirpstack(section: &Section<'_>, own: Option<&Broker>) -> Option<ChirpStack> {
+fn gpsd(section: &Section<'_>) -> Option<GpsdServer> {
+    let (host, port) = defaults::GPSD;
+    let (host, port) = section.or("address", (host.to_owned(), port), host_and_port);
+    let receiver = section.optional("receiver", |value| {
+        let path = values::path(value)?;
+        let text = path.to_str().map(str::to_owned);
+        if text.is_none() {
+            value.error("receiver is no UTF-8".to_owned(), "write it as gpsd writes it");
+        }
+        text
+    });
+    Some(GpsdServer { host, port, receiver })
+}
+
+/// `host:port`; an IPv6 address stands in brackets.
+fn host_and_port(value: &Value<'_>) -> Option<(String, u16)> {
+    let text = value.as_text("host:port, such as \"127.0.0.1:2947\"")?;
+    let found = text.rsplit_once(':').and_then(|(host, port)| {
+        let inside = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let is_plain = !host.is_empty() && !host.contains([':', '/', ' ']);
+        let host = inside.or(is_plain.then_some(host))?;
+        Some((host.to_owned(), port.parse().ok().filter(|port| *port > 0)?))
+    });
+    if found.is_none() {
+        let fix = "write host:port, such as \"127.0.0.1:2947\" or \"[::1]:2947\"";
+        value.error(format!("{:?} {text:?} is no address", value.key), fix);
+    }
+    found
+}
+
+fn network_server(
+    section: &Section<'_>,
+    own: Option<&Broker>,
+    topic: &str,
+) -> Option<NetworkServer> {
     let broker = broker::of_source(section, own);
-    let topic = section.or("topic", defaults::CHIRPSTACK_TOPIC.to_owned(), topic_filter);
-    Some(ChirpStack { broker: broker?, topic, devices: BTreeMap::new() })
+    let topic = section.or("topic", topic.to_owned(), topic_filter);
+    Some(NetworkServer { broker: broker?, topic, devices: BTreeMap::new() })
 }
 
 /// An MQTT topic filter: `+` is a whole level, `#` the whole end (MQTT 3.1.1, 4.7.1).

@@ -53,7 +53,7 @@ fn faults_of_included_files_name_them() {
              password, topic",
             "more.toml:1:12: box.toml was read before\n    include each file once, and never the \
              file that includes it",
-            "more.toml:5:10: a receiver is one device: nmea sources have no others\n    remove device",
+            "more.toml:5:10: a receiver is one device: it has no others\n    remove device",
             "more.toml:6:5: the text y has no quotes\n    write \"y\"",
         ]
     );

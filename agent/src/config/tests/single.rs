@@ -9,7 +9,7 @@ type Case = (&'static str, (usize, usize), &'static str, &'static str);
 
 #[test]
 fn each_fault_has_its_place_and_its_fix() {
-    let cases = [KEYS, IDS, VALUES, SOURCES, FEEDS, ASSETS, RULES];
+    let cases = [KEYS, IDS, VALUES, SOURCES, FEEDS, ASSETS, RULES, TARIFFS, BINS];
     for (text, place, cause, fix) in cases.into_iter().flatten() {
         let found = errors(&with_base(text));
         assert!(found.len() == 1, "{text}: {}", Faults::from(found.clone()));
@@ -94,9 +94,22 @@ const SOURCES: &[Case] = &[
         "did you mean \"nmea\"?",
     ),
     (
+        "[[source]]\nname = \"x\"\nkind = \"gpsd\"\naddress = \"localhost\"",
+        (4, 11),
+        "\"address\" \"localhost\" is no address",
+        "127.0.0.1:2947",
+    ),
+    (
+        "[[source]]\nname = \"x\"\nkind = \"ttn\"\ntopic = \"v3/#/up\"",
+        (4, 9),
+        "is no topic filter",
+        "# only as the last one",
+    ),
+    (
         "[[source]]\nname = \"x\"\nkind = \"jt808\"\nlisten = \"x\"",
         (3, 8),
-        "kind \"jt808\" is not built into this version; built in are node-link, nmea, chirpstack",
+        "kind \"jt808\" is not built into this version; built in are node-link, gnss, nmea, ubx, \
+         gpsd, chirpstack, ttn",
         "a version that has it",
     ),
     (
@@ -252,6 +265,18 @@ const ASSETS: &[Case] = &[
     ),
     ("@vehicle\nwork_speed_max = 15", (5, 18), "cannot be a whole number", "\"15 km/h\""),
     ("@vehicle\nwork_speed_max = \"15 mph\"", (5, 18), "\"15 mph\" is no speed", "\"15 km/h\""),
+    (
+        "[[street]]\nid = \"a\"\nline = [[119.9, 31.8], [119.9, 31.9]]\nsweep = { windows = [\"mon 6-9\"] }",
+        (4, 22),
+        "\"mon 6-9\" is no window",
+        "mon-fri 06:00-09:00",
+    ),
+    (
+        "[[street]]\nid = \"a\"\nline = [[119.9, 31.8], [119.9, 31.9]]\nsweep = { windows = [] }",
+        (4, 21),
+        "there is no window",
+        "add one",
+    ),
     ("[[street]]\nid = \"a\"\nline = [[119.9, 31.8]]", (3, 8), "at least two points", "add"),
     (
         "[[street]]\nid = \"a\"\nline = [[119.9, 31.8], [31.8, 119.9]]",
@@ -372,4 +397,70 @@ const RULES: &[Case] = &[
         "clear_at must be below raise_at for bin/a",
         "above",
     ),
+];
+
+const TARIFFS: &[Case] = &[
+    (
+        "@bay\n[[tariff]]\nid = \"t\"\nwindows = [\n  { name = \"day\", from = \"07:30\", to = \"22:00\", \
+         tiers = [{ unit = 60, price = 500 }] },\n  { name = \"night\", from = \"21:30\", to = \"07:30\", \
+         tiers = [{ unit = 60, price = 200 }] },\n]",
+        (9, 3),
+        "window \"night\" overlaps window \"day\" from 21:30 to 22:00 on any day",
+        "let one end where the other begins",
+    ),
+    (
+        "@bay\n[[tariff]]\nid = \"t\"\nwindows = [{ name = \"day\", from = \"00:00\", to = \"24:00\", \
+         tiers = [{ unit = 60, price = -5 }] }]",
+        (7, 88),
+        "price",
+        "0",
+    ),
+    (
+        "@bay\n[[tariff]]\nid = \"t\"\ncaps = [{ per = \"stay\", max = 100 }]\nwindows = [{ name = \"day\", \
+         from = \"00:00\", to = \"24:00\", tiers = [{ unit = 60, price = 500 }] }]",
+        (7, 9),
+        "the cap of 100 per stay is below the first unit of 500",
+        "raise the cap",
+    ),
+    ("@bay\ntariff = \"nightly\"", (5, 10), "no tariff is called nightly", ""),
+    (
+        "@bay\n[[permit]]\nid = \"p-1\"\nbays = [\"b-7\"]",
+        (7, 9),
+        "no bay is called b-7",
+        "leave bays out",
+    ),
+];
+
+const BINS: &[Case] = &[
+    ("@bin\nshape = \"cone\"", (7, 9), "unknown \"shape\" \"cone\"", "prism"),
+    (
+        "@bin\nshape = \"tapered\"\ntop_mm = 550",
+        (1, 1),
+        "\"bottom_mm\" is missing",
+        "bottom_mm = 400",
+    ),
+    (
+        "@bin\nshape = \"cylinder\"\ndiameter_mm = 500",
+        (8, 15),
+        "diameter_mm (500) is less than the 600 mm",
+        "inner diameter",
+    ),
+    (
+        "@bin\nshape = \"table\"\nlevels = [[0, 0], [400, 25], [300, 100]]",
+        (8, 10),
+        "point 3 is not above the one before it",
+        "upwards from [0, 0]",
+    ),
+    ("@bin\nmedian_of = 4", (7, 13), "the median of 4 is not one reading", "1, 3, 5, 7 or 9"),
+    ("@bin\ndiameter_mm = 1200", (7, 1), "unknown key \"diameter_mm\"", ""),
+    (
+        "@bin\ncollections = [\"mon 06:30\", \"monday 6:30\"]",
+        (7, 29),
+        "\"monday 6:30\" is no time of the week",
+        "mon, tue",
+    ),
+    ("@bin\ncollections = []", (7, 15), "a plan without a collection", "remove collections"),
+    ("@bin\ntag = \"e28g\"", (7, 7), "\"e28g\" is no tag", "hexadecimal"),
+    ("@bin\nwaste = \"residuel\"", (7, 9), "unknown \"waste\" \"residuel\"", "residual"),
+    ("@bin\nfire_at_c = 300", (7, 13), "out of range", "40 to 120"),
 ];

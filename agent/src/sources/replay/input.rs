@@ -14,7 +14,7 @@ use crate::sources::kind;
 /// The form of an input file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// The bytes of a GNSS receiver, as they came: `.nmea`, `.log`.
+    /// The bytes of a GNSS receiver, as they came: `.nmea`, `.ubx`, `.log`.
     Nmea,
     /// One JSON object a line, see [`crate::record`]: `.jsonl`.
     Jsonl,
@@ -27,7 +27,7 @@ impl Format {
     #[must_use]
     pub fn of(path: &Path) -> Option<Format> {
         match path.extension().and_then(OsStr::to_str)?.to_ascii_lowercase().as_str() {
-            "nmea" | "log" => Some(Format::Nmea),
+            "nmea" | "ubx" | "log" => Some(Format::Nmea),
             "jsonl" => Some(Format::Jsonl),
             "json" => Some(Format::Json),
             _ => None,
@@ -102,7 +102,7 @@ pub enum ReplayError {
     },
     /// The name of the file does not tell its form.
     #[error(
-        "the name of {0} does not tell its form; it ends in .nmea or .log (GNSS), .jsonl or .json, or \
+        "the name of {0} does not tell its form; it ends in .nmea, .ubx or .log (GNSS), .jsonl or .json, or \
          say --format nmea, jsonl or json"
     )]
     Format(PathBuf),
@@ -168,11 +168,11 @@ impl InputFile {
         }
     }
 
-    /// The source of kind `nmea` that raw GNSS bytes are for: the one that is named for the file, else
+    /// The source of kind `gnss` that raw GNSS bytes are for: the one that is named for the file, else
     /// the only one, else the one called like the file.
     pub(super) fn receiver<'s>(&self, sources: &'s [Source]) -> Result<&'s Source, ReplayError> {
         const WHAT: &str = "the bytes of a GNSS receiver";
-        let is_receiver = |source: &&Source| matches!(source.kind, SourceKind::Nmea(_));
+        let is_receiver = |source: &&Source| matches!(source.kind, SourceKind::Gnss(_));
         if let Some(source) = self.bound(sources)? {
             return if is_receiver(&source) {
                 Ok(source)
@@ -199,7 +199,7 @@ impl InputFile {
 
     fn unclear(&self, what: &'static str, fit: &[&Source], all: &[Source]) -> ReplayError {
         let (has, fix) = if fit.is_empty() {
-            (list(all.iter()), "add a [[source]] of the kind nmea")
+            (list(all.iter()), "add a [[source]] of the kind gnss")
         } else {
             (list(fit.iter().copied()), "write --input NAME=FILE")
         };
@@ -209,8 +209,9 @@ impl InputFile {
 
 /// The only network server of the configuration, for messages that do not say where they came from.
 pub(super) fn only_network_server(sources: &[Source]) -> Option<&SourceName> {
-    let mut servers =
-        sources.iter().filter(|source| matches!(source.kind, SourceKind::ChirpStack(_)));
+    let mut servers = sources.iter().filter(|source| {
+        matches!(source.kind, SourceKind::ChirpStack(_) | SourceKind::ThingsStack(_))
+    });
     let first = servers.next()?;
     servers.next().is_none().then_some(&first.name)
 }

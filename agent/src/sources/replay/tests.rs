@@ -16,7 +16,7 @@ fn source(name: &str, kind: SourceKind) -> Source {
 }
 
 fn nmea(name: &str) -> Source {
-    source(name, SourceKind::Nmea(serial(Path::new("/dev/null"))))
+    source(name, SourceKind::Gnss(serial(Path::new("/dev/null"))))
 }
 
 /// A receiver, a line of nodes and a network server.
@@ -296,7 +296,7 @@ fn a_bad_line_is_told_with_its_place_and_is_not_the_end() {
         .collect();
     let parts = [
         (4, "EOF"),
-        (5, "no source line-9: it has gnss (nmea), line-1 (node-link), lns (chirpstack)"),
+        (5, "no source line-9: it has gnss (gnss), line-1 (node-link), lns (chirpstack)"),
         (6, "--input NAME=FILE"),
         (7, "longer than"),
     ];
@@ -348,9 +348,9 @@ fn the_source_of_a_drive_is_found_or_asked_for() {
     assert_eq!(fed(&two, "rear.nmea"), name("rear"), "called like the file");
     assert_eq!(fed(&two, "front=rear.nmea"), name("front"), "said");
     let table: [(&[Source], &str, &[&str]); 4] = [
-        (&two, "x.nmea", &["x.nmea", "front (nmea), rear (nmea)", "--input NAME=FILE"]),
-        (&none, "x.nmea", &["x.nmea", "line-1 (node-link)", "add a [[source]] of the kind nmea"]),
-        (&two, "side=x.nmea", &["x.nmea", "side", "front (nmea), rear (nmea)"]),
+        (&two, "x.nmea", &["x.nmea", "front (gnss), rear (gnss)", "--input NAME=FILE"]),
+        (&none, "x.nmea", &["x.nmea", "line-1 (node-link)", "add a [[source]] of the kind gnss"]),
+        (&two, "side=x.nmea", &["x.nmea", "side", "front (gnss), rear (gnss)"]),
         (&none, "line-1=x.nmea", &["x.nmea", "line-1", "node-link"]),
     ];
     for (sources, input, parts) in table {

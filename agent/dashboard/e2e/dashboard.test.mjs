@@ -1,0 +1,251 @@
+/**
+ * The page in a real browser against the real program: `npm run e2e`.
+ *
+ * What the page shows is compared with what a second MQTT client reads from the same broker, so no
+ * expected value is written down here. The tests run in order, on one demo and one page each.
+ */
+
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { after, before, describe, it } from 'node:test';
+
+import { complaints, launch, missingBrowser } from '../scripts/browser.mjs';
+import { startDemo } from '../scripts/demo.mjs';
+import { sendHostile } from '../scripts/hostile.mjs';
+import { startGuardedBroker } from './guarded.mjs';
+import { until, witness } from './witness.mjs';
+
+const skip = missingBrowser() ?? false;
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const HOSTILE_BOX = 'steward/v1/longcheng/xuejia/hostile';
+
+let demo;
+let eyes;
+let browser;
+
+async function open(query = '?lang=en&theme=light', size = { width: 1280, height: 800 }) {
+  const context = await browser.newContext({ viewport: size });
+  const page = await context.newPage();
+  // A killed demo is tested: the browser's own report of the lost socket is no fault of the page.
+  const said = complaints(page, (text) => /WebSocket connection to .* failed/.test(text));
+  await page.goto(demo.url + query);
+  await page.locator('.state[data-is="live"]').waitFor({ timeout: 20_000 });
+  return { page, said, close: () => context.close() };
+}
+
+const figure = async (page, n) => (await page.locator('.figure').nth(n).locator('.big b').textContent())?.trim();
+
+async function seriousFindings(page) {
+  // By the debugger's way in: the page's policy refuses foreign scripts, and shall.
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() =>
+    window.axe.run(document, { resultTypes: ['violations'] }),
+  );
+  return violations
+    .filter((one) => one.impact === 'serious' || one.impact === 'critical')
+    .map((one) => `${one.id}: ${one.nodes.map((node) => node.target.join(' ')).join(', ')}`);
+}
+
+before(async () => {
+  if (skip) return;
+  demo = await startDemo({ speed: 120 });
+  eyes = await witness(demo.mqtt);
+  browser = await launch();
+});
+
+after(async () => {
+  await browser?.close();
+  await eyes?.end();
+  await demo?.stop();
+});
+
+describe('the dashboard on a running demo', { skip }, () => {
+  it('connects and shows the bays and levels that the broker holds', async () => {
+    const { page, said, close } = await open();
+    await until('all 20 bays and 12 bins have reported', () =>
+      eyes.all(/\/bay\/.*\/state$/).length >= 20 && eyes.all(/\/bin\/.*\/state$/).length >= 12, 60_000);
+    await until('the free bays agree', async () => {
+      const free = eyes.all(/\/bay\/.*\/state$/).filter((one) => one.status === 'free').length;
+      return (await figure(page, 0)) === String(free);
+    });
+    await page.getByRole('navigation').getByRole('button', { name: /^Bins/ }).click();
+    await until('every level agrees', async () => {
+      const shown = (await page.locator('td.is-level').allTextContents()).map((text) => Number.parseInt(text, 10));
+      const held = eyes.all(/\/bin\/.*\/state$/).map((one) => one.level_pct).filter((level) => level !== null);
+      const wanted = held.map((level) => Math.round(level)).sort((a, b) => b - a);
+      return held.length > 0 && wanted.every((level, i) => Math.abs(level - shown[i]) <= 1);
+    });
+    assert.deepEqual(said, []);
+    await close();
+  });
+
+  it('shows a ticket that is raised while one looks, and takes it for the agent to see', async () => {
+    const { page, said, close } = await open();
+    await page.evaluate(() => (window.__sameDocument = true));
+    const rows = page.locator('.side [data-ticket]');
+    await page.waitForTimeout(2500);
+    const before = new Set(await rows.evaluateAll((all) => all.map((one) => one.dataset.ticket)));
+    const key = await until('a new ticket', async () => {
+      const now = await rows.evaluateAll((all) => all.map((one) => one.dataset.ticket));
+      return now.find((one) => !before.has(one));
+    }, 90_000);
+    assert.equal(await page.evaluate(() => window.__sameDocument), true, 'the page was loaded anew');
+
+    await page.locator(`.side [data-ticket="${key}"]`).click();
+    const note = `e2e ${Date.now()}`;
+    await page.locator('.drawer textarea').fill(note);
+    await page.locator('.drawer').getByRole('button', { name: 'Acknowledge' }).click();
+    const held = await until('the agent has taken it', () =>
+      eyes.all(/\/ticket\/.*\/state$/).find((one) => key.endsWith(`/ticket/${one.ticket_id}`) && one.flow.some((step) => step.note === note)));
+    const step = held.flow.find((one) => one.note === note);
+    assert.match(step.by, /^dash-/);
+    assert.equal(held.rev >= 2, true);
+    await page.locator('.drawer .outcome.done').waitFor();
+    assert.match(await page.locator('.drawer .flow').textContent(), new RegExp(note));
+    assert.deepEqual(said, []);
+    await close();
+  });
+
+  it('switches language and theme without loading anew, and keeps both', async () => {
+    const { page, close } = await open('');
+    await page.getByRole('button', { name: '中文' }).click();
+    await page.locator('html[lang="zh-CN"]').waitFor();
+    assert.equal(await page.locator('.figure h2').first().textContent(), '停车泊位');
+    const theme = () => page.locator('html').getAttribute('data-theme');
+    const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    const seen = new Set();
+    for (let i = 0; i < 3; i += 1) {
+      await page.locator('button.theme').click();
+      seen.add(`${await theme()} ${await background()}`);
+    }
+    assert.equal(seen.size, 2, [...seen].join(', '));
+    await page.reload();
+    await page.locator('html[lang="zh-CN"]').waitFor();
+    await close();
+  });
+
+  it('fits a phone: no sideways scrolling in any view, tabs within reach of a thumb', async () => {
+    const { page, said, close } = await open('?lang=en&theme=dark', { width: 390, height: 844 });
+    for (const tab of await page.locator('nav button:visible').all()) {
+      await tab.click();
+      await page.waitForTimeout(250);
+      const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      assert.equal(over <= 0, true, `${await tab.textContent()} is ${over} px too wide`);
+      const box = await tab.boundingBox();
+      assert.equal(box !== null && box.height >= 44 && box.y > 700, true, JSON.stringify(box));
+    }
+    assert.deepEqual(said, []);
+    await close();
+  });
+
+  for (const [theme, lang] of [['light', 'en'], ['dark', 'zh']]) {
+    it(`has no serious accessibility finding in any view (${theme}, ${lang})`, async () => {
+      const { page, close } = await open(`?lang=${lang}&theme=${theme}`);
+      for (const tab of await page.locator('nav button:visible').all()) {
+        await tab.click();
+        await page.waitForTimeout(400);
+        assert.deepEqual(await seriousFindings(page), [], await tab.textContent());
+      }
+      await page.locator('nav button').nth(1).click();
+      await page.locator('[data-ticket]:visible').first().click();
+      await page.waitForTimeout(400);
+      assert.deepEqual(await seriousFindings(page), [], 'the ticket drawer');
+      await close();
+    });
+  }
+
+  it('shows hostile messages as text or counts them, and goes on', async () => {
+    const { page, said, close } = await open();
+    const title = await page.title();
+    sendHostile((topic, payload, retain) => eyes.client.publish(topic, payload, { qos: 0, retain }), HOSTILE_BOX);
+    await page.locator('[data-ticket$="/ticket/t-hostile1"]').first().click();
+    assert.match(await page.locator('.drawer h2').textContent(), /<img src=x/i);
+    assert.equal(await page.locator('.drawer img, .drawer script').count(), 0);
+    await page.locator('.page-health summary').click();
+    const ignored = (await page.locator('.page-health .numbers b').last().textContent()) ?? '';
+    assert.equal(Number(ignored.replaceAll(',', '')) >= 8, true, `only ${ignored} counted`);
+    for (const view of ['Bays', 'Bins', 'Vehicles']) {
+      await page.getByRole('navigation').getByRole('button', { name: new RegExp(`^${view}`) }).click();
+      await page.locator('table tbody tr:not(.space)').first().waitFor();
+    }
+    assert.equal(await page.title(), title, 'a script of a message has run');
+    assert.equal(await page.locator('.failed').count(), 0);
+    assert.deepEqual(said, []);
+    await close();
+  });
+
+  it('asks for credentials only when the broker does, and keeps them in the tab alone', async () => {
+    const guard = await startGuardedBroker('duty', 'right');
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    await page.goto(`${demo.url}?lang=en&broker=ws://127.0.0.1:${guard.port}`);
+    const enter = async (password) => {
+      await page.getByLabel('User name').fill('duty');
+      await page.getByLabel('Password').fill(password);
+      await page.getByRole('button', { name: 'Log in' }).click();
+    };
+    await page.getByRole('heading', { name: 'Log in to the broker' }).waitFor();
+    assert.deepEqual(await seriousFindings(page), []);
+    await enter('wrong');
+    await page.getByRole('alert').filter({ hasText: 'did not accept' }).waitFor();
+    await enter('right');
+    await page.locator('.state[data-is="live"]').waitFor();
+    await page.reload();
+    await page.locator('.state[data-is="live"]').waitFor();
+    assert.equal(await page.evaluate(() => JSON.stringify(localStorage).includes('right')), false);
+    await context.close();
+    await guard.stop();
+  });
+
+  it('is read-only on a wall: no buttons but the map, no commands', async () => {
+    const { page, said, close } = await open('?lang=en&theme=dark&wall', { width: 1920, height: 1080 });
+    assert.equal(await page.locator('nav').count(), 0);
+    await page.locator('.side [data-ticket]').first().click();
+    await page.locator('.drawer .flow').waitFor();
+    assert.equal(await page.locator('.drawer textarea').count(), 0);
+    assert.equal(await page.locator('.drawer').getByRole('button', { name: /Acknowledge|Reject/ }).count(), 0);
+    assert.deepEqual(await seriousFindings(page), []);
+    assert.deepEqual(said, []);
+    await close();
+  });
+
+  it('takes the tickets by keyboard: search, arrows, Enter, Escape', async () => {
+    const { page, close } = await open('?lang=en&theme=light#tickets');
+    const rows = page.locator('.stage [data-ticket]');
+    await rows.first().waitFor();
+    await page.keyboard.press('/');
+    assert.equal(await page.evaluate(() => document.activeElement?.matches('input[type=search]')), true);
+    await page.keyboard.press('ArrowDown');
+    assert.equal(await rows.first().evaluate((one) => one === document.activeElement), true);
+    await page.keyboard.press('Enter');
+    await page.locator('.drawer').waitFor();
+    await page.keyboard.press('Escape');
+    await page.locator('.drawer').waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: /^Opened/ }).click();
+    assert.equal(await page.locator('th', { hasText: 'Opened' }).getAttribute('aria-sort'), 'descending');
+    await page.locator('input[type=search]').fill('no such ticket anywhere');
+    await page.getByText('No ticket matches the filter.').waitFor();
+    await close();
+  });
+
+  it('says when the link is lost, keeps the picture with its age, and comes back', async () => {
+    const { page, said, close } = await open();
+    const free = await until('bays', async () => (await figure(page, 0)) !== '—' && figure(page, 0));
+    const { http, mqtt } = demo;
+    await eyes.end();
+    await demo.stop('SIGKILL');
+    await page.locator('.state[data-is="lost"]').waitFor({ timeout: 10_000 });
+    assert.match(await page.locator('.banner strong').textContent(), /What you see is .* old/);
+    assert.notEqual(await figure(page, 0), '—');
+    assert.deepEqual(await seriousFindings(page), []);
+    assert.notEqual(free, '—');
+    const lostAt = Date.now();
+    demo = await startDemo({ speed: 120, http, mqtt });
+    await page.locator('.state[data-is="live"]').waitFor({ timeout: 30_000 });
+    assert.equal(Date.now() - lostAt < 30_000, true);
+    await page.locator('.banner').waitFor({ state: 'detached' });
+    assert.deepEqual(said, []);
+    await close();
+  });
+});

@@ -1,0 +1,281 @@
+//! When a bin was emptied, by whom, and when it should have been.
+//!
+//! An emptying is seen in the level: a fall of at least 20 points and of half the level, from at least
+//! 15 %, that holds on the next readings. Vehicles and lifts say who it was. What does not fit is told:
+//! a lift after which nothing fell, a fall without a lift, a full bin that a vehicle passed, a planned
+//! collection that did not come.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::trace::{By, KnownBy, Lift};
+use crate::ids::AssetId;
+use crate::site::{Bin, Service};
+use crate::time::{ClockQuality, Moment, Span, Utc};
+use crate::units::{Grams, Permille};
+
+/// A level must have been at least this high for a drop to be an emptying.
+const EMPTIED_FROM: Permille = Permille::from_percent(15);
+/// And it must have fallen by at least this much.
+const EMPTIED_BY: u16 = 200;
+/// From this level on a lift must show as a fall.
+const SHOWS_FROM: Permille = Permille::from_percent(30);
+/// Sensor and vehicle may be apart by this much.
+const NEAR_IN_TIME: Span = Span::from_mins(10);
+/// Two sightings of a vehicle further apart than this are two visits.
+const VISIT_GAP: Span = Span::from_mins(5);
+/// So many readings without a fall say that nothing was emptied.
+const UNCHANGED: u8 = 2;
+/// A collection so long before its planned time is the planned one.
+const PLAN_EARLY: Span = Span::from_mins(12 * 60);
+/// Lifts and visits remembered; the oldest is forgotten first.
+const REMEMBERED: usize = 4;
+
+/// Somebody emptied a bin.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Collection {
+    /// When the low level was first seen: the bin was emptied between the reading before and this.
+    pub at: Utc,
+    /// The reading before: the bin was not yet empty.
+    pub after: Utc,
+    /// How full it was.
+    pub level_before_pct: f64,
+    /// How full it is now.
+    pub level_after_pct: f64,
+    /// Litres taken out, where the bin's size is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volume_l: Option<u32>,
+    /// By whom, where a vehicle was there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<By>,
+    /// How long the bin overflowed before, in seconds.
+    pub overflow_s: u64,
+    /// Trust in `at`.
+    pub clock: ClockQuality,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Fall {
+    before: Permille,
+    /// The last reading before it, and the first after it.
+    from: Moment,
+    at: Moment,
+    /// Readings that have confirmed it.
+    held: u8,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Visit {
+    vehicle: AssetId,
+    from: Moment,
+    until: Moment,
+    /// The bin was full when the vehicle was there.
+    full: bool,
+    readings: u8,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Lifted {
+    vehicle: AssetId,
+    at: Moment,
+    net: Option<Grams>,
+    /// The level then, where it was known.
+    level: Option<Permille>,
+    readings: u8,
+}
+
+/// What is known of the emptyings of one bin.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Emptying {
+    fall: Option<Fall>,
+    /// The latest reading that was no part of a fall.
+    reading: Option<Moment>,
+    visits: VecDeque<Visit>,
+    lifts: VecDeque<Lifted>,
+    collected: Option<Utc>,
+    /// Since when the present plan is known to have been kept or not.
+    planned: Option<Utc>,
+    overflowed: Span,
+}
+
+/// What a reading says about the emptying.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Seen {
+    pub(super) collection: Option<Collection>,
+    /// A fall that has not held for long enough yet: the reading may be an echo gone astray.
+    pub(super) falling: bool,
+    /// The bin fell and nobody lifted it.
+    pub(super) no_lift: Option<bool>,
+    /// It was lifted and nothing fell.
+    pub(super) no_fall: Option<bool>,
+    /// It should have been emptied and was not.
+    pub(super) missed: Option<bool>,
+}
+
+impl Emptying {
+    pub(super) fn last(&self) -> Option<Utc> {
+        self.collected
+    }
+
+    /// What the sensor sees is not the waste.
+    pub(super) fn disturbed(&mut self) {
+        self.fall = None;
+    }
+
+    /// The bin has overflowed for another `time`.
+    pub(super) fn overflowed(&mut self, time: Span) {
+        self.overflowed = self.overflowed.saturating_add(time);
+    }
+
+    /// A vehicle that empties bins is beside this one; answers whether it has just come.
+    pub(super) fn visited(&mut self, vehicle: &AssetId, at: Moment, full: bool) -> bool {
+        let last = self.visits.iter_mut().rev().find(|v| v.vehicle == *vehicle);
+        if let Some(visit) = last
+            && at.since(visit.until) <= VISIT_GAP
+        {
+            visit.until = at;
+            visit.full |= full;
+            return false;
+        }
+        let visit = Visit { vehicle: vehicle.clone(), from: at, until: at, full, readings: 0 };
+        push_bounded(&mut self.visits, visit);
+        true
+    }
+
+    /// A vehicle has lifted the bin, which stood at `level`.
+    pub(super) fn lifted(
+        &mut self,
+        vehicle: &AssetId,
+        lift: Lift,
+        level: Option<Permille>,
+        at: Moment,
+    ) {
+        let net = lift.net();
+        let lifted = Lifted { vehicle: vehicle.clone(), at, net, level, readings: 0 };
+        push_bounded(&mut self.lifts, lifted);
+    }
+
+    /// Takes a measured level, with the counted one before it.
+    pub(super) fn take(
+        &mut self,
+        level: Permille,
+        before: Option<Permille>,
+        at: Moment,
+        bin: &Bin,
+    ) -> Seen {
+        let mut seen = Seen::default();
+        let fell = |before: Permille| {
+            let needed = EMPTIED_BY.max(before.get() / 2);
+            before.get().saturating_sub(level.get()) >= needed
+        };
+        // A sensor whose readings need a filter errs more than once in a row.
+        let must_hold = if bin.sensing.median_of >= 3 { 2 } else { 1 };
+        match (self.fall, before) {
+            (Some(mut fall), _) if fell(fall.before) => {
+                fall.held += 1;
+                if fall.held >= must_hold {
+                    self.fall = None;
+                    self.collected(fall, level, bin, &mut seen);
+                } else {
+                    self.fall = Some(fall);
+                    seen.falling = true;
+                }
+            }
+            (None, Some(before)) if before >= EMPTIED_FROM && fell(before) => {
+                let from = self.reading.unwrap_or(at);
+                self.fall = Some(Fall { before, from, at, held: 0 });
+                seen.falling = true;
+            }
+            _ => self.fall = None,
+        }
+        if !seen.falling {
+            self.reading = Some(at);
+            self.without_fall(at, &mut seen);
+            self.plan(level, at, bin, &mut seen);
+        }
+        seen
+    }
+
+    fn collected(&mut self, fall: Fall, level: Permille, bin: &Bin, seen: &mut Seen) {
+        let by = self.by(&fall);
+        let litres = |l: u32| {
+            let share = u64::from(fall.before.get() - level.get());
+            let litres = u64::from(l) * share / u64::from(Permille::FULL.get());
+            u32::try_from(litres).expect("a share of a u32")
+        };
+        if bin.service.expects_vehicle {
+            seen.no_lift = Some(by.is_none());
+        }
+        seen.missed = Some(false);
+        self.collected = Some(fall.at.utc);
+        seen.collection = Some(Collection {
+            at: fall.at.utc,
+            after: fall.from.utc,
+            level_before_pct: fall.before.percent(),
+            level_after_pct: level.percent(),
+            volume_l: bin.capacity_l.map(litres),
+            by,
+            overflow_s: std::mem::take(&mut self.overflowed).as_secs(),
+            clock: fall.at.clock,
+        });
+    }
+
+    /// Who was there between the reading before the fall and the first after it. Uses it up.
+    fn by(&mut self, fall: &Fall) -> Option<By> {
+        let early = |from: Utc| from - NEAR_IN_TIME <= fall.at.utc;
+        let late = |until: Utc| until + NEAR_IN_TIME >= fall.from.utc;
+        let lift = self.lifts.iter().rposition(|l| early(l.at.utc) && late(l.at.utc));
+        let visit = self.visits.iter().rposition(|v| early(v.from.utc) && late(v.until.utc));
+        let lift = lift.and_then(|i| self.lifts.remove(i));
+        let visit = visit.and_then(|i| self.visits.remove(i));
+        if let Some(lift) = lift {
+            return Some(By { vehicle: lift.vehicle, known_by: KnownBy::Tag, net_g: lift.net });
+        }
+        let by = |v: Visit| By { vehicle: v.vehicle, known_by: KnownBy::Position, net_g: None };
+        visit.map(by)
+    }
+
+    /// A reading after which nothing fell: lifts and visits that were long enough ago came to nothing.
+    fn without_fall(&mut self, at: Moment, seen: &mut Seen) {
+        let over = |then: Moment| at.since(then) > NEAR_IN_TIME;
+        for lift in self.lifts.iter_mut().filter(|l| over(l.at)) {
+            lift.readings += 1;
+        }
+        for visit in self.visits.iter_mut().filter(|v| over(v.until)) {
+            visit.readings += 1;
+        }
+        let done = |l: &Lifted| l.readings >= UNCHANGED;
+        let shows = |l: &Lifted| l.level.is_some_and(|level| level >= SHOWS_FROM);
+        if self.lifts.iter().any(|l| done(l) && shows(l)) {
+            seen.no_fall = Some(true);
+        } else if seen.collection.is_some() {
+            seen.no_fall = Some(false);
+        }
+        if self.visits.iter().any(|v| v.readings >= UNCHANGED && v.full) {
+            seen.missed = Some(true);
+        }
+        self.lifts.retain(|l| !done(l));
+        self.visits.retain(|v| v.readings < UNCHANGED);
+    }
+
+    /// Whether the latest planned collection has come, once its time is over.
+    fn plan(&mut self, level: Permille, at: Moment, bin: &Bin, seen: &mut Seen) {
+        let Service { plan: Some(plan), plan_grace, .. } = &bin.service else { return };
+        let Some(planned) = plan.last(at.utc - *plan_grace) else { return };
+        // What was planned before the bin was known is nobody's fault.
+        let known_since = *self.planned.get_or_insert(at.utc);
+        let came = self.collected.is_some_and(|c| c >= planned - PLAN_EARLY);
+        if planned >= known_since && !came && level >= bin.clear_at {
+            seen.missed = Some(true);
+        }
+    }
+}
+
+fn push_bounded<T>(queue: &mut VecDeque<T>, item: T) {
+    if queue.len() == REMEMBERED {
+        queue.pop_front();
+    }
+    queue.push_back(item);
+}

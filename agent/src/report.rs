@@ -1,0 +1,101 @@
+//! `steward report`: the figures of days, from a box's store or from recordings.
+//!
+//! Reads what the engine stored when it closed a day. A box that runs holds its store; its figures are
+//! published as events each hour and day.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+
+use domain::output::Record;
+use domain::parking::report::{csv, days, lines, rows, table};
+use domain::waste::figures;
+use jiff::civil::Date;
+
+use crate::config::Config;
+use crate::outbox::{OpenError, Opened, Outbox};
+use crate::replay;
+
+/// What is wanted.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The first day.
+    pub from: Date,
+    /// The last day.
+    pub to: Date,
+    /// Recordings to take in place of the store.
+    pub inputs: Vec<OsString>,
+    /// How it is printed.
+    pub form: Form,
+    /// What it is about.
+    pub about: About,
+}
+
+/// What a report is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum About {
+    /// Bays and streets.
+    Parking,
+    /// Bins.
+    Waste,
+}
+
+/// How a report is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Form {
+    /// For people.
+    Table,
+    /// Comma-separated values.
+    Csv,
+    /// An array of objects.
+    Json,
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The store, which a box that runs holds for itself.
+    #[error("cannot open the store (a box that runs holds it; --input takes recordings): {0}")]
+    Store(#[from] OpenError),
+    /// A recording.
+    #[error(transparent)]
+    Replay(#[from] replay::Failure),
+    /// The output.
+    #[error("cannot print: {0}")]
+    Print(#[from] io::Error),
+}
+
+/// Prints the report to `out`; answers whether there were any days.
+///
+/// # Errors
+/// The store or a recording cannot be read, or the output cannot be written.
+pub fn report(config: &Config, request: &Request, out: &mut impl Write) -> Result<bool, Failure> {
+    let records: Vec<Record> = if request.inputs.is_empty() {
+        let Opened { records, .. } = Outbox::open(&config.buffer, &config.site.identity)?;
+        records
+    } else {
+        let inputs =
+            replay::Request { inputs: request.inputs.clone(), ..replay::Request::default() };
+        replay::records(config, &inputs)?
+    };
+    let (lines, json) = match request.about {
+        About::Parking => {
+            let rows = rows(&days(records.iter(), request.from, request.to));
+            (lines(&rows), serde_json::to_value(&rows))
+        }
+        About::Waste => {
+            let rows = figures::rows(records.iter(), request.from, request.to);
+            (figures::lines(&rows), serde_json::to_value(&rows))
+        }
+    };
+    match request.form {
+        Form::Table => out.write_all(table(&lines).as_bytes())?,
+        Form::Csv => out.write_all(csv(&lines).as_bytes())?,
+        Form::Json => {
+            let json = json.map_err(io::Error::from)?;
+            serde_json::to_writer_pretty(&mut *out, &json).map_err(io::Error::from)?;
+            out.write_all(b"\n")?;
+        }
+    }
+    // The first line is the head.
+    Ok(lines.len() > 1)
+}
