@@ -359,8 +359,11 @@ impl Station {
             loop {
                 look.tick().await;
                 let stats = self.outbox.stats().await?;
-                let left: u64 =
-                    stats.lanes.iter().map(|l| l.ledger.stored.saturating_sub(l.settled)).sum();
+                let left: u64 = stats
+                    .lanes
+                    .iter()
+                    .map(|l| l.ledger.stored.saturating_sub(l.settled) + l.gathering)
+                    .sum();
                 if left == 0 || !self.link.borrow().connected {
                     return Ok(());
                 }

@@ -14,7 +14,7 @@ use tokio::time::Sleep;
 use super::entry::{Entry, Key};
 use super::queue::{Outcome, Queue};
 use super::store::StoreError;
-use super::{AGE_MAX, CommitError, CommitFault, Stats, Turn};
+use super::{AGE_MAX, BLOCK_AGE_MAX, CommitError, CommitFault, Stats, Turn};
 
 /// Turns stored as one at most.
 const GROUP_MAX: usize = 64;
@@ -45,7 +45,15 @@ pub(super) fn start(
 ) -> io::Result<()> {
     // A runtime of its own, for the timer only: everything else on this thread blocks.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    let committer = Committer { queue, requests, announce, commit_every, due: None, ageing: None };
+    let committer = Committer {
+        queue,
+        requests,
+        announce,
+        commit_every,
+        due: None,
+        closing: None,
+        ageing: None,
+    };
     let work = move || runtime.block_on(committer.run());
     thread::Builder::new().name("outbox".to_owned()).spawn(work).map(drop)
 }
@@ -57,6 +65,8 @@ struct Committer {
     commit_every: Duration,
     /// When what is settled must be deleted at the latest.
     due: Timer,
+    /// When readings have waited long enough for others to share a message with.
+    closing: Timer,
     /// Until when telemetry that is in memory now may stay there, and the last number of it.
     ageing: Option<(u64, Pin<Box<Sleep>>)>,
 }
@@ -101,6 +111,13 @@ impl Committer {
                         tracing::warn!(error = %error, "acknowledged messages stay for now");
                     }
                 }
+                () = elapsed(self.closing.as_mut()) => {
+                    self.closing = None;
+                    if let Err(error) = self.queue.close_blocks() {
+                        tracing::warn!(error = %error, "readings wait for others for now");
+                    }
+                    self.announce();
+                }
                 () = elapsed(ageing) => {
                     let last = self.ageing.take().map_or(0, |(last, _)| last);
                     if let Err(error) = self.queue.spill_up_to(last) {
@@ -113,12 +130,18 @@ impl Committer {
     }
 
     fn rearm(&mut self) {
-        match (self.queue.held_from(), &self.ageing) {
-            (Some(_), None) => {
+        let gathering = self.queue.has_open();
+        match (gathering && self.queue.conn != 0, &self.closing) {
+            (true, None) => self.closing = Some(Box::pin(tokio::time::sleep(BLOCK_AGE_MAX))),
+            (false, Some(_)) => self.closing = None,
+            _ => {}
+        }
+        match (gathering || self.queue.held_from().is_some(), &self.ageing) {
+            (true, None) => {
                 let sleep = Box::pin(tokio::time::sleep(AGE_MAX));
                 self.ageing = Some((self.queue.last_given(), sleep));
             }
-            (None, Some(_)) => self.ageing = None,
+            (false, Some(_)) => self.ageing = None,
             _ => {}
         }
         match (self.queue.is_settled(), &self.due) {
@@ -186,7 +209,7 @@ impl Committer {
             }
             Request::LinkDown { reply } => {
                 self.queue.link_down();
-                if let Err(error) = self.queue.flush() {
+                if let Err(error) = self.queue.spill() {
                     tracing::warn!(error = %error, "telemetry stays in memory for now");
                 }
                 answer(reply, ());

@@ -4,11 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::output::{Body, Lane, Message, Record};
+use domain::output::{Body, Lane, Message, Record, Topic};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::Turn;
-use super::entry::{self, Key, Stored};
+use super::block::{self, OPEN_BYTES_MAX, Open};
+use super::entry::{self, Content, Key, Stored};
 use super::held::{self, NextMemory};
 use super::ledger::{DropReason, Held, Ledger, Position};
 use super::queue::{Outcome, Queue, Slot, Waiting, stored};
@@ -28,9 +30,15 @@ pub(super) struct Draft<'q> {
     batch: Batch,
     /// Whether telemetry stays in memory; else all of it goes to the store.
     hold: bool,
+    /// Whether no block may stay open.
+    close: bool,
     /// What changes in memory.
     memory: Batch,
     held: Held,
+    /// The open blocks that changed; `None` for one that is closed.
+    blocks: BTreeMap<Topic, Option<Open>>,
+    /// Bytes of readings in all open blocks.
+    open_bytes: usize,
     ledgers: [Ledger; 4],
     /// What changed in the index of messages that may still be replaced.
     waiting: BTreeMap<String, Waiting>,
@@ -61,8 +69,11 @@ impl<'q> Draft<'q> {
             queue,
             batch: Batch::default(),
             hold,
+            close: !hold,
             memory: Batch::default(),
             held: queue.memory.held,
+            blocks: BTreeMap::new(),
+            open_bytes: queue.memory.open_bytes,
             ledgers: std::array::from_fn(|lane| queue.lanes[lane].ledger.clone()),
             waiting: BTreeMap::new(),
             touched: BTreeSet::new(),
@@ -83,6 +94,11 @@ impl<'q> Draft<'q> {
             }
         }
         Ok(draft)
+    }
+
+    /// No block stays open.
+    pub(super) fn close_blocks(&mut self) {
+        self.close = true;
     }
 
     /// Adds everything in `turns`.
@@ -119,23 +135,82 @@ impl<'q> Draft<'q> {
     fn message(&mut self, message: &Message) {
         if message.lane == Lane::State {
             self.state_message(message);
+        } else if let Some(readings) = block::readings(message) {
+            self.gather(message, readings);
         } else {
+            if message.lane == Lane::Telemetry {
+                // What came before it on its topic goes before it.
+                self.close(&message.topic);
+            }
             self.append(message);
         }
     }
 
+    /// Lets readings join the open block of their topic, and the next ones when that is full.
+    fn gather(&mut self, message: &Message, readings: &[Value]) {
+        let mut open = self.take_open(&message.topic);
+        for reading in readings {
+            if let Some(block) = open.take_if(|block| block.is_full() || !block.agrees(message)) {
+                self.append_block(&block);
+            }
+            open.get_or_insert_with(|| Open::new(message)).push(reading);
+        }
+        if let Some(block) = open.take_if(|block| block.is_full()) {
+            self.append_block(&block);
+        }
+        self.open_bytes += open.as_ref().map_or(0, Open::bytes);
+        self.blocks.insert(message.topic.clone(), open);
+    }
+
+    fn take_open(&mut self, topic: &Topic) -> Option<Open> {
+        let open = match self.blocks.remove(topic) {
+            Some(changed) => changed,
+            None => self.queue.memory.blocks.get(topic).cloned(),
+        };
+        self.open_bytes -= open.as_ref().map_or(0, Open::bytes);
+        open
+    }
+
+    /// Closes the open block of `topic`, if there is one.
+    fn close(&mut self, topic: &Topic) {
+        if let Some(block) = self.take_open(topic) {
+            self.append_block(&block);
+            self.blocks.insert(topic.clone(), None);
+        }
+    }
+
+    fn close_all(&mut self) {
+        let topics: BTreeSet<Topic> =
+            self.queue.memory.blocks.keys().chain(self.blocks.keys()).cloned().collect();
+        topics.iter().for_each(|topic| self.close(topic));
+    }
+
+    fn append_block(&mut self, block: &Open) {
+        self.append_as(block.head(), |stamp| block.payload(stamp));
+    }
+
     /// Gives the message the next place in its lane.
     fn append(&mut self, message: &Message) -> Slot {
+        self.append_as(message, |stamp| payload::render(message, stamp))
+    }
+
+    fn append_as(&mut self, message: &Message, render: impl FnOnce(&Stamp) -> Vec<u8>) -> Slot {
         let numbered = message.body != Body::Empty;
         let lane = message.lane as usize;
         let position = self.ledgers[lane].accept(numbered, 0);
-        let slot = self.store(message, position, 0);
+        let slot = self.store(message, position, 0, render);
         self.ledgers[lane].bytes += slot.bytes;
         slot
     }
 
     /// Stores the message at `position`, over one of `before` pieces.
-    fn store(&mut self, message: &Message, position: Position, before: u16) -> Slot {
+    fn store(
+        &mut self,
+        message: &Message,
+        position: Position,
+        before: u16,
+        render: impl FnOnce(&Stamp) -> Vec<u8>,
+    ) -> Slot {
         let key = Key { lane: message.lane, position };
         let id = payload::message_id(&self.queue.box_id, message.lane, position.seq);
         let stamp =
@@ -146,7 +221,7 @@ impl<'q> Draft<'q> {
             at: message.at,
             retain: message.topic.retained(),
             path: topics::path(&message.topic),
-            payload: payload::render(message, &stamp),
+            content: Content::of(render(&stamp), message.lane, &self.queue.packer),
         }
         .encode();
         let bytes = blob.len() as u64;
@@ -185,7 +260,8 @@ impl<'q> Draft<'q> {
             }
             waiting.value = Some(match waiting.value {
                 Some(old) => {
-                    let new = self.store(message, old.position, old.pieces);
+                    let render = |stamp: &Stamp| payload::render(message, stamp);
+                    let new = self.store(message, old.position, old.pieces, render);
                     self.ledgers[lane].replace(old.bytes, new.bytes);
                     new
                 }
@@ -282,6 +358,9 @@ impl<'q> Draft<'q> {
 
     /// The draft as a batch, with the ledgers that changed and the number of the commit.
     pub(super) fn finish(mut self) -> Drafted {
+        if self.close || self.open_bytes > OPEN_BYTES_MAX {
+            self.close_all();
+        }
         let memory = self.next_memory();
         let mut durable =
             !self.batch.is_empty() || memory.held.reserved != self.queue.memory.held.reserved;
@@ -310,18 +389,20 @@ impl<'q> Draft<'q> {
         let last = self.ledgers[Lane::Telemetry as usize].last;
         if !self.hold {
             let (from, held) = (last.next(), Held::default());
-            return NextMemory { emptied: true, changes: Batch::default(), from, held };
+            let (blocks, changes) = (std::mem::take(&mut self.blocks), Batch::default());
+            return NextMemory { emptied: true, changes, from, held, blocks, open_bytes: 0 };
         }
         let before = self.queue.lanes[Lane::Telemetry as usize].ledger.last.seq;
         // One that is being settled counts too: only when that is stored it is known to have arrived.
         let oldest = self.queue.memory.positions().next();
         self.held.from = oldest.map_or(before + 1, |at| at.seq);
-        if self.held.count > 0 {
+        if self.held.count > 0 || self.open_bytes > 0 {
             held::reserve(&mut self.held, last.seq);
         }
         let changes = std::mem::take(&mut self.memory);
         let from = self.queue.memory.from;
-        NextMemory { emptied: false, changes, from, held: self.held }
+        let (blocks, open_bytes) = (std::mem::take(&mut self.blocks), self.open_bytes);
+        NextMemory { emptied: false, changes, from, held: self.held, blocks, open_bytes }
     }
 }
 

@@ -4,8 +4,11 @@
 //! the store. It moves to the store, all at once, when the link goes down, when it gets old or large, and
 //! when the program ends. What a kill costs is told by [`Held`], which is in the store meanwhile.
 
-use domain::output::Lane;
+use std::collections::BTreeMap;
 
+use domain::output::{Lane, Topic};
+
+use super::block::{Blocks, Open};
 use super::entry::{self, Key};
 use super::ledger::{Held, Position};
 use super::memory::MemoryStore;
@@ -25,6 +28,10 @@ pub(super) struct Memory {
     pub(super) from: Position,
     /// How much is here, and what the store says about it.
     pub(super) held: Held,
+    /// Blocks that readings may still join. They have no number yet.
+    pub(super) blocks: Blocks,
+    /// Bytes of their readings; 0 when there are none.
+    pub(super) open_bytes: usize,
 }
 
 impl Memory {
@@ -52,6 +59,18 @@ impl Memory {
         self.store.commit(next.changes).expect("a map in memory takes every change");
         self.from = next.from;
         self.held = next.held;
+        for (topic, block) in next.blocks {
+            match block {
+                Some(block) => self.blocks.insert(topic, block),
+                None => self.blocks.remove(&topic),
+            };
+        }
+        self.open_bytes = next.open_bytes;
+    }
+
+    /// Readings in open blocks.
+    pub(super) fn gathering(&self) -> u64 {
+        self.blocks.values().map(|block| u64::from(block.readings())).sum()
     }
 }
 
@@ -62,6 +81,9 @@ pub(super) struct NextMemory {
     pub(super) changes: Batch,
     pub(super) from: Position,
     pub(super) held: Held,
+    /// The open blocks that changed; `None` for one that is closed.
+    pub(super) blocks: BTreeMap<Topic, Option<Open>>,
+    pub(super) open_bytes: usize,
 }
 
 /// Sees to it that numbers up to `last` are set aside.

@@ -12,6 +12,7 @@
 //!
 //! What goes which way is decided elsewhere: this room knows neither brokers nor assets.
 
+mod block;
 mod committer;
 mod draft;
 mod entry;
@@ -20,6 +21,7 @@ mod held;
 mod ledger;
 mod memory;
 mod open;
+mod pack;
 mod queue;
 mod restore;
 mod sled;
@@ -54,6 +56,9 @@ const REQUESTS_MAX: usize = 64;
 /// Telemetry in memory longer than this is stored, within as long again. What is lost when the power
 /// fails is younger than twice this.
 pub const AGE_MAX: Duration = Duration::from_secs(5);
+/// Readings wait so long for others to share a message with, while a link is up; while none is, until
+/// they are stored.
+pub const BLOCK_AGE_MAX: Duration = Duration::from_secs(1);
 /// The thread on which stores are opened. A panic there is caught and means a damaged store, so a panic
 /// hook that ends the process has to spare it.
 pub const OPENING_THREAD: &str = "outbox-open";
@@ -186,6 +191,8 @@ pub struct LaneStats {
     pub in_flight: u64,
     /// Messages in memory only: what a power failure would cost.
     pub in_memory: u64,
+    /// Readings gathered for a message that has no number yet, in memory only.
+    pub gathering: u64,
     /// Messages done with, that the next commit takes out of the ledger's `stored`.
     pub settled: u64,
     /// The time of the oldest message that is not done with.
@@ -231,9 +238,10 @@ impl Outbox {
         Ok(Opened { outbox, records, boot, damaged, quarantined })
     }
 
-    /// Stores `turn`, durably but for telemetry while a link is up, unless [`Turn::durable`]: that stays in
-    /// memory until it is acknowledged, the link goes down, or [`AGE_MAX`] has passed. Turns that arrive together are stored together. A commit that is not
-    /// waited for to its end may still happen.
+    /// Stores `turn`, durably but for telemetry, unless [`Turn::durable`]: that stays in memory until it is
+    /// acknowledged, the link goes down, or [`AGE_MAX`] has passed. Readings of one topic join into one
+    /// message. Turns that arrive together are stored together. A commit that is not waited for to its
+    /// end may still happen.
     ///
     /// # Errors
     /// Nothing of the turn is stored; it comes back.

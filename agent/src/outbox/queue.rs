@@ -10,10 +10,11 @@ use domain::output::Lane;
 use domain::time::{Boot, Utc};
 
 use super::draft::{Draft, Drafted, Next, ROOM_FROM};
-use super::entry::{self, Entry, Key, Stored};
+use super::entry::{self, Content, Entry, Key, Stored};
 use super::floor::Floor;
 use super::held::{self, Memory};
 use super::ledger::{DropReason, Ledger, Position};
+use super::pack::Packer;
 use super::restore::{META, number};
 use super::store::{Store, StoreError};
 use super::value::{self, Found};
@@ -83,6 +84,7 @@ pub(super) struct Queue {
     pub(super) store: Box<dyn Store>,
     /// Telemetry that is not in the store.
     pub(super) memory: Memory,
+    pub(super) packer: Packer,
     pub(super) floor: Option<Floor>,
     pub(super) box_id: String,
     pub(super) prefix: Prefix,
@@ -111,15 +113,20 @@ impl Queue {
     /// # Errors
     /// Nothing of it is stored.
     pub(super) fn commit(&mut self, turns: &[Turn]) -> Result<(), StoreError> {
-        let hold = self.conn != 0
-            && self.memory.held.bytes < held::BYTES_MAX
-            && !turns.iter().any(|turn| turn.durable);
-        self.commit_with(turns, hold)
+        let hold = self.may_hold() && !turns.iter().any(|turn| turn.durable);
+        self.commit_with(turns, hold, false)
     }
 
-    fn commit_with(&mut self, turns: &[Turn], hold: bool) -> Result<(), StoreError> {
+    fn may_hold(&self) -> bool {
+        self.memory.held.bytes < held::BYTES_MAX
+    }
+
+    fn commit_with(&mut self, turns: &[Turn], hold: bool, close: bool) -> Result<(), StoreError> {
         self.ensure_open()?;
         let mut draft = Draft::new(self, hold)?;
+        if close {
+            draft.close_blocks();
+        }
         draft.add(turns)?;
         draft.make_room(&ROOM_FROM, self.bytes_max, DropReason::BufferFull)?;
         let drafted = draft.finish();
@@ -131,16 +138,34 @@ impl Queue {
     /// # Errors
     /// It stays in memory.
     pub(super) fn spill(&mut self) -> Result<(), StoreError> {
-        if self.memory.held.reserved > 0 { self.commit_with(&[], false) } else { self.flush() }
+        if self.memory.held.reserved > 0 {
+            self.commit_with(&[], false, false)
+        } else {
+            self.flush()
+        }
     }
 
-    /// As [`Queue::spill`], if something numbered up to `last` is still in memory.
+    /// Gives every open block its number, so that it can be sent.
+    ///
+    /// # Errors
+    /// They stay open.
+    pub(super) fn close_blocks(&mut self) -> Result<(), StoreError> {
+        if self.has_open() { self.commit_with(&[], self.may_hold(), true) } else { Ok(()) }
+    }
+
+    /// Whether readings wait in a block that is not closed.
+    pub(super) fn has_open(&self) -> bool {
+        self.memory.open_bytes > 0
+    }
+
+    /// As [`Queue::spill`], if something numbered up to `last` is still in memory, or, while no link is
+    /// up to take it, anything at all.
     ///
     /// # Errors
     /// It stays in memory.
     pub(super) fn spill_up_to(&mut self, last: u64) -> Result<(), StoreError> {
-        let old = self.held_from().is_some_and(|from| from <= last);
-        if old { self.spill() } else { Ok(()) }
+        let old = self.held_from().is_some_and(|from| from <= last || self.conn == 0);
+        if old || (self.conn == 0 && self.has_open()) { self.spill() } else { Ok(()) }
     }
 
     /// The oldest number that is in memory and may be lost; `None` when there is nothing to lose.
@@ -166,11 +191,9 @@ impl Queue {
         Ok(())
     }
 
-    /// Whether something waits for the next commit: to be deleted, or to be stored because no link
-    /// will take it.
+    /// Whether something waits for the next commit to be deleted.
     pub(super) fn is_settled(&self) -> bool {
         self.lanes.iter().any(|lane| !lane.settled.is_empty())
-            || (self.conn == 0 && self.memory.held.reserved > 0)
     }
 
     pub(super) fn write(&mut self, drafted: Drafted) -> Result<(), StoreError> {
@@ -305,7 +328,12 @@ impl Queue {
             lane.cursor = behind;
             return true;
         }
-        let Some((stored, slot)) = stored(key.position, found) else {
+        let readable = stored(key.position, found).and_then(|(mut stored, slot)| {
+            let empty = Content::Plain(Vec::new());
+            let content = std::mem::replace(&mut stored.content, empty).open(&self.packer)?;
+            Some((stored, content, slot))
+        });
+        let Some((stored, (payload, packed), slot)) = readable else {
             tracing::error!(lane = key.lane.as_str(), seq = key.position.seq, "message is damaged");
             let slot = Slot { position: key.position, pieces: 0, bytes: 0 };
             lane.settled.insert(key.position, (slot, Outcome::Dropped(DropReason::Damaged)));
@@ -336,7 +364,8 @@ impl Queue {
             retain: stored.retain,
             replay: !live,
             at: stored.at,
-            payload: stored.payload,
+            payload,
+            packed,
         });
         true
     }
@@ -379,6 +408,8 @@ impl Queue {
             self.write(drafted)?;
             self.linked = true;
         }
+        // What was gathered while no link was up is backlog.
+        self.close_blocks()?;
         self.conn = conn;
         Ok(())
     }
@@ -408,6 +439,7 @@ impl Queue {
                 ledger: state.ledger.clone(),
                 in_flight: state.in_flight.len() as u64,
                 in_memory: if lane == Lane::Telemetry { self.memory.held.count } else { 0 },
+                gathering: if lane == Lane::Telemetry { self.memory.gathering() } else { 0 },
                 settled: state.settled.len() as u64,
                 oldest_at: self.oldest_at(lane)?,
             });

@@ -13,6 +13,7 @@ use super::entry::{self, RECORDS};
 use super::floor::Floor;
 use super::held::Memory;
 use super::ledger::{Held, Ledger, Position};
+use super::pack::Packer;
 use super::queue::{LaneState, Queue, Waiting, stored};
 use super::store::{Store, StoreError};
 use super::value::{self, Found};
@@ -89,6 +90,7 @@ pub(super) fn restore(
         commits: number_or_damaged(&*store, META.commits)?.unwrap_or(0),
         memory: Memory { held: held(&*store)?, ..Memory::default() },
         store,
+        packer: Packer::default(),
         floor,
         box_id: settings.box_id,
         prefix: settings.prefix,

@@ -1,5 +1,6 @@
 //! What the queue promises, against a model and case by case. In memory, except where the disk is the point.
 
+mod blocks;
 mod held;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,7 @@ use super::queue::{self, Queue};
 use super::restore::{RestoreError, restore};
 use super::store::{Batch, Pair, Store};
 use super::*;
+use crate::mqtt::payload::Stamp;
 
 fn identity() -> Identity {
     Identity {
@@ -69,6 +71,23 @@ fn turn(messages: Vec<Message>) -> Turn {
 fn value_of(entry: &Entry) -> Option<u64> {
     let json: Value = serde_json::from_slice(&entry.payload).ok()?;
     json.get("value").or_else(|| json["data"].get("value"))?.as_u64()
+}
+
+/// A telemetry message of one reading, which joins a block.
+fn reading(asset: u8, value: u32) -> Message {
+    let points = json!([{"at": Utc::from_ms(value.into()), "value": value}]);
+    let body = Body::Flat(Map::from_iter([("points".to_owned(), points)]));
+    Message { body, ..message(Lane::Telemetry, asset, value) }
+}
+
+/// What a message, or every reading of a block, says.
+fn values_of(payload: &[u8]) -> Vec<u64> {
+    let Ok(json) = serde_json::from_slice::<Value>(payload) else { return vec![] };
+    let one = |from: &Value| from.get("value").or_else(|| from["data"].get("value"))?.as_u64();
+    match json["points"].as_array() {
+        Some(points) => points.iter().filter_map(one).collect(),
+        None => one(&json).into_iter().collect(),
+    }
 }
 
 fn ledger(queue: &Queue, lane: Lane) -> &Ledger {
@@ -428,6 +447,8 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
 struct Far {
     /// By lane and number: the payload. It never changes once it was sent.
     seen: BTreeMap<(Lane, u64), Vec<u8>>,
+    /// The number under which each value arrived.
+    told_once: BTreeMap<(Lane, u64), u64>,
     /// Values that must arrive (all but states).
     owed: BTreeSet<(Lane, u64)>,
     /// The last state of each asset; `None` after an empty payload.
@@ -443,9 +464,17 @@ impl Far {
         let page = queue.read(Lane::Telemetry, queue.memory.from, 10_000).unwrap();
         for (position, found) in page.iter().filter(|(at, _)| *at >= queue.memory.from) {
             let (stored, _) = queue::stored(*position, found).unwrap();
-            if let Ok(json) = serde_json::from_slice::<Value>(&stored.payload) {
-                self.owed.remove(&(Lane::Telemetry, json["value"].as_u64().unwrap()));
-            }
+            let (payload, _) = stored.content.open(&queue.packer).unwrap();
+            self.forget(&payload);
+        }
+        let id = "not numbered yet";
+        let stamp = Stamp { prefix: &queue.prefix, id, boot: queue.boot, seq: 0 };
+        queue.memory.blocks.values().for_each(|block| self.forget(&block.payload(&stamp)));
+    }
+
+    fn forget(&mut self, telemetry: &[u8]) {
+        for value in values_of(telemetry) {
+            self.owed.remove(&(Lane::Telemetry, value));
         }
     }
 
@@ -478,7 +507,11 @@ impl Far {
             prop_assert_eq!(json["id"].as_str(), Some(&id[..]));
             let before = self.seen.entry(at).or_insert_with(|| entry.payload.clone());
             prop_assert_eq!(&*before, &entry.payload, "the same number, another message");
-            self.owed.remove(&(entry.key.lane, value_of(entry).unwrap()));
+            for value in values_of(&entry.payload) {
+                let told = self.told_once.insert((entry.key.lane, value), at.1);
+                prop_assert!(told.is_none_or(|seq| seq == at.1), "one value under two numbers");
+                self.owed.remove(&(entry.key.lane, value));
+            }
         }
         if entry.key.lane == Lane::State {
             self.shown.insert(entry.path.clone(), value_of(entry));
@@ -497,8 +530,12 @@ fn run(actions: Vec<Action>) -> Result<(), TestCaseError> {
                 let mut all = vec![];
                 for (lane, asset, is_empty) in messages {
                     value += 1;
-                    let one =
-                        if is_empty { empty(lane, asset) } else { message(lane, asset, value) };
+                    let one = match lane {
+                        _ if is_empty => empty(lane, asset),
+                        // Two of the assets have blocks, the others messages of their own.
+                        Lane::Telemetry if asset > 1 => reading(asset, value),
+                        _ => message(lane, asset, value),
+                    };
                     if lane == Lane::State {
                         let path = crate::mqtt::topics::path(&one.topic);
                         far.states.insert(path, (!is_empty).then_some(value.into()));

@@ -58,7 +58,7 @@ fn a_link_that_dies_stores_what_is_in_memory_and_a_restart_has_no_gap() {
     assert_eq!(acknowledge(&mut queue, 4), [1, 2, 3, 4]);
     assert_eq!(queue.take(3).unwrap().len(), 3, "in flight when the link dies");
     queue.link_down();
-    queue.flush().unwrap();
+    queue.spill().unwrap();
     assert_eq!(on_disk(&queue), 6);
     let mut queue = restart(queue).queue;
     telemetry(&mut queue, 10..12);
@@ -120,11 +120,11 @@ fn what_gets_old_or_large_is_stored_while_the_link_is_up() {
     assert_eq!(on_disk(&queue), 2);
     let mut large = message(Lane::Telemetry, 2, 9);
     let Body::Flat(body) = &mut large.body else { panic!("telemetry is flat") };
-    body.insert("track".into(), json!("x".repeat(30_000)));
-    let enough = usize::try_from(BYTES_MAX / 30_000).unwrap() + 2;
+    body.insert("track".into(), json!("x".repeat(70_000)));
+    let enough = usize::try_from(BYTES_MAX / 70_000).unwrap() + 2;
     for _ in 0..enough {
         queue.commit(&[turn(vec![large.clone()])]).unwrap();
-        assert!(queue.memory.held.bytes < BYTES_MAX + 40_000);
+        assert!(queue.memory.held.bytes < BYTES_MAX + 80_000);
     }
     assert!(on_disk(&queue) > enough, "memory is bounded");
     queue.link_down();
