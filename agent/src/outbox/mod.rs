@@ -14,15 +14,18 @@
 
 mod block;
 mod committer;
+mod disk;
 mod draft;
 mod entry;
 mod floor;
+mod generations;
 mod held;
 mod ledger;
 mod memory;
 mod open;
 mod pack;
 mod queue;
+mod reserve;
 mod restore;
 mod sled;
 mod store;

@@ -20,8 +20,9 @@ use super::value::{self, Found};
 use crate::mqtt::topics::Prefix;
 
 /// The layout on disk that this program writes.
-/// 2 added what is held in memory; a store of layout 1 is one that holds nothing.
-pub(super) const SCHEMA: u32 = 2;
+/// 2 added what is held in memory; a store of layout 1 is one that holds nothing. 3 compresses blocks and
+/// keeps telemetry in databases of its own; what an older store has in its core is read from there.
+pub(super) const SCHEMA: u32 = 3;
 /// Messages or records read together.
 const PAGE: usize = 64;
 /// States of earlier boots looked at: more than any box has topics. Those beyond stay as they are.
