@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use domain::decode::Reason;
-use domain::input::Input;
+use domain::input::{Input, Trouble};
 use domain::output::{Body, Message, Outputs, Rejected, Request, Topic, Wanted};
 use domain::time::{Moment, Now};
 use serde_json::Value;
@@ -68,6 +68,8 @@ pub struct EngineTask {
     pub status: watch::Sender<Status>,
     /// A turn that is stored before anything else (`P/info`).
     pub first: Turn,
+    /// What was found wrong with the box before there was an engine.
+    pub trouble: Vec<Trouble>,
 }
 
 impl EngineTask {
@@ -79,6 +81,9 @@ impl EngineTask {
         let mut turn = std::mem::take(&mut self.first);
         let now = self.clock.now();
         self.decide(Input::Start, now, &mut turn);
+        for trouble in std::mem::take(&mut self.trouble) {
+            self.decide(Input::Trouble(trouble), now, &mut turn);
+        }
         self.commit(turn, vec![]).await?;
         let mut batch = Vec::with_capacity(TURN_MAX);
         loop {

@@ -16,6 +16,7 @@ use std::time::Duration;
 use domain::Engine;
 use domain::decode::{Reason, Tally};
 use domain::ids::SourceName;
+use domain::input::{Fault, Trouble};
 use domain::output::{Body, Lane, Message, Quality, Topic};
 use domain::time::{Boot, ClockQuality, Utc};
 use serde_json::{Map, Value, json};
@@ -35,7 +36,7 @@ use crate::mqtt::LinkStatus;
 use crate::mqtt::inbound::{self, COMMANDS_MAX};
 use crate::mqtt::pipe::Pipe;
 use crate::mqtt::topics::Prefix;
-use crate::outbox::{LaneStats, OpenError, Outbox, OutboxError, Turn};
+use crate::outbox::{LaneStats, OpenError, Outbox, OutboxError, Quarantined, Turn};
 use crate::record::{self, Recorder};
 use crate::sources::{self, ARRIVALS_MAX, Context};
 
@@ -162,8 +163,10 @@ impl Station {
     pub async fn start(config: Config, launch: Launch) -> Result<Station, RunError> {
         let opened = open(&config).await?;
         let clock = launch.pace.clock(opened.boot);
+        let mut trouble = vec![];
         if let Some(bad) = &opened.quarantined {
             tracing::error!(moved_to = %bad.moved_to.display(), error = bad.cause, "the buffer was damaged; started with an empty one");
+            trouble.push(damaged(bad));
         }
         for name in &opened.damaged {
             tracing::error!(record = name, "a stored record cannot be read");
@@ -187,7 +190,7 @@ impl Station {
             rest: CancellationToken::new(),
         };
         let engine = Engine::new(config.site.clone(), opened.records, station.clock.now());
-        station.spawn_engine(&config, engine, received, recorder);
+        station.spawn_engine(&config, engine, received, recorder, trouble);
         station.spawn_sources(&config, &arrivals);
         station.spawn_commands(&config, arrivals);
         station.spawn_link(&config);
@@ -204,6 +207,7 @@ impl Station {
         engine: Engine,
         arrivals: mpsc::Receiver<sources::Arrival>,
         recorder: Option<Recorder>,
+        trouble: Vec<Trouble>,
     ) {
         let (status, engine_status) = watch::channel(engine::Status::default());
         self.engine = engine_status;
@@ -215,6 +219,7 @@ impl Station {
             recorder,
             status,
             first: Turn { messages: vec![info(config, &self.clock)], ..Turn::default() },
+            trouble,
         };
         self.tasks.spawn(async { (ENGINE, task.run().await.map_err(|e| e.to_string())) });
     }
@@ -410,6 +415,16 @@ async fn open(config: &Config) -> Result<crate::outbox::Opened, RunError> {
     let (buffer, identity) = (config.buffer.clone(), config.site.identity.clone());
     let opening = tokio::task::spawn_blocking(move || Outbox::open(&buffer, &identity));
     Ok(opening.await.map_err(|e| RunError::Panicked(e.to_string()))??)
+}
+
+/// What the ticket about a damaged buffer says.
+fn damaged(bad: &Quarantined) -> Trouble {
+    let (place, cause) = (bad.moved_to.display(), &bad.cause);
+    let text = format!(
+        "the buffer was damaged ({cause}) and moved to {place}; look at the card, and read what is left \
+         of it: steward outbox salvage"
+    );
+    Trouble { fault: Fault::Store, text }
 }
 
 fn open_recorder(path: PathBuf) -> Result<Recorder, RunError> {

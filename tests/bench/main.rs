@@ -10,6 +10,7 @@
 #![allow(clippy::unwrap_used, reason = "what cannot be set up cannot be measured")]
 
 mod engine;
+mod outbox;
 mod process;
 mod table;
 
@@ -21,7 +22,8 @@ use table::Table;
 type Area = (&'static str, fn(&mut Table));
 
 /// In the order the data flows.
-const AREAS: &[Area] = &[("engine", engine::rows), ("process", process::rows)];
+const AREAS: &[Area] =
+    &[("engine", engine::rows), ("outbox", outbox::rows), ("process", process::rows)];
 
 fn known() -> String {
     AREAS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
@@ -57,6 +59,10 @@ fn run() -> Result<(), String> {
 }
 
 fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if outbox::run(&args) {
+        return ExitCode::SUCCESS;
+    }
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(said) => {

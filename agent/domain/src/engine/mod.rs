@@ -5,6 +5,7 @@
 //! * `answers`: commands that were carried out, so that a repeat gets the same answer.
 //! * `publish`: what is said of an asset.
 //! * `parking`: what concerns many bays at once: streets, hours, and people's commands.
+//! * `trouble`: what is wrong with the box itself.
 //! * `streets`: from the way of vehicles to the coverage of streets.
 
 mod answers;
@@ -12,6 +13,7 @@ mod parking;
 mod publish;
 mod rounds;
 mod streets;
+mod trouble;
 mod watched;
 
 use std::collections::BTreeMap;
@@ -118,6 +120,7 @@ impl Engine {
             Input::Sample(sample) => self.sample(&sample, now, &mut out),
             Input::Command(command) => self.command(&command, now, &mut out),
             Input::BadCommand(bad) => refuse(&bad, now, &mut out),
+            Input::Trouble(trouble) => self.trouble(&trouble, now, &mut out),
             Input::Tick => {}
         }
         out
@@ -343,7 +346,8 @@ impl Engine {
             self.timers.set(Timer::Rule(rule, key.clone()), deadline);
         }
         for finding in seen.findings {
-            let news = self.desk.find(&self.site, finding);
+            let rule = &self.site.rules[finding.rule];
+            let news = self.desk.find(&self.site, rule, finding);
             self.spread(news, out);
         }
     }

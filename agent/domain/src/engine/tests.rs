@@ -605,3 +605,22 @@ proptest! {
 }
 
 mod streets;
+
+#[test]
+fn trouble_of_the_box_is_one_ticket_that_a_person_ends() {
+    use crate::input::{Fault, Trouble};
+    let trouble = |text: &str| Input::Trouble(Trouble { fault: Fault::Store, text: text.into() });
+    let mut engine = engine();
+    let out = engine.step(trouble("moved to core.bad-1"), t(1));
+    assert!(format!("{:?}", out.messages).contains("moved to core.bad-1"));
+    assert_eq!(engine.open_tickets(), 1);
+    let again = engine.step(trouble("moved to core.bad-2"), t(2));
+    assert!(!again.records.is_empty(), "the new evidence is kept");
+    assert_eq!(engine.open_tickets(), 1, "one ticket, however often");
+    // It outlives a restart, though no rule of the site stands behind it.
+    let mut engine = Engine::new(engine.site().clone(), again.records, t(3));
+    let ticket = engine.desk.all().next().unwrap().ticket_id.clone();
+    assert_eq!(engine.open_tickets(), 1);
+    let out = engine.step(command("c-9", &ticket, TicketStep::Close), t(4));
+    assert_eq!(engine.open_tickets(), 0, "{out:?}");
+}
