@@ -148,6 +148,11 @@ impl Container {
         self.level
     }
 
+    /// The level to be expected `ahead` of `at` if nobody empties the bin; `None` while too little is known.
+    pub(crate) fn level_at(&self, at: Utc, ahead: Span) -> Option<Permille> {
+        self.habits.expected(self.level?, at, ahead)
+    }
+
     /// When the bin was last heard of.
     #[must_use]
     pub fn heard(&self) -> Option<Moment> {
