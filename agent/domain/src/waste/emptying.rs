@@ -19,7 +19,7 @@ use crate::units::{Grams, Permille};
 const EMPTIED_FROM: Permille = Permille::from_percent(15);
 /// And it must have fallen by at least this much.
 const EMPTIED_BY: u16 = 200;
-/// Low readings of one emptying are at most this far from each other.
+/// Readings of one level are at most this far from each other.
 const AGREES_WITHIN: u16 = 150;
 /// From this level on a lift must show as a fall.
 const SHOWS_FROM: Permille = Permille::from_percent(30);
@@ -68,7 +68,7 @@ struct Fall {
     at: Moment,
     /// Readings that have confirmed it.
     held: u8,
-    /// Readings that have contradicted it.
+    /// Readings that say neither this nor what was before.
     #[serde(default)]
     broken: u8,
 }
@@ -88,6 +88,11 @@ impl Fall {
     fn is_held_by(&self, level: Permille, must_hold: u8) -> bool {
         let agrees = level.get().abs_diff(self.to.get()) <= AGREES_WITHIN;
         Fall::is_from(self.before, level) && (must_hold == 1 || agrees)
+    }
+
+    /// Whether `level` says that nothing has happened since before.
+    fn is_denied_by(&self, level: Permille) -> bool {
+        level.get().abs_diff(self.before.get()) <= AGREES_WITHIN
     }
 }
 
@@ -202,7 +207,7 @@ impl Emptying {
                 }
             }
             // One echo gone astray in between does not undo it where two must hold.
-            (Some(fall), _) if fall.broken + 1 < must_hold => {
+            (Some(fall), _) if fall.broken + 1 < must_hold && !fall.is_denied_by(level) => {
                 self.fall = Some(Fall { broken: fall.broken + 1, ..fall });
             }
             // It was the first low reading that was astray.
@@ -340,12 +345,14 @@ mod tests {
         for (levels, places) in plain {
             assert_eq!(collected_at(1, levels), places, "{levels:?}");
         }
-        let filtered: [(&[i64], &[usize]); 6] = [
+        let filtered: [(&[i64], &[usize]); 7] = [
             (&[90, 2, 3, 4], &[3]),
             // One echo astray within, high or low, and one astray at the beginning.
-            (&[90, 2, 80, 3, 2], &[4]),
+            (&[90, 2, 60, 3, 2], &[4]),
             (&[90, 2, 40, 3, 2], &[4]),
             (&[90, 35, 2, 3, 2, 3], &[5]),
+            // The old level again undoes it, and the fall begins anew.
+            (&[90, 2, 80, 3, 2, 3], &[5]),
             // Echoes astray, and no emptying.
             (&[90, 2, 90, 3, 90, 2, 90], &[]),
             (&[90, 40, 5, 90, 24, 90, 90], &[]),
