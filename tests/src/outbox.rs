@@ -14,7 +14,7 @@ use steward::config::{Broker, BrokerUrl, Buffer, Rate, Scheme, Traffic, Version}
 use steward::mqtt::LinkStatus;
 use steward::mqtt::backoff::Pace;
 use steward::mqtt::pipe::{Pipe, PipeError};
-use steward::outbox::{Opened, Outbox};
+use steward::outbox::{Opened, Outbox, Stats};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -127,4 +127,21 @@ pub fn start(opened: Opened, dir: &Path, settings: Broker, traffic: Traffic) -> 
 #[must_use]
 pub fn only(version: Version) -> Traffic {
     Traffic { protocol: Some(version), replay: Rate::UNLIMITED, day_bytes: None }
+}
+
+/// Waits until `holds` is true of what `outbox` holds.
+///
+/// # Panics
+/// It takes longer than `within`.
+pub async fn stored(outbox: &Outbox, within: Duration, holds: impl Fn(&Stats) -> bool) -> Stats {
+    let wait = async {
+        loop {
+            let stats = outbox.stats().await.expect("the outbox answers");
+            if holds(&stats) {
+                return stats;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(within, wait).await.expect("in time")
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use steward::config::Version;
 use steward::outbox::{Outbox, Stats, Turn};
 use system_tests::broker::{Random, ScriptedBroker, Seen, Speaks, Temper};
-use system_tests::outbox::{broker_at, buffer, identity, message, only, start, value_of};
+use system_tests::outbox::{broker_at, buffer, identity, message, only, start, stored, value_of};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 const VERSIONS: [Version; 2] = [Version::V311, Version::V5];
@@ -33,16 +33,8 @@ const UNKIND: Temper =
 
 /// Waits until nothing is stored any more.
 async fn emptied(outbox: &Outbox) -> Stats {
-    let empty = async {
-        loop {
-            let stats = outbox.stats().await.unwrap();
-            if stats.lanes.iter().all(|lane| lane.ledger.stored == 0) {
-                return stats;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, empty).await.expect("the outbox is never empty")
+    let empty = |stats: &Stats| stats.lanes.iter().all(|lane| lane.ledger.stored == 0);
+    stored(outbox, PATIENCE, empty).await
 }
 
 /// Commits `count` messages of random lanes in turns of random sizes.
