@@ -14,8 +14,10 @@ mod parking_year;
 mod sweeping;
 mod waste;
 
+mod link_unkind;
 mod outbox_chaos;
 mod outbox_commands;
+mod outbox_damage;
 mod outbox_kills;
 
 mod bad_input;

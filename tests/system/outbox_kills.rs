@@ -13,7 +13,8 @@ use steward::outbox::{Outbox, Outcome, Turn};
 use system_tests::broker::Random;
 use system_tests::outbox::{buffer, identity, message, value_of};
 
-const KILLS: u64 = 30;
+/// Kills in a test run; `STEWARD_KILLS` for more.
+const KILLS: u64 = 300;
 /// Tells the test program that it is the one to be killed: the directory, and the first value to commit.
 const DIR: &str = "STEWARD_TEST_COMMIT_IN";
 const FIRST: &str = "STEWARD_TEST_COMMIT_FROM";
@@ -120,7 +121,8 @@ fn whatever_was_committed_survives_a_kill() {
     let dir = tempfile::tempdir().unwrap();
     let mut random = Random(11);
     let (mut seen, mut values, mut first, mut total) = (BTreeSet::new(), BTreeSet::new(), 1, 0);
-    for kill in 0..KILLS {
+    let kills = std::env::var("STEWARD_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(KILLS);
+    for kill in 0..kills {
         let said = one_life(dir.path(), first, &mut random);
         runtime().block_on(look(dir.path(), &mut seen, &mut values));
         for value in &said {

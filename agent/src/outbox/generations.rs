@@ -19,8 +19,9 @@ use super::sled::{SledStore, Sync, remove_snapshots};
 use super::store::{Batch, Pair, Store, StoreError};
 use super::value::{self, Found};
 
-/// Bytes of values after which the next database is begun.
-pub(super) const VALUES_MAX: u64 = 8 * 1024 * 1024;
+/// Bytes of values after which the next database is begun. Opening one reads all of it once, so this is
+/// what a start after a long outage takes.
+pub(super) const VALUES_MAX: u64 = 2 * 1024 * 1024;
 /// Bytes of values that may stay in a database of which nothing is wanted any more. On disk it is about
 /// twice as much, and a megabyte that every database has.
 const LEFT_MAX: u64 = 1024 * 1024;

@@ -1,6 +1,7 @@
 //! What a measured process does: it runs on its own, so that its memory and its writes are its own, and
 //! prints what it measured as one line of JSON.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -9,23 +10,21 @@ use domain::ids::{AssetId, AssetKey, Class};
 use domain::output::{Body, Lane, Message, Quality, Topic};
 use domain::time::{ClockQuality, Utc};
 use serde_json::{Map, Value, json};
-use steward::clock::Clock;
-use steward::config::Buffer;
-use steward::mqtt::LinkStatus;
-use steward::mqtt::pipe::Pipe;
+use steward::config::{Buffer, Version};
 use steward::outbox::{Opened, Outbox, Outcome, Turn};
-use system_tests::outbox::{broker_at, identity, message};
-use tokio::sync::watch;
+use system_tests::outbox::{Running, broker_at, identity, message, only, start};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 /// Readings in a message, as the engine joins them, and messages in a turn.
 const PER_MESSAGE: u64 = 100;
 const PER_TURN: u64 = 10;
 /// Assets they are about.
 const ASSETS: u64 = 4;
-/// Turns that are on their way to the store at once.
-const AT_ONCE: usize = 16;
+/// Turns that are on their way to the store at once: as many as it may take together, or one and the next.
+const MANY: usize = 16;
+const FEW: usize = 2;
+/// Messages in memory beyond which a paced load waits.
+const PACE: u64 = 50;
 
 /// A buffer as it is by default, but larger.
 fn buffer(dir: &Path) -> Buffer {
@@ -91,22 +90,22 @@ fn cpu_seconds() -> f64 {
     (ticks[0] + ticks[1]) / 100.0
 }
 
-/// Commits `turns`, several at once and in order. The turns are made before the clock runs when `ready`.
-async fn commit_all(outbox: &Outbox, count: u64, durable: bool, ready: bool) -> f64 {
-    let made: Vec<Turn> =
-        if ready { (0..count).map(|n| turn(n, durable)).collect() } else { vec![] };
-    let mut made = made.into_iter();
-    let (started, mut tasks) = (Instant::now(), JoinSet::new());
-    for n in 0..count {
-        if tasks.len() >= AT_ONCE {
+/// Commits `turns`, at most `at_once` together.
+async fn commit_all(outbox: &Outbox, turns: impl Iterator<Item = Turn>, at_once: usize) {
+    let mut tasks = JoinSet::new();
+    for turn in turns {
+        if tasks.len() >= at_once {
             tasks.join_next().await.unwrap().unwrap();
         }
-        let turn = made.next().unwrap_or_else(|| turn(n, durable));
         let outbox = outbox.clone();
         tasks.spawn(async move { outbox.commit(turn).await.unwrap() });
     }
     tasks.join_all().await;
-    started.elapsed().as_secs_f64()
+}
+
+/// Turns made before the clock runs.
+fn made(readings: u64) -> Vec<Turn> {
+    (0..turns(readings)).map(|n| turn(n, true)).collect()
 }
 
 /// Takes and acknowledges everything; answers how many messages.
@@ -130,8 +129,10 @@ fn open(dir: &Path) -> Opened {
 /// Committed durably, nothing sent.
 async fn through(dir: &Path, readings: u64) -> Value {
     let outbox = open(dir).outbox;
-    let before = (written(), cpu_seconds());
-    let seconds = commit_all(&outbox, turns(readings), true, true).await;
+    let made = made(readings);
+    let (started, before) = (Instant::now(), (written(), cpu_seconds()));
+    commit_all(&outbox, made.into_iter(), MANY).await;
+    let seconds = started.elapsed().as_secs_f64();
     let (bytes, cpu) = (written() - before.0, cpu_seconds() - before.1);
     outbox.close().await.unwrap();
     json!({"seconds": seconds, "written": bytes, "cpu": cpu})
@@ -141,10 +142,9 @@ async fn through(dir: &Path, readings: u64) -> Value {
 async fn fill(dir: &Path, readings: u64) -> Value {
     let outbox = open(dir).outbox;
     let before = written();
-    let seconds = commit_all(&outbox, turns(readings), false, false).await;
-    let bytes = written() - before;
+    commit_all(&outbox, (0..turns(readings)).map(|n| turn(n, false)), FEW).await;
     outbox.close().await.unwrap();
-    json!({"seconds": seconds, "written": bytes, "peak": peak()})
+    json!({"written": written() - before, "peak": peak()})
 }
 
 /// Opened cold; then all of it is taken and acknowledged.
@@ -198,40 +198,37 @@ async fn tickets(dir: &Path, count: u64) -> Value {
     json!({"p50": super::median(times), "written": bytes})
 }
 
-/// Commit, send over the real pipe, PUBACK, delete.
-async fn pipe(dir: &Path, readings: u64, durable: bool, addr: SocketAddr) -> Value {
-    let opened = open(dir);
-    let outbox = opened.outbox;
-    let (status, mut link) = watch::channel(LinkStatus::default());
-    let (_health, payloads) = watch::channel(None);
-    let stop = CancellationToken::new();
-    let pipe = Pipe {
-        settings: broker_at(addr, 64),
-        identity: identity().unwrap(),
-        outbox: outbox.clone(),
-        clock: Clock::system(opened.boot),
-        health: payloads,
-        status,
-        stop: stop.clone(),
-    };
-    let pipe = tokio::spawn(pipe.run());
-    link.wait_for(|link| link.connected).await.unwrap();
-    let (cpu, before) = (cpu_seconds(), written());
-    // Made beforehand when they are many: the clock is for the outbox and the link.
-    let ready = durable;
-    let making = Instant::now();
-    let committed = commit_all(&outbox, turns(readings), durable, ready).await;
-    let mut total = making.elapsed().as_secs_f64();
+/// Waits until no more than `most` messages are left to be acknowledged.
+async fn left(outbox: &Outbox, most: u64) {
     loop {
-        let stats = outbox.stats().await.unwrap();
-        if stats.lanes.iter().all(|lane| lane.ledger.stored - lane.settled + lane.gathering == 0) {
-            break;
+        let lanes = outbox.stats().await.unwrap().lanes;
+        let left = lanes.iter().map(|lane| lane.ledger.stored - lane.settled);
+        let open = if most == 0 { lanes.iter().map(|lane| lane.gathering).sum() } else { 0 };
+        if left.sum::<u64>() + open <= most {
+            return;
         }
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    let rest = making.elapsed().as_secs_f64() - total;
-    total = committed + rest;
-    let figures = json!({"seconds": total, "cpu": cpu_seconds() - cpu,
+}
+
+/// Commit, send over the real pipe, PUBACK, delete. Durably and as fast as it goes, or with telemetry in
+/// memory and no faster than it is acknowledged.
+async fn pipe(dir: &Path, readings: u64, durable: bool, addr: SocketAddr) -> Value {
+    let Running { outbox, stop, mut status, health: _health, pipe } =
+        start(open(dir), dir, broker_at(addr, 64), only(Version::V311));
+    status.wait_for(|link| link.connected).await.unwrap();
+    let ready = if durable { made(readings) } else { vec![] };
+    let (started, cpu, before) = (Instant::now(), cpu_seconds(), written());
+    if durable {
+        commit_all(&outbox, ready.into_iter(), MANY).await;
+    } else {
+        for n in 0..turns(readings) {
+            outbox.commit(turn(n, false)).await.unwrap();
+            left(&outbox, PACE).await;
+        }
+    }
+    left(&outbox, 0).await;
+    let figures = json!({"seconds": started.elapsed().as_secs_f64(), "cpu": cpu_seconds() - cpu,
         "written": written() - before, "peak": peak()});
     stop.cancel();
     pipe.await.unwrap().unwrap();
@@ -261,7 +258,6 @@ pub(crate) fn run(args: &[String]) -> bool {
             other => panic!("{other} is no load"),
         }
     });
-    use std::io::Write as _;
-    writeln!(std::io::stdout(), "{figures}").unwrap();
+    std::io::stdout().lock().write_all(figures.to_string().as_bytes()).unwrap();
     true
 }

@@ -145,7 +145,7 @@ fn buffering(table: &mut Table, place: &Path) {
         .how(format!("an append log of the same blocks: {:.1}", append_log(place)));
     table
         .row("… CPU per reading", figure(&figures, "cpu") * 1e6 / million, "us")
-        .how("the making of the turns is in it");
+        .how("the making of the turns is not in it");
     let figures = load("online", &place.join("online"), MILLION / 10, nowhere());
     table
         .row("bytes written online, 100,000 readings", figure(&figures, "written"), "bytes")
@@ -207,14 +207,14 @@ fn whole_pipe(table: &mut Table, place: &Path) {
         .how(format!("commit, sync, publish, PUBACK, delete; bare socket, same blocks: {raw:.0}"));
     table
         .row("… CPU per reading", figure(&figures, "cpu") * 1e6 / million, "us")
-        .how("the sender only, the making of the turns included");
+        .how("the sender only, without the making of the turns");
     table
         .row("… bytes on the wire per reading", bytes as f64 / million, "bytes")
         .how("JSON, MQTT headers included");
     let figures = load("pipe-online", &place.join("pipe-online"), MILLION, addr);
     table
         .row("whole pipe, telemetry in memory", million / figure(&figures, "seconds"), "readings/s")
-        .how("turns made while the clock runs");
+        .how("turns made while the clock runs, no faster than PUBACKs come");
     table
         .row("… bytes written", figure(&figures, "written"), "bytes")
         .at_most(65_536.0)

@@ -53,7 +53,7 @@ fn seen_in(queue: &mut Queue) -> Result<BTreeSet<u64>, StoreError> {
     let mut seen = BTreeSet::new();
     queue.link_up(1)?;
     loop {
-        let entries = queue.take(1000)?;
+        let entries = queue.take(1000, Lanes::ALL)?;
         if entries.is_empty() {
             return Ok(seen);
         }
@@ -138,9 +138,9 @@ fn a_flipped_byte_anywhere_is_survived_and_what_it_costs_is_told() {
             let missing = expected.difference(&seen).count();
             assert!(missing == 0 || told, "{}:{at}: {missing} lost in silence", file.display());
             if missing > 0 {
-                hurt += 1
+                hurt += 1;
             } else {
-                whole += 1
+                whole += 1;
             }
             fs::remove_dir_all(&place).unwrap();
         }
