@@ -34,9 +34,10 @@ fn committing_process() {
     writeln!(out, "\nboot {}", opened.boot.0).unwrap();
     runtime().block_on(async {
         loop {
-            let lane = if value.is_multiple_of(3) { Lane::Ticket } else { Lane::Event };
+            let lane = [Lane::Ticket, Lane::Event, Lane::Telemetry][value as usize % 3];
             let messages = vec![message(lane, 1, value).unwrap()];
-            opened.outbox.commit(Turn { messages, ..Turn::default() }).await.unwrap();
+            let turn = Turn { messages, durable: true, ..Turn::default() };
+            opened.outbox.commit(turn).await.unwrap();
             // Said only now that it is committed.
             writeln!(out, "committed {value}").unwrap();
             out.flush().unwrap();
