@@ -6,12 +6,14 @@
 //! * `publish`: what is said of an asset.
 //! * `parking`: what concerns many bays at once: streets, hours, and people's commands.
 //! * `streets`: from the way of vehicles to the coverage of streets.
+//! * `vehicles`: what a vehicle has to tell, and what is sent of its track.
 
 mod answers;
 mod parking;
 mod publish;
 mod rounds;
 mod streets;
+mod vehicles;
 mod watched;
 
 use std::collections::BTreeMap;
@@ -31,7 +33,7 @@ use crate::reading::{Reading, date};
 use crate::rules::{Due, RuleBook, Seen};
 use crate::sample::Sample;
 use crate::site::{Feed, Kind, Site};
-use crate::sweeping::Network;
+use crate::sweeping::{Arrival, Network};
 use crate::tickets::{Desk, News, State};
 use crate::time::{ClockQuality, Moment, Monotonic, Now, Span};
 use crate::timers::{Timer, Timers};
@@ -280,15 +282,23 @@ impl Engine {
             }
         }
         let place = out.messages.len();
-        let mut level = None;
-        let hearing = Hearing { feed: &feed, gap, quantities: &quantities, at, now };
+        let (mut level, mut duplicate) = (None, false);
+        let arrival = Arrival { at, now, dated: sample.at == Some(at.utc) };
+        let hearing = Hearing { feed: &feed, gap, quantities: &quantities, arrival };
         self.change(&key, at, now, out, |w, id, place| {
             let told = w.report(id, place, &hearing);
-            level = told.level;
+            (level, duplicate) = (told.level, told.duplicate);
             told
         });
-        let reading = Reading { asset: &key, at, quality, quantities: &quantities };
-        out.messages.insert(place, publish::telemetry(&reading, level));
+        if duplicate {
+            let detail = format!("{key} has a fix of {} already", at.utc);
+            return reject(&feed.source, Reason::Duplicate, detail, out);
+        }
+        let raw = vehicles::sent_raw(&self.site.assets[&key].kind, &quantities);
+        if !raw.is_empty() || quantities.is_empty() {
+            let reading = Reading { asset: &key, at, quality, quantities: &raw };
+            out.messages.insert(place, publish::telemetry(&reading, level));
+        }
         self.on_round(&key, &feed.source, &quantities, at, now, out);
     }
 
@@ -319,6 +329,7 @@ impl Engine {
         if told.state {
             self.guide(key, at, out);
         }
+        out.messages.extend(told.track.iter().map(|sent| vehicles::track(key, sent, at)));
         let seen = self.rules.observe(&self.site, key, &told.facts, at, now);
         self.rearm(key, now);
         self.conclude(key, seen, out);

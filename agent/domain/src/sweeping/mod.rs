@@ -1,7 +1,8 @@
 //! Vehicles: from positions to what they do, how far they went, and what they swept.
 //!
 //! ```text
-//! fixes ─► vehicle (activity, way) ─► path (pieces) ─► coverage (cells of planned roads)
+//! fixes ─► vehicle (activity, trips, facts) ─► path (pieces) ─► coverage (cells of planned roads)
+//!             └─► track (what is sent)   └─► collection (stops)
 //! ```
 
 mod collection;
@@ -13,8 +14,10 @@ mod road;
 mod track;
 mod vehicle;
 mod window;
+mod zone;
 
-pub use collection::{Outcome, Progress, Round, Stop, Tolerance, Visit};
+pub(crate) use collection::RoundNews;
+pub use collection::{Outcome, Progress, Round, Stop, Tally, Tolerance, Visit};
 pub use coverage::{
     CellState, Coverage, Layout, PASS_APART, Plan, ROAD_MAX_M, Side, Stretch, Sums,
 };
@@ -26,6 +29,8 @@ pub use track::{
     BadTrack, Doing, SEND_EVERY, SEND_POINTS, Track, TrackPoint, WINDOW_MAX, Why, decode, encode,
     length_m, synchronised_error_m,
 };
-pub(crate) use vehicle::PositionView;
-pub use vehicle::{Activity, Tracker, VehicleState};
+pub(crate) use track::Sent;
+pub(crate) use vehicle::{Arrival, Change, Over, PositionView};
+pub use vehicle::{Activity, Tracker, Travelled, VehicleState};
 pub use window::{Shift, Window, shift_of};
+pub use zone::{Course, POINTS_MAX, Zone, ZoneKind};

@@ -23,6 +23,7 @@ fn sweeping_site() -> Site {
         work_speed_max: MillimetresPerSecond::from_kmh(15),
         parked_after: Span::from_mins(10),
         stale_after: Span::from_mins(5),
+        duty: crate::site::Duty::NONE,
     };
     site.assets.extend([asset("v-1", Kind::Vehicle(vehicle))]);
     for (i, name) in STREETS.iter().enumerate() {
