@@ -36,7 +36,7 @@ pub(super) struct Watched {
 enum State {
     Bay(Occupancy),
     Bin(Box<Container>),
-    Vehicle(Tracker),
+    Vehicle(Box<Tracker>),
     Street(Road),
 }
 
@@ -71,7 +71,7 @@ impl Watched {
         let state = match kind {
             Kind::Bay(_) => State::Bay(Occupancy::default()),
             Kind::Bin(_) => State::Bin(Box::default()),
-            Kind::Vehicle(_) => State::Vehicle(Tracker::default()),
+            Kind::Vehicle(_) => State::Vehicle(Box::default()),
             Kind::Street { line, sweep } => State::Street(Road::new(line, sweep.as_ref()?)),
         };
         let meter = matches!(state, State::Bay(_)).then(Meter::default);

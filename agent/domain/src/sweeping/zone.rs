@@ -1,6 +1,8 @@
 //! Areas and courses: where a vehicle is to work, where it must not be, where it may rest, and along
 //! which line it is to go.
 
+use std::sync::Arc;
+
 use jiff::tz::TimeZone;
 
 use super::plane::{Flat, Plane};
@@ -110,13 +112,13 @@ impl Course {
 /// areas it is to stay in, or in a forbidden one. `None`: too near an edge to say, or nothing is
 /// configured.
 #[must_use]
-pub(crate) fn is_out_of_area<'z>(
-    zones: impl Iterator<Item = &'z Zone> + Clone,
+pub(crate) fn is_out_of_area(
+    zones: &[Arc<Zone>],
     position: Position,
     doubt_m: f64,
 ) -> Option<bool> {
-    let of = |kind| zones.clone().filter(move |zone| zone.kind == kind);
-    let certain = |zone: &Zone| zone.edge_m(position) > doubt_m;
+    let of = |kind| zones.iter().filter(move |zone| zone.kind == kind);
+    let certain = |zone: &Arc<Zone>| zone.edge_m(position) > doubt_m;
     if let Some(zone) = of(ZoneKind::Forbidden).find(|zone| zone.contains(position)) {
         return certain(zone).then_some(true);
     }
@@ -132,8 +134,8 @@ pub(crate) fn is_out_of_area<'z>(
 
 /// Whether `position` is where a vehicle may rest.
 #[must_use]
-pub(crate) fn may_rest<'z>(mut zones: impl Iterator<Item = &'z Zone>, position: Position) -> bool {
-    zones.any(|zone| zone.kind == ZoneKind::Rest && zone.contains(position))
+pub(crate) fn may_rest(zones: &[Arc<Zone>], position: Position) -> bool {
+    zones.iter().any(|zone| zone.kind == ZoneKind::Rest && zone.contains(position))
 }
 
 #[cfg(test)]
@@ -146,9 +148,9 @@ mod tests {
         Plane::at(origin).position(Flat { x, y }).unwrap()
     }
 
-    fn square(kind: ZoneKind, x: f64, size: f64) -> Zone {
+    fn square(kind: ZoneKind, x: f64, size: f64) -> Arc<Zone> {
         let corners = [(x, 0.0), (x + size, 0.0), (x + size, size), (x, size)];
-        Zone::new("z", kind, &corners.map(|(x, y)| at(x, y))).unwrap()
+        Zone::new("z", kind, &corners.map(|(x, y)| at(x, y))).unwrap().into()
     }
 
     #[test]
@@ -170,11 +172,11 @@ mod tests {
             (&[], (0.0, 0.0), None),
         ];
         for (zones, (x, y), expected) in cases {
-            assert_eq!(is_out_of_area(zones.iter(), at(x, y), 10.0), expected, "{x} {y}");
+            assert_eq!(is_out_of_area(zones, at(x, y), 10.0), expected, "{x} {y}");
         }
-        assert_eq!(is_out_of_area(all.iter(), at(50.0, 10.0), 5.0), Some(true), "deep enough in");
-        assert!(may_rest(all.iter(), at(225.0, 25.0)));
-        assert!(!may_rest(all.iter(), at(50.0, 80.0)));
+        assert_eq!(is_out_of_area(&all, at(50.0, 10.0), 5.0), Some(true), "deep enough in");
+        assert!(may_rest(&all, at(225.0, 25.0)));
+        assert!(!may_rest(&all, at(50.0, 80.0)));
         assert_eq!(Zone::new("z", Work, &[at(0.0, 0.0), at(1.0, 1.0)]), None);
         assert!((work.edge_m(at(-30.0, 140.0)) - 50.0).abs() < 0.1, "to the corner");
     }

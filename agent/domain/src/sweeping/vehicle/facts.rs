@@ -55,12 +55,12 @@ impl Facts {
             }
         }
         let rested = motion.rest().map_or(Span::ZERO, |(_, since)| at.since(since));
-        let stands = rested >= STOP_MIN && !may_rest(zones(&v.duty), place);
+        let stands = rested >= STOP_MIN && !may_rest(&v.duty.zones, place);
         let rested = if stands { rested } else { Span::ZERO };
         self.say(FactName::StoppedMin, minutes(rested), out);
         self.idles(now, out);
         let doubt_m = fix.accuracy.map_or(DOUBT_M, |mm| 2.0 * f64::from(mm.0) / 1000.0);
-        if let Some(out_of_area) = is_out_of_area(zones(&v.duty), place, doubt_m) {
+        if let Some(out_of_area) = is_out_of_area(&v.duty.zones, place, doubt_m) {
             self.say(FactName::OutOfArea, i64::from(out_of_area) * 1000, out);
         }
         self.deviates(place, at, &v.duty, out);
@@ -104,10 +104,6 @@ impl Facts {
         }
         out.push((name, value));
     }
-}
-
-fn zones(duty: &Duty) -> impl Iterator<Item = &super::super::zone::Zone> + Clone {
-    duty.zones.iter().map(|zone| &**zone)
 }
 
 /// Thousandths of a km/h.
