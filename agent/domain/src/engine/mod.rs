@@ -33,7 +33,7 @@ use crate::reading::{Reading, date};
 use crate::rules::{Due, RuleBook, Seen};
 use crate::sample::Sample;
 use crate::site::{Feed, Kind, Site};
-use crate::sweeping::{Arrival, Network};
+use crate::sweeping::{Arrival, DatumDoubt, Network};
 use crate::tickets::{Desk, News, State};
 use crate::time::{ClockQuality, Moment, Monotonic, Now, Span};
 use crate::timers::{Timer, Timers};
@@ -49,6 +49,8 @@ pub struct Engine {
     desk: Desk,
     /// The streets that are to be swept.
     network: Network,
+    /// By vehicle: whether the streets lie where it sweeps.
+    doubts: BTreeMap<AssetKey, DatumDoubt>,
     answers: Answers,
     rounds: Rounds,
     ledger: Ledger,
@@ -94,6 +96,7 @@ impl Engine {
             rules: RuleBook::default(),
             desk: Desk::default(),
             network,
+            doubts: BTreeMap::new(),
             answers: Answers::default(),
             rounds,
             ledger: Ledger::default(),
@@ -334,7 +337,7 @@ impl Engine {
         self.rearm(key, now);
         self.conclude(key, seen, out);
         for piece in &told.pieces {
-            self.sweep(piece, at, now, out);
+            self.sweep(key, piece, at, now, out);
         }
     }
 
@@ -377,7 +380,10 @@ impl Engine {
             Err((code, why)) => answers::no(&command.id, code, &why),
         };
         out.messages.push(publish::reply(&command.by, answer.clone(), now));
-        out.records.extend(self.answers.keep(&command.id, answer));
+        // What changes nothing may be done twice, and a map is too large to be kept.
+        if !matches!(command.action, Action::Coverage { .. }) {
+            out.records.extend(self.answers.keep(&command.id, answer));
+        }
     }
 
     fn carry_out(
@@ -404,7 +410,7 @@ impl Engine {
             Action::Bay { bay, step, permit } => {
                 self.bay_step(bay, *step, permit.as_ref(), now, out)
             }
-            Action::Coverage { street } => self.coverage_of(street),
+            Action::Coverage { street, from } => self.coverage_of(street.as_ref(), *from),
             Action::Ticket { ticket, step, note } => {
                 let by = &command.by;
                 let taken = self.desk.step(ticket, *step, by, note.clone(), &self.site, now);

@@ -264,8 +264,7 @@ impl RoundLog {
             news.push(RoundNews::Stop(visit, tally.clone()));
         }
         let next = self.progress.awaited.iter().flatten().min();
-        let over =
-            |tally: &Tally| next.is_none_or(|next| next.since(tally.until) >= ROUND_APART);
+        let over = |tally: &Tally| next.is_none_or(|next| next.since(tally.until) >= ROUND_APART);
         if let Some(tally) = self.tally.take_if(|tally| over(tally)) {
             news.push(RoundNews::Over(tally));
         }

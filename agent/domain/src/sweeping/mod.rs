@@ -7,6 +7,7 @@
 
 mod collection;
 mod coverage;
+mod datum;
 mod network;
 mod path;
 mod plane;
@@ -21,16 +22,17 @@ pub use collection::{Outcome, Progress, Round, Stop, Tally, Tolerance, Visit};
 pub use coverage::{
     CellState, Coverage, Layout, PASS_APART, Plan, ROAD_MAX_M, Side, Stretch, Sums,
 };
+pub(crate) use datum::{DatumDoubt, elsewhere};
 pub(crate) use network::Network;
 pub use path::{ACCURACY_MAX_MM, JOIN_DISTANCE_MAX_M, JOIN_TIME_MAX, Path, Piece, Step, Worth};
 pub(crate) use road::RoadChange;
 pub use road::{Ended, Road, RoadState};
+pub(crate) use track::Sent;
 pub use track::{
     BadTrack, Doing, SEND_EVERY, SEND_POINTS, Track, TrackPoint, WINDOW_MAX, Why, decode, encode,
     length_m, synchronised_error_m,
 };
-pub(crate) use track::Sent;
-pub(crate) use vehicle::{Arrival, Change, Over, PositionView};
 pub use vehicle::{Activity, Tracker, Travelled, VehicleState};
+pub(crate) use vehicle::{Arrival, Change, Over, PositionView};
 pub use window::{Shift, Window, shift_of};
 pub use zone::{Course, POINTS_MAX, Zone, ZoneKind};

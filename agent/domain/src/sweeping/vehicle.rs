@@ -17,10 +17,10 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::belief::Arrival;
 use self::belief::{Belief, Verdict};
 use self::facts::{Facts, Told};
-use self::motion::{Moved, Motion};
-use self::trip::{Step as Travelling, Travels};
+use self::motion::{Motion, Moved};
 pub(crate) use self::trip::Over;
 pub use self::trip::Travelled;
+use self::trip::{Step as Travelling, Travels};
 pub(crate) use self::view::PositionView;
 pub use self::view::VehicleState;
 use super::collection::{RoundLog, RoundNews};
@@ -125,7 +125,7 @@ impl Tracker {
         self.fixes
     }
 
-    /// The way so far in millimetres: the receiver's own speed integrated, or legs between positions.
+    /// The way so far in millimetres, in legs between positions.
     #[must_use]
     pub fn distance_mm(&self) -> u64 {
         self.motion.distance_mm
@@ -210,8 +210,8 @@ impl Tracker {
         self.last = Some((*fix, at));
         self.become_(self.doing(at, &moved, v), at, change);
         let works = self.activity == Activity::Working;
-        let too_fast = self.working == Some(true)
-            && fix.speed.is_some_and(|speed| speed > v.work_speed_max);
+        let too_fast =
+            self.working == Some(true) && fix.speed.is_some_and(|speed| speed > v.work_speed_max);
         let position = fix.position.to_wgs84();
         self.path.take(step(fix, at), works, &mut change.pieces);
         let stands = self.motion.standing_since().is_some();
@@ -243,7 +243,9 @@ impl Tracker {
         // A receiver at rest may report the speed of a slow sweeper: there only a signal is believed.
         let parked = rested && moved.speed.is_none_or(|speed| speed < SURELY_MOVES);
         match moved.speed {
-            Some(speed) if !stands && self.works(speed, v) && (!parked || self.working.is_some()) => {
+            Some(speed)
+                if !stands && self.works(speed, v) && (!parked || self.working.is_some()) =>
+            {
                 Activity::Working
             }
             _ if parked => Activity::Parked,
@@ -272,6 +274,9 @@ impl Tracker {
         if let Some((fix, _)) = self.last {
             let moved = Moved { speed: fix.speed, ..Moved::default() };
             self.become_(self.doing(at, &moved, v), at, change);
+        }
+        if self.activity != Activity::Working {
+            self.path.end(&mut change.pieces);
         }
     }
 

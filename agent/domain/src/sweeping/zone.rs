@@ -64,8 +64,8 @@ impl Zone {
         let p = self.plane.flat(position);
         // Even-odd: a ray to the east crosses the edge an odd number of times.
         self.edges().fold(false, |inside, (a, b)| {
-            let crosses = (a.y > p.y) != (b.y > p.y)
-                && p.x < a.x + (p.y - a.y) / (b.y - a.y) * (b.x - a.x);
+            let crosses =
+                (a.y > p.y) != (b.y > p.y) && p.x < a.x + (p.y - a.y) / (b.y - a.y) * (b.x - a.x);
             inside != crosses
         })
     }

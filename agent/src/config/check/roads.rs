@@ -118,7 +118,11 @@ impl PlanFile<'_> {
         let known = named.map(|name| CRS.iter().find(|(known, _)| name.ends_with(known)));
         if let (Some(name), Some(None)) = (named, known) {
             let fix = "save it in WGS84 (EPSG:4326) or CGCS2000 (EPSG:4490)";
-            self.error("crs", &format!("its numbers are not degrees of a known datum: {name}"), fix);
+            self.error(
+                "crs",
+                &format!("its numbers are not degrees of a known datum: {name}"),
+                fix,
+            );
             return None;
         }
         let stated = self.datum.or(known.flatten().map(|(_, datum)| *datum));
@@ -140,9 +144,10 @@ impl PlanFile<'_> {
         let geometry = &feature["geometry"];
         let lines: Vec<&Json> = match geometry["type"].as_str() {
             Some("LineString") => vec![&geometry["coordinates"]],
-            Some("MultiLineString") => {
-                geometry["coordinates"].as_array().map(|parts| parts.iter().collect()).unwrap_or_default()
-            }
+            Some("MultiLineString") => geometry["coordinates"]
+                .as_array()
+                .map(|parts| parts.iter().collect())
+                .unwrap_or_default(),
             other => {
                 let cause = format!("a road is a LineString, not {}", other.unwrap_or("nothing"));
                 self.error(&place, &cause, "draw it as a line, or remove it");
@@ -205,8 +210,7 @@ impl PlanFile<'_> {
                 }
             }
         }
-        let length: f64 =
-            line.windows(2).filter_map(|leg| leg[0].distance_m(leg[1])).sum();
+        let length: f64 = line.windows(2).filter_map(|leg| leg[0].distance_m(leg[1])).sum();
         if length < 1.0 || length > ROAD_MAX_M {
             let cause = format!("it is {length:.0} m long, a road has 1 to {ROAD_MAX_M:.0} m");
             self.error(place, &cause, "check its points, or divide it");
@@ -233,7 +237,11 @@ impl PlanFile<'_> {
             }
         }
         if let Some(passes) = given(properties, "passes") {
-            match passes.as_u64().and_then(|n| u8::try_from(n).ok()).filter(|n| (1..=20).contains(n)) {
+            match passes
+                .as_u64()
+                .and_then(|n| u8::try_from(n).ok())
+                .filter(|n| (1..=20).contains(n))
+            {
                 Some(passes) => plan.passes = passes,
                 None => wrong = Some("passes must be a whole number from 1 to 20"),
             }
@@ -265,7 +273,11 @@ impl PlanFile<'_> {
             let place = format!("road {id}");
             let key = AssetKey::new(Class::Street, id);
             if let Some(first) = places.get(&key) {
-                self.error(&place, &format!("there is another of this name at {first}"), "rename one");
+                self.error(
+                    &place,
+                    &format!("there is another of this name at {first}"),
+                    "rename one",
+                );
                 continue;
             }
             if let Some((first, from)) = &first
@@ -295,9 +307,8 @@ fn given<'j>(properties: &'j Json, key: &str) -> Option<&'j Json> {
 
 /// The file as JSON, or where it is wrong, why, and what to do.
 fn read_json(path: &Path) -> Result<Json, (String, String, &'static str)> {
-    let bytes = file::read_file(path, FILE_MAX).map_err(|why| {
-        ("the file".to_owned(), why, "check the path and who may read the file")
-    })?;
+    let bytes = file::read_file(path, FILE_MAX)
+        .map_err(|why| ("the file".to_owned(), why, "check the path and who may read the file"))?;
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     serde_json::from_slice(text).map_err(|error| {
         let place = format!("line {}, column {}", error.line(), error.column());

@@ -112,7 +112,8 @@ fn read_route(
     incomplete: bool,
 ) {
     let id = section.required("id", "\"qigu-1\"", |value| name(value, names));
-    let key = section.required("vehicle", "\"truck-3\"", |value| vehicle(value, assets, incomplete));
+    let key =
+        section.required("vehicle", "\"truck-3\"", |value| vehicle(value, assets, incomplete));
     let datum = section.or("datum", Datum::default(), values::datum);
     let hours = section.optional("windows", sweep::windows).unwrap_or_default();
     let course = section.optional("line", |value| {
@@ -132,7 +133,9 @@ fn read_route(
             stops.into_iter().collect::<Option<Vec<_>>>()
         })
         .unwrap_or_default();
-    stops.extend(section.optional("file", |value| schedule::read(value, route, datum)).into_iter().flatten());
+    stops.extend(
+        section.optional("file", |value| schedule::read(value, route, datum)).into_iter().flatten(),
+    );
     let tolerance = tolerance(section);
     let says = ["line", "stops", "file"].into_iter().any(|key| section.value(key).is_some());
     if !says {
@@ -181,7 +184,8 @@ fn stop(value: &Value<'_>, route: &str, datum: Datum) -> Option<Stop> {
         let text = value.as_text("a time of day such as \"16:52\"")?;
         let minute = sweep::minute(text).filter(|minute| *minute < 24 * 60);
         if minute.is_none() {
-            value.error(format!("{text:?} is no time of day"), "write hours and minutes, \"16:52\"");
+            value
+                .error(format!("{text:?} is no time of day"), "write hours and minutes, \"16:52\"");
         }
         minute
     });
@@ -189,7 +193,10 @@ fn stop(value: &Value<'_>, route: &str, datum: Datum) -> Option<Stop> {
         let text = value.as_text("days such as \"mon-fri\"")?;
         let days = sweep::parse_days(text);
         if days.is_none() {
-            value.error(format!("{text:?} are no days"), "write \"mon-fri\", \"mon,wed\" or \"daily\"");
+            value.error(
+                format!("{text:?} are no days"),
+                "write \"mon-fri\", \"mon,wed\" or \"daily\"",
+            );
         }
         days
     });
@@ -200,9 +207,8 @@ fn stop(value: &Value<'_>, route: &str, datum: Datum) -> Option<Stop> {
 
 fn tolerance(section: &Section<'_>) -> Tolerance {
     let usual = Tolerance::default();
-    let span = |key, usual, max| {
-        section.or(key, usual, values::span(Span::ZERO..=Span::from_mins(max)))
-    };
+    let span =
+        |key, usual, max| section.or(key, usual, values::span(Span::ZERO..=Span::from_mins(max)));
     Tolerance {
         near_m: section.or("near_m", usual.near_m, values::integer(5..=500_u32)),
         speed_max: section.or("stop_speed_max", usual.speed_max, values::speed),

@@ -46,7 +46,8 @@ pub(super) fn read(value: &Value<'_>, route: &str, datum: Datum) -> Option<Vec<S
         .iter()
         .enumerate()
         .map(|(n, json)| {
-            let told = |(cause, fix): (String, &str)| fault(&format!("stop {}", n + 1), &cause, fix);
+            let told =
+                |(cause, fix): (String, &str)| fault(&format!("stop {}", n + 1), &cause, fix);
             stop(json, route, datum).map_err(told).ok()
         })
         .collect();

@@ -1,9 +1,10 @@
 //! Whether a vehicle stands, and how far it has gone.
 //!
 //! A receiver at rest wanders by metres and reports small speeds. So there are two answers: whether it
-//! stands *now*, by its speed, and how long it has *rested*: been within some metres of one place. The
-//! way is integrated from the receiver's own (Doppler) speed where there is one; summing the distances
-//! between fixes instead would measure their noise, some nine percent at sweeping speed.
+//! stands *now*, by its speed, and how long it has *rested*: been within some metres of one place. There
+//! are two ways as well: in legs that are longer than the noise of fixes (summing every second would
+//! measure that noise, some nine percent at sweeping speed), and as the integral of the receiver's own
+//! (Doppler) speed.
 
 use serde::{Deserialize, Serialize};
 
@@ -27,8 +28,8 @@ const STANDS_AFTER: Span = Span::from_secs(60);
 const HELD_AFTER: Span = Span::from_secs(120);
 /// Fixes nearer in time than this give no speed of their own: their noise is larger.
 const SPEED_BASE_MIN: Span = Span::from_secs(5);
-/// Without a speed, the way grows in legs of at least this.
-const LEG_MIN_M: f64 = 10.0;
+/// The way grows in legs of at least this.
+const LEG_MIN_M: f64 = 5.0;
 
 /// Where a vehicle rests, and its way so far.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -40,10 +41,10 @@ pub(super) struct Motion {
     /// The end of the way that is counted.
     counted: Option<Position>,
     last: Option<(Position, Moment, Option<MillimetresPerSecond>)>,
-    /// The way so far in millimetres.
+    /// The way so far in millimetres, in legs.
     pub(super) distance_mm: u64,
-    /// Whether the way comes from speeds.
-    pub(super) by_speed: bool,
+    /// The same by the receiver's own speed; `None`: it gives none.
+    pub(super) doppler_mm: Option<u64>,
 }
 
 /// What one fix has moved.
@@ -67,7 +68,8 @@ impl Motion {
         let speed = fix.speed.or_else(|| self.speed_to(position, at));
         let held = self.rest.filter(|(_, since)| at.since(*since) >= HELD_AFTER);
         let left = self.rests(position, fix.accuracy.map_or(0, |mm| mm.0), at);
-        let driven = self.way_to(position, pause, fix.speed);
+        let driven = self.way_to(position, pause);
+        self.integrate(pause, fix.speed);
         let way_mm = match held {
             Some((place, _)) if left => place.distance_m(position).map_or(0, millimetres),
             Some(_) => 0,
@@ -134,28 +136,27 @@ impl Motion {
         Some(MillimetresPerSecond((metres * 1e6 / pause.as_ms() as f64) as u32))
     }
 
-    fn way_to(
-        &mut self,
-        position: Position,
-        pause: Span,
-        speed: Option<MillimetresPerSecond>,
-    ) -> u64 {
+    fn way_to(&mut self, position: Position, pause: Span) -> u64 {
         let counted = *self.counted.get_or_insert(position);
-        let before = self.last.and_then(|(_, _, speed)| speed);
-        if let (Some(before), Some(speed), true) = (before, speed, pause <= JOIN_TIME_MAX) {
-            self.by_speed = true;
-            self.counted = Some(position);
-            let moves = |speed: MillimetresPerSecond| {
-                if speed < STANDING_BELOW { 0 } else { u64::from(speed.0) }
-            };
-            return (moves(before) + moves(speed)) * pause.as_ms() / 2000;
-        }
         let metres = counted.distance_m(position).unwrap_or(0.0);
         if metres < LEG_MIN_M && pause <= JOIN_TIME_MAX {
             return 0;
         }
         self.counted = Some(position);
         millimetres(metres)
+    }
+
+    /// Where nobody saw the vehicle, no speed was measured.
+    fn integrate(&mut self, pause: Span, speed: Option<MillimetresPerSecond>) {
+        let Some(speed) = speed else { return };
+        let way = self.doppler_mm.get_or_insert(0);
+        let before = self.last.and_then(|(_, _, speed)| speed);
+        if let Some(before) = before.filter(|_| pause <= JOIN_TIME_MAX) {
+            let moves = |speed: MillimetresPerSecond| {
+                if speed < STANDING_BELOW { 0 } else { u64::from(speed.0) }
+            };
+            *way = way.saturating_add((moves(before) + moves(speed)) * pause.as_ms() / 2000);
+        }
     }
 }
 

@@ -6,9 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Activity;
 use super::motion::{Motion, Moved};
 use super::view::{PositionView, rounded};
-use super::Activity;
 use crate::place::Position;
 use crate::site::Vehicle;
 use crate::time::{ClockQuality, Moment, Monotonic, Now, Span, Utc};
@@ -264,7 +264,13 @@ impl Travels {
     }
 
     /// A deadline came.
-    pub(super) fn settle(&mut self, motion: &Motion, v: &Vehicle, at: Moment, over: &mut Vec<Over>) {
+    pub(super) fn settle(
+        &mut self,
+        motion: &Motion,
+        v: &Vehicle,
+        at: Moment,
+        over: &mut Vec<Over>,
+    ) {
         if motion.has_rested(v.parked_after, at) {
             self.end_trip(over);
         }

@@ -22,8 +22,9 @@ pub struct VehicleState {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<NoData>,
     distance_m: f64,
-    /// How the distance is known.
-    distance_from: DistanceFrom,
+    /// By the receiver's own speed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    doppler_m: Option<f64>,
     fixes: u64,
     /// Fixes that were too far from the others to be true.
     jumps: u64,
@@ -41,16 +42,6 @@ enum ActivityFrom {
     Signal,
     /// Inferred from the speed alone.
     Speed,
-}
-
-/// How the distance is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum DistanceFrom {
-    /// The receiver's own speed, integrated.
-    Speed,
-    /// Legs between positions.
-    Position,
 }
 
 /// A position as it is published.
@@ -93,10 +84,7 @@ impl Tracker {
             since: self.since.map(|m| m.utc),
             reason: self.reason,
             distance_m: rounded(self.motion.distance_mm as f64 / 1000.0),
-            distance_from: match self.motion.by_speed {
-                true => DistanceFrom::Speed,
-                false => DistanceFrom::Position,
-            },
+            doppler_m: self.motion.doppler_mm.map(|mm| rounded(mm as f64 / 1000.0)),
             fixes: self.fixes,
             jumps: self.belief.jumps,
             duplicates: self.belief.duplicates,
