@@ -20,15 +20,18 @@ pub(crate) struct DatumDoubt {
     raised: bool,
 }
 
+/// A place as the same map would show it in another datum.
+type Moved = fn(Position) -> Position;
+
 /// The piece as it would lie in the plan if that were drawn in another datum, with that datum.
 pub(crate) fn elsewhere(piece: &Piece) -> impl Iterator<Item = (Datum, Piece)> {
-    let moved = |piece: &Piece, how: fn(Position) -> Position| {
+    let moved = |piece: &Piece, how: Moved| {
         let step = |step: Step| Step { position: how(step.position), ..step };
         let before = piece.before.map(how);
         Piece { from: step(piece.from), to: step(piece.to), before, ..*piece }
     };
     let piece = *piece;
-    let ways: [(Datum, fn(Position) -> Position); 3] = [
+    let ways: [(Datum, Moved); 3] = [
         (Datum::Gcj02, |p| p.to_datum(Datum::Gcj02).read_as(Datum::Wgs84)),
         (Datum::Bd09, |p| p.to_datum(Datum::Bd09).read_as(Datum::Wgs84)),
         (Datum::Wgs84, |p| p.read_as(Datum::Gcj02).to_wgs84()),

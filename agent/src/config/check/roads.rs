@@ -211,7 +211,7 @@ impl PlanFile<'_> {
             }
         }
         let length: f64 = line.windows(2).filter_map(|leg| leg[0].distance_m(leg[1])).sum();
-        if length < 1.0 || length > ROAD_MAX_M {
+        if !(1.0..=ROAD_MAX_M).contains(&length) {
             let cause = format!("it is {length:.0} m long, a road has 1 to {ROAD_MAX_M:.0} m");
             self.error(place, &cause, "check its points, or divide it");
             return None;
@@ -293,7 +293,7 @@ impl PlanFile<'_> {
                 return self.error(&place, &cause, "divide the plan among several boxes");
             }
             places.insert(key.clone(), self.value.place());
-            let names = name.map(|name| super::assets::by_language(name)).into_iter().collect();
+            let names = name.map(super::assets::by_language).into_iter().collect();
             let kind = Kind::Street { line, sweep: Some(plan) };
             let asset = Asset { names, position: None, street: None, feeds: vec![], kind };
             assets.insert(key, asset);

@@ -214,7 +214,7 @@ fn a_receiver_at_rest_wanders_and_its_vehicle_does_not() {
     let flaps = changes[parked + 1..].iter().filter(|change| !change.over.is_empty()).count();
     assert_eq!(flaps, 0, "no trips in place");
     let way = v.distance_mm() as f64 / 1000.0;
-    assert!((way - 398.0).abs() < 20.0, "{way} m: two hours of drift are no way");
+    assert!((way - 398.0).abs() < 50.0, "{way} m: two hours of drift are no way");
     let stopped = facts(&changes, FactName::StoppedMin);
     assert!(stopped.iter().max() >= Some(&120_000), "{stopped:?}");
     assert!(stopped.is_sorted(), "never begun anew");
