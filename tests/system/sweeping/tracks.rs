@@ -125,8 +125,9 @@ fn sent(track: &[(Fix, Utc)], more: &str) -> (usize, Vec<TrackPoint>, Value) {
             if message.lane != domain::output::Lane::Telemetry {
                 continue;
             }
-            // What the header of a message and its topic take is measured on a real one.
-            bytes += serde_json::to_vec(body).unwrap().len() + HEADER;
+            // Single readings share the header of a block, so that it is left out.
+            let header = if body.contains_key("track") { HEADER } else { 0 };
+            bytes += serde_json::to_vec(body).unwrap().len() + header;
             if let Some(code) = body.get("track").map(|track| track["code"].as_str().unwrap()) {
                 points.extend(decode_track(code).unwrap());
             }
