@@ -160,7 +160,9 @@ fn day(number: u64, midnight: Utc, streets: &[Street]) -> (Vec<Said>, Vec<f64>) 
     (said, truth)
 }
 
-fn sweepers_are_told_as_they_were(days: u64) {
+/// Through the engine for so many days; gives what to print of each, and judges.
+fn sweepers_are_told_as_they_were(days: u64) -> Vec<String> {
+    let mut lines = vec![];
     let streets = grid();
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("roads.geojson"), plan(&streets)).unwrap();
@@ -198,7 +200,7 @@ fn sweepers_are_told_as_they_were(days: u64) {
         let length: f64 = streets.iter().map(Street::length).sum();
         let told = 100.0 * told as f64 / cells as f64;
         let swept = 100.0 * truth.iter().sum::<f64>() / length;
-        println!("day {number}: told {told:.2} %, truth {swept:.2} %");
+        lines.push(format!("day {number}: told {told:.2} %, truth {swept:.2} %"));
         worst = worst.max((told - swept).abs());
         let truly = (0..streets.len()).filter(|i| truth[*i] / streets[*i].length() < 0.9);
         let truly: BTreeSet<String> = truly.map(|i| format!("road-{i}")).collect();
@@ -216,18 +218,19 @@ fn sweepers_are_told_as_they_were(days: u64) {
         }
         assert_eq!(raised, truly, "day {number}: the open tickets");
     }
-    println!("worst error {worst:.2} points; {found} missed roads");
+    lines.push(format!("worst error {worst:.2} points; {found} missed roads"));
     assert!(worst <= 2.0, "{worst} percentage points off");
     assert!(found as u64 >= 4 * days, "the days have something to find");
+    lines
 }
 
 #[test]
 fn two_days_of_ten_sweepers_are_told_as_they_were() {
-    sweepers_are_told_as_they_were(2);
+    println!("{}", sweepers_are_told_as_they_were(2).join("\n"));
 }
 
 #[test]
 #[ignore = "a week through the whole engine takes a while in debug: make soak"]
 fn a_week_of_ten_sweepers_is_told_as_it_was() {
-    sweepers_are_told_as_they_were(7);
+    println!("{}", sweepers_are_told_as_they_were(7).join("\n"));
 }
