@@ -152,7 +152,8 @@ struct Text(String);
 impl Text {
     /// Begins a family; its samples follow.
     fn family(&mut self, name: &str, kind: &str, help: &str) {
-        let written = writeln!(self.0, "# HELP steward_{name} {help}\n# TYPE steward_{name} {kind}");
+        let written =
+            writeln!(self.0, "# HELP steward_{name} {help}\n# TYPE steward_{name} {kind}");
         written.expect("a text takes everything");
     }
 
@@ -160,9 +161,8 @@ impl Text {
     fn sample(&mut self, labels: &[(&str, &str)], value: impl Display) {
         let name = self.0.rsplit_once("# TYPE ").and_then(|(_, rest)| rest.split(' ').next());
         let name = name.expect("a family was begun").to_owned();
-        let quoted = |text: &str| {
-            text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-        };
+        let quoted =
+            |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
         let labels: Vec<String> =
             labels.iter().map(|(key, text)| format!("{key}=\"{}\"", quoted(text))).collect();
         let braces =
