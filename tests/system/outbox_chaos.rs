@@ -163,7 +163,7 @@ async fn the_box_says_when_it_comes_and_when_it_goes() {
     running.status.wait_for(|s| s.connected && s.conn == 1).await.unwrap();
     running
         .outbox
-        .commit(Turn { records: vec![], messages: vec![message(Lane::Ticket, 1, 1).unwrap()] })
+        .commit(Turn { messages: vec![message(Lane::Ticket, 1, 1).unwrap()], ..Turn::default() })
         .await
         .unwrap();
     // Stopped at once: what was committed may go or stay, but the goodbye comes, and comes last.
@@ -191,7 +191,7 @@ async fn what_the_broker_cannot_take_does_not_hold_up_the_rest() {
     }
     let messages =
         vec![message(Lane::Event, 1, 1).unwrap(), large, message(Lane::Event, 1, 3).unwrap()];
-    opened.outbox.commit(Turn { records: vec![], messages }).await.unwrap();
+    opened.outbox.commit(Turn { messages, ..Turn::default() }).await.unwrap();
     let settings = broker_at(broker.addr(), 10);
     let running = start(opened, dir.path(), settings, only(Version::V311));
     let stats = emptied(&running.outbox).await;
