@@ -207,7 +207,7 @@ impl Committer {
             Request::Take { max, lanes, reply } => {
                 // Whoever asked may have given up waiting: then nothing may be taken.
                 if !reply.is_closed() {
-                    let taken = self.queue.take(max, lanes);
+                    let taken = self.queue.take_of(lanes, max);
                     let damaged = matches!(taken, Err(StoreError::Damaged { .. }));
                     answer(reply, taken);
                     if damaged {

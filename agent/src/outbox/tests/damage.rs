@@ -53,7 +53,7 @@ fn seen_in(queue: &mut Queue) -> Result<BTreeSet<u64>, StoreError> {
     let mut seen = BTreeSet::new();
     queue.link_up(1)?;
     loop {
-        let entries = queue.take(1000, Lanes::ALL)?;
+        let entries = queue.take(1000)?;
         if entries.is_empty() {
             return Ok(seen);
         }

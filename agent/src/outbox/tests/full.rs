@@ -39,7 +39,7 @@ fn a_full_disk_takes_nothing_loses_nothing_and_is_over_when_it_is_over() {
     queue.link_up(1).unwrap();
     let mut seen = BTreeSet::new();
     loop {
-        let entries = queue.take(100, Lanes::ALL).unwrap();
+        let entries = queue.take(100).unwrap();
         if entries.is_empty() {
             break;
         }

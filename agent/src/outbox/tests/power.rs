@@ -161,7 +161,7 @@ fn look(dir: &Path) -> Result<(BTreeSet<u64>, u64), String> {
     let record = restored.records.first().map_or(0, record_value);
     let mut found = BTreeSet::new();
     loop {
-        let entries = queue.take(1000, Lanes::ALL).map_err(|e| e.to_string())?;
+        let entries = queue.take(1000).map_err(|e| e.to_string())?;
         if entries.is_empty() {
             break;
         }
@@ -276,7 +276,7 @@ fn life(seed: u64, forgetful: bool) -> (u64, u64) {
 /// Some of what is stored is acknowledged.
 fn send(queue: &mut Queue, device: &Shared, random: &mut Random) {
     queue.link_up(1).unwrap();
-    for entry in queue.take(30, Lanes::ALL).unwrap() {
+    for entry in queue.take(30).unwrap() {
         if random.below(10) > 0 {
             queue.settle(entry.key, Outcome::Acknowledged);
             // The broker has it: it need not be here any more.
