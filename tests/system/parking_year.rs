@@ -22,7 +22,7 @@ use domain::parking::tariff::{
 use domain::sample::{Quantity, Sample};
 use domain::site::{Asset, Bay, BayPolicy, Feed, Identity, Kind, Parking, Site, TicketPolicy};
 use domain::time::{Boot, ClockQuality, Moment, Monotonic, Span, Utc};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 const DAY_S: u64 = 86_400;
 const SEED: u64 = 0x5eed_2026;
@@ -90,6 +90,7 @@ fn device(bay: usize) -> DeviceKey {
 /// state before and dates its reports; the others say occupied or free, and no more.
 fn reports(chance: &mut Chance, bay: usize, stays: &[Truth], until: u64) -> Vec<Arriving> {
     let counts = bay.is_multiple_of(2);
+    let (source, device) = (SourceName::new("s").unwrap(), device(bay));
     let mut edges: Vec<(u64, bool, Option<u64>)> = vec![(1, false, None)];
     let mut last = 0;
     for stay in stays {
@@ -118,8 +119,8 @@ fn reports(chance: &mut Chance, bay: usize, stays: &[Truth], until: u64) -> Vec<
                 error: Span::from_ms(1000 + s / 2),
             }));
             let sample = Sample {
-                source: SourceName::new("s").unwrap(),
-                device: Some(device(bay)),
+                source: source.clone(),
+                device: Some(device.clone()),
                 counter: Some(counter),
                 at: counts.then(|| start() + Span::from_secs(now)),
                 quantities,
@@ -222,11 +223,37 @@ fn site(bays: usize) -> Site {
     }
 }
 
+/// A stay as the box told it.
+#[derive(Debug)]
+struct Told {
+    bay: usize,
+    from: i64,
+    to: i64,
+    quality: String,
+    error_s: u64,
+    /// What was billed for it, if anything.
+    billed: Option<u64>,
+}
+
+impl Told {
+    fn read(bay: usize, session: &Map<String, Value>) -> Told {
+        let billed = session["billable"] == true;
+        Told {
+            bay,
+            from: seconds(&session["start"]),
+            to: seconds(&session["end"]),
+            quality: session["quality"].as_str().unwrap().to_owned(),
+            error_s: session["error_s"].as_u64().unwrap(),
+            billed: billed.then(|| session["fee"]["total"].as_u64().unwrap()),
+        }
+    }
+}
+
 /// What the box said.
 #[derive(Default)]
 struct Heard {
     records: BTreeMap<String, Vec<u8>>,
-    sessions: Vec<(usize, Value)>,
+    sessions: Vec<Told>,
     occupied_s: u64,
     days: usize,
     blind_s: u64,
@@ -249,7 +276,7 @@ impl Heard {
             match (key.class, kind) {
                 (Class::Bay, "parking.session") => {
                     let bay = key.id.as_str().trim_start_matches("b-").parse().unwrap();
-                    self.sessions.push((bay, Value::Object(data)));
+                    self.sessions.push(Told::read(bay, &data));
                 }
                 (Class::Bay, "parking.day") => {
                     self.days += 1;
@@ -323,28 +350,23 @@ fn judge(truth: &[Vec<Truth>], heard: &Heard) -> Verdict {
         charge(&tariff, &calendar, &stay).total.minor()
     };
     let mut verdict = Verdict { stays: truth.iter().map(Vec::len).sum(), ..Verdict::default() };
-    for (bay, session) in &heard.sessions {
-        let (from, to) = (seconds(&session["start"]), seconds(&session["end"]));
-        let quality = session["quality"].as_str().unwrap();
-        *verdict.by_quality.entry(quality.to_owned()).or_default() += 1;
+    for session in &heard.sessions {
+        let &Told { bay, from, to, error_s: error, billed, .. } = session;
+        *verdict.by_quality.entry(session.quality.clone()).or_default() += 1;
         let overlap = |t: &Truth| {
             let (a, b) = (i64::try_from(t.from).unwrap(), i64::try_from(t.to).unwrap());
             (to.min(b) - from.max(a)).max(0)
         };
-        let first = truth[*bay].partition_point(|t| i64::try_from(t.to).unwrap() < from);
-        let near = &truth[*bay][first..(first + 8).min(truth[*bay].len())];
+        let first = truth[bay].partition_point(|t| i64::try_from(t.to).unwrap() < from);
+        let near = &truth[bay][first..(first + 8).min(truth[bay].len())];
         let best = near.iter().max_by_key(|t| overlap(t)).filter(|t| overlap(t) > 0);
         let cars = near.iter().filter(|t| overlap(t) > 60).count();
         if let Some(t) = best {
             let off = |a: u64, b: i64| (i64::try_from(a).unwrap() - b).abs();
             verdict.matched += usize::from(off(t.from, from) <= 120 && off(t.to, to) <= 120);
         }
-        if session["billable"] != true {
-            continue;
-        }
+        let Some(total) = billed else { continue };
         verdict.billed += 1;
-        let total = session["fee"]["total"].as_u64().unwrap();
-        let error = session["error_s"].as_u64().unwrap();
         // Reports travel for some seconds: so much a bill may be off. It is wrong when it is more than the
         // stay cost, when the car did not stand there all the time, or when the stay was longer than
         // its error allows; and of a stay that is known to the minute, also when it is less.
@@ -360,7 +382,7 @@ fn judge(truth: &[Vec<Truth>], heard: &Heard) -> Verdict {
             there && bounded && total <= most && (error > 60 || total >= least)
         });
         if !fits || cars > 1 {
-            verdict.wrong.push(format!("b-{bay} {best:?}: {session}"));
+            verdict.wrong.push(format!("{best:?}: {session:?}"));
         }
     }
     verdict

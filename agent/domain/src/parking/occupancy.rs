@@ -38,16 +38,16 @@ pub struct Occupancy {
     #[serde(default)]
     votes: Votes,
     /// Since when the sensors contradict each other.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     contested: Option<Moment>,
     /// When a sensor was last asked to learn its empty bay anew.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     recalibrated: Option<Moment>,
     /// The only sensor has said the same for too long to be believed.
     #[serde(default)]
     stuck: bool,
     /// What the driver has shown, for this stay.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     permit: Option<PermitId>,
 }
 
