@@ -259,8 +259,10 @@ impl Station {
         let (payloads, health) = watch::channel(None);
         let pipe = Pipe {
             settings: config.broker.clone(),
+            traffic: config.traffic,
             identity: config.site.identity.clone(),
             outbox: self.outbox.clone(),
+            dir: config.buffer.dir.clone(),
             clock: self.clock.clone(),
             health,
             status,

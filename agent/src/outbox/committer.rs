@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Sleep;
 
-use super::entry::{Entry, Key};
+use super::entry::{Entry, Key, Lanes};
 use super::queue::{Outcome, Queue};
 use super::store::StoreError;
 use super::{AGE_MAX, BLOCK_AGE_MAX, CommitError, CommitFault, Stats, Turn};
@@ -28,7 +28,7 @@ type Timer = Option<Pin<Box<Sleep>>>;
 #[derive(Debug)]
 pub(super) enum Request {
     Commit { turn: Turn, reply: Reply<Result<(), CommitError>> },
-    Take { max: usize, reply: Reply<Result<Vec<Entry>, StoreError>> },
+    Take { max: usize, lanes: Lanes, reply: Reply<Result<Vec<Entry>, StoreError>> },
     Settle(Vec<(Key, Outcome)>),
     LinkUp { conn: u32, reply: Reply<Result<(), StoreError>> },
     LinkDown { reply: Reply<()> },
@@ -192,10 +192,10 @@ impl Committer {
 
     fn answer(&mut self, request: Request) {
         match request {
-            Request::Take { max, reply } => {
+            Request::Take { max, lanes, reply } => {
                 // Whoever asked may have given up waiting: then nothing may be taken.
                 if !reply.is_closed() {
-                    answer(reply, self.queue.take(max));
+                    answer(reply, self.queue.take(max, lanes));
                 }
             }
             Request::Settle(settled) => {

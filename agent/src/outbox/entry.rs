@@ -15,6 +15,32 @@ pub struct Key {
     pub position: Position,
 }
 
+/// Lanes, as a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lanes([bool; 4]);
+
+impl Lanes {
+    /// Every lane.
+    pub const ALL: Lanes = Lanes([true; 4]);
+
+    /// The lanes of which `holds` is true.
+    pub fn which(holds: impl Fn(Lane) -> bool) -> Lanes {
+        Lanes(Lane::ALL.map(holds))
+    }
+
+    /// Whether `lane` is among them.
+    #[must_use]
+    pub const fn contains(self, lane: Lane) -> bool {
+        self.0[lane as usize]
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self == Lanes([false; 4])
+    }
+}
+
 /// A message taken out to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {

@@ -20,6 +20,10 @@ pub enum DropReason {
     TooLarge,
     /// The topic breaks the rules of MQTT.
     BadTopic,
+    /// The broker said of the message itself that it does not take it, again and again.
+    Refused,
+    /// The connection died with it, and with it alone, again and again.
+    Poison,
     /// Damaged on disk, or gone from it.
     Damaged,
     /// Held in memory when the program was killed or the power failed. Some of the numbers may have
@@ -36,8 +40,25 @@ impl DropReason {
             DropReason::DiskFull => "disk_full",
             DropReason::TooLarge => "too_large",
             DropReason::BadTopic => "bad_topic",
+            DropReason::Refused => "refused",
+            DropReason::Poison => "poison",
             DropReason::Damaged => "damaged",
             DropReason::NotStored => "not_stored",
+        }
+    }
+
+    /// Whether the link keeps such a message aside, to be looked at.
+    #[must_use]
+    pub const fn is_quarantined(self) -> bool {
+        match self {
+            DropReason::TooLarge
+            | DropReason::BadTopic
+            | DropReason::Refused
+            | DropReason::Poison => true,
+            DropReason::BufferFull
+            | DropReason::DiskFull
+            | DropReason::Damaged
+            | DropReason::NotStored => false,
         }
     }
 }

@@ -43,7 +43,7 @@ use domain::site::Identity;
 use domain::time::{Boot, Utc};
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use self::entry::{Entry, Key};
+pub use self::entry::{Entry, Key, Lanes};
 pub use self::ledger::{DropReason, Gap, Ledger, Position};
 pub use self::queue::Outcome;
 pub use self::store::StoreError;
@@ -263,7 +263,15 @@ impl Outbox {
     /// # Errors
     /// The store cannot be read, or the outbox has stopped.
     pub async fn take(&self, max: usize) -> Result<Vec<Entry>, OutboxError> {
-        Ok(self.ask(|reply| Request::Take { max, reply }).await??)
+        self.take_of(Lanes::ALL, max).await
+    }
+
+    /// As [`Outbox::take`], of some lanes only.
+    ///
+    /// # Errors
+    /// As [`Outbox::take`].
+    pub async fn take_of(&self, lanes: Lanes, max: usize) -> Result<Vec<Entry>, OutboxError> {
+        Ok(self.ask(|reply| Request::Take { max, lanes, reply }).await??)
     }
 
     /// Settles messages that were taken. They are deleted with the next commit, or within

@@ -10,7 +10,7 @@ use domain::output::Lane;
 use domain::time::{Boot, Utc};
 
 use super::draft::{Draft, Drafted, Next, ROOM_FROM};
-use super::entry::{self, Content, Entry, Key, Stored};
+use super::entry::{self, Content, Entry, Key, Lanes, Stored};
 use super::floor::Floor;
 use super::held::{self, Memory};
 use super::ledger::{DropReason, Ledger, Position};
@@ -273,18 +273,18 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes up to `max` messages that are not in flight, highest lane first, each lane in order.
-    /// Nothing while no link is up: what is taken counts as perhaps sent.
+    /// Takes up to `max` messages of `lanes` that are not in flight, highest lane first, each lane in
+    /// order. Nothing while no link is up: what is taken counts as perhaps sent.
     ///
     /// # Errors
     /// The store cannot be read; nothing is taken.
-    pub(super) fn take(&mut self, max: usize) -> Result<Vec<Entry>, StoreError> {
+    pub(super) fn take(&mut self, max: usize, lanes: Lanes) -> Result<Vec<Entry>, StoreError> {
         self.ensure_open()?;
         let mut entries = Vec::new();
         if self.conn == 0 {
             return Ok(entries);
         }
-        for lane in Lane::ALL {
+        for lane in Lane::ALL.into_iter().filter(|lane| lanes.contains(*lane)) {
             match self.take_from(lane, max, &mut entries) {
                 Err(error) if entries.is_empty() => return Err(error),
                 Err(_) | Ok(Full::Yes) => break,
