@@ -104,6 +104,9 @@ struct ReplayArgs {
     /// Write counts and last states into this file as one JSON object
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,
+    /// Write into this file how each parking fee came about, window by window
+    #[arg(long, value_name = "FILE")]
+    fees: Option<PathBuf>,
 }
 
 /// One line per street and bay, or per bin with --about waste. -1 stands where nobody knows: a time that was blind is not an empty one.
@@ -183,6 +186,7 @@ fn dispatch(command: Command) -> anyhow::Result<bool> {
                 format: args.format,
                 until: args.until,
                 summary: args.summary,
+                fees: args.fees,
             };
             let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
             replay::replay(&config, &request, &mut stdout)?;

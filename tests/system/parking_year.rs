@@ -24,10 +24,10 @@ use domain::site::{Asset, Bay, BayPolicy, Feed, Identity, Kind, Parking, Site, T
 use domain::time::{Boot, ClockQuality, Moment, Monotonic, Span, Utc};
 use serde_json::{Map, Value};
 
-const DAY_S: u64 = 86_400;
-const SEED: u64 = 0x5eed_2026;
+pub(super) const DAY_S: u64 = 86_400;
+pub(super) const SEED: u64 = 0x5eed_2026;
 
-fn start() -> Utc {
+pub(super) fn start() -> Utc {
     Utc::parse("2026-01-01T00:00:00+08:00").unwrap()
 }
 
@@ -53,7 +53,7 @@ impl Chance {
 
 /// A stay as it was, in seconds from the start.
 #[derive(Debug, Clone, Copy)]
-struct Truth {
+pub(super) struct Truth {
     from: u64,
     to: u64,
 }
@@ -76,10 +76,10 @@ fn stays(chance: &mut Chance, until: u64) -> Vec<Truth> {
 }
 
 /// A report on its way.
-struct Arriving {
-    arrives: u64,
-    bay: usize,
-    sample: Sample,
+pub(super) struct Arriving {
+    pub(super) arrives: u64,
+    pub(super) bay: usize,
+    pub(super) sample: Sample,
 }
 
 fn device(bay: usize) -> DeviceKey {
@@ -225,14 +225,14 @@ fn site(bays: usize) -> Site {
 
 /// A stay as the box told it.
 #[derive(Debug)]
-struct Told {
+pub(super) struct Told {
     bay: usize,
     from: i64,
     to: i64,
     quality: String,
     error_s: u64,
     /// What was billed for it, if anything.
-    billed: Option<u64>,
+    pub(super) billed: Option<u64>,
 }
 
 impl Told {
@@ -251,15 +251,24 @@ impl Told {
 
 /// What the box said.
 #[derive(Default)]
-struct Heard {
+pub(super) struct Heard {
     records: BTreeMap<String, Vec<u8>>,
-    sessions: Vec<Told>,
+    pub(super) sessions: Vec<Told>,
     occupied_s: u64,
     days: usize,
     blind_s: u64,
 }
 
 impl Heard {
+    /// What the engine has stored.
+    pub(super) fn stored(&self) -> Vec<Record> {
+        let record = |(key, value): (&String, &Vec<u8>)| Record {
+            key: key.clone(),
+            value: Some(value.clone()),
+        };
+        self.records.iter().map(record).collect()
+    }
+
     fn take(&mut self, out: Outputs) {
         for Record { key, value } in out.records {
             match value {
@@ -289,15 +298,21 @@ impl Heard {
     }
 }
 
-fn run(seed: u64, bays: usize, days: u64, restarts: u64) -> (Vec<Vec<Truth>>, Heard) {
+/// What truly happens, and every report of it in the order of arrival.
+pub(super) fn arriving(seed: u64, bays: usize, until: u64) -> (Vec<Vec<Truth>>, Vec<Arriving>) {
     let mut chance = Chance(seed);
-    let until = days * DAY_S;
     let truth: Vec<Vec<Truth>> = (0..bays).map(|_| stays(&mut chance, until - 7200)).collect();
     let mut arriving: Vec<Arriving> = vec![];
     for (bay, stays) in truth.iter().enumerate() {
         arriving.extend(reports(&mut chance, bay, stays, until));
     }
     arriving.sort_by_key(|a| (a.arrives, a.bay));
+    (truth, arriving)
+}
+
+pub(super) fn run(seed: u64, bays: usize, days: u64, restarts: u64) -> (Vec<Vec<Truth>>, Heard) {
+    let until = days * DAY_S;
+    let (truth, arriving) = arriving(seed, bays, until);
     let site = site(bays);
     let now = |boot: u32, booted: u64, s: u64| Moment {
         boot: Boot(boot),
@@ -313,10 +328,7 @@ fn run(seed: u64, bays: usize, days: u64, restarts: u64) -> (Vec<Vec<Truth>>, He
         let due = until / (restarts + 1) * u64::from(boot);
         if one.arrives >= due && u64::from(boot) <= restarts {
             (boot, booted) = (boot + 1, one.arrives);
-            let stored = heard.records.iter();
-            let stored =
-                stored.map(|(k, v)| Record { key: k.clone(), value: Some(v.clone()) }).collect();
-            engine = Engine::new(site.clone(), stored, now(boot, booted, booted));
+            engine = Engine::new(site.clone(), heard.stored(), now(boot, booted, booted));
             heard.take(engine.step(Input::Start, now(boot, booted, booted)));
         }
         heard.take(engine.step(Input::Sample(one.sample), now(boot, booted, one.arrives)));
@@ -390,9 +402,7 @@ fn judge(truth: &[Vec<Truth>], heard: &Heard) -> Verdict {
 
 /// What `steward report` makes of what was stored: it must say the same as the events.
 fn print_report(heard: &Heard, bays: usize) {
-    let stored = heard.records.iter();
-    let stored: Vec<Record> =
-        stored.map(|(k, v)| Record { key: k.clone(), value: Some(v.clone()) }).collect();
+    let stored = heard.stored();
     let day = |text: &str| text.parse().unwrap();
     let days = report::days(stored.iter(), day("2026-01-01"), day("2026-12-31"));
     let rows = report::rows(&days);

@@ -21,6 +21,7 @@ mod floor;
 mod generations;
 mod held;
 mod ledger;
+mod look;
 mod memory;
 mod open;
 mod pack;
@@ -45,6 +46,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub use self::entry::{Entry, Key, Lanes};
 pub use self::ledger::{DropReason, Gap, Ledger, Position};
+pub use self::look::look;
 pub use self::queue::Outcome;
 pub use self::store::StoreError;
 

@@ -432,6 +432,7 @@ fn bay_facts(bay: &Occupancy, verdict: Verdict) -> Vec<Fact> {
         stay,
         flag(FactName::BayStuck, bay.is_stuck()),
         flag(FactName::BayContested, bay.is_contested()),
+        flag(FactName::BayDrifted, bay.is_drifted()),
     ];
     if bay.status() != parking::Status::Unknown {
         facts.push(flag(FactName::BayForbidden, verdict.forbidden));
