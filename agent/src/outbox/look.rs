@@ -37,7 +37,7 @@ pub fn look(buffer: &Buffer, identity: &Identity) -> Result<Vec<Record>, OpenErr
             let busy = io::Error::new(io::ErrorKind::ResourceBusy, "it is written to all the time");
             return Err(failed("copying", busy));
         }
-        std::thread::sleep(WAIT);
+        wait();
     }
     let (restored, quarantined) = open_on_disk(&copy.0, &settings(buffer, identity))?;
     match quarantined {
@@ -46,6 +46,14 @@ pub fn look(buffer: &Buffer, identity: &Identity) -> Result<Vec<Record>, OpenErr
         }
         None => Ok(restored.records),
     }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the box that writes is another process: nothing tells"
+)]
+fn wait() {
+    std::thread::sleep(WAIT);
 }
 
 /// A directory that is gone when this is.
