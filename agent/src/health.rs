@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use domain::ids::SourceName;
+use domain::output::Lane;
 use domain::time::ClockQuality;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
@@ -93,10 +94,7 @@ impl Health {
             "uptime_s": now.monotonic.as_ms() / 1000,
             "buffer": buffer(stats, now.utc),
             "buffer_max_b": stats.bytes_max,
-            "link": {
-                "since": link.since, "conn": link.conn, "reconnects": link.reconnects,
-                "sent": link.sent, "acked": link.acked,
-            },
+            "link": link_figures(&link),
             "engine": {
                 "inputs": engine.inputs, "rejected": engine.rejected,
                 "open_tickets": engine.open_tickets, "store_trouble": engine.store_trouble,
@@ -143,10 +141,39 @@ fn buffer(stats: &Stats, now: domain::time::Utc) -> Map<String, Value> {
             "coalesced": ledger.coalesced,
             "dropped": dropped,
             "dropped_by_reason": ledger.dropped,
+            "quarantined": ledger.quarantined(),
+            "last_seq": ledger.last.seq,
+            "gaps": ledger.gaps,
         });
         (lane.lane.as_str().to_owned(), figures)
     };
     stats.lanes.iter().map(lane).collect()
+}
+
+fn link_figures(link: &LinkStatus) -> Value {
+    let lane = |lane: Lane| {
+        let traffic = &link.lanes[lane as usize];
+        let figures = json!({
+            "sent": traffic.sent,
+            "replayed": traffic.replayed,
+            "bytes": traffic.bytes,
+            "acked": traffic.acked,
+            "quarantined": traffic.quarantined,
+            "waiting": traffic.waiting,
+            "held_back": traffic.held_back,
+        });
+        (lane.as_str().to_owned(), figures)
+    };
+    let lanes: Map<String, Value> = Lane::ALL.into_iter().map(lane).collect();
+    let refused: BTreeMap<&str, u64> =
+        link.refusals.iter().map(|(why, count)| (why.as_str(), *count)).collect();
+    json!({
+        "since": link.since, "conn": link.conn, "reconnects": link.reconnects,
+        "protocol": link.version.map(|version| version.to_string()),
+        "sent": link.sent, "acked": link.acked, "refused": refused,
+        "undelivered": link.undelivered, "undelivered_gone": link.undelivered_gone,
+        "day_b": link.day_bytes, "lanes": lanes,
+    })
 }
 
 fn source(name: &SourceName, status: &sources::Status) -> Value {

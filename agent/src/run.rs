@@ -297,6 +297,13 @@ impl Station {
             files: http::files::Files::embedded(),
             broker: bridge(broker),
             patience: http::bridge::Patience::default(),
+            metrics: Some(http::metrics::Metrics {
+                clock: self.clock.clone(),
+                outbox: self.outbox.clone(),
+                engine: self.engine.clone(),
+                link: self.link.clone(),
+                sources: self.sources.clone(),
+            }),
             names: vec![],
         };
         let stop = self.rest.clone();

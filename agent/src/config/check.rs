@@ -29,6 +29,7 @@ use super::section::{Report, Section, Spot, Tree, Value};
 use super::values;
 use super::{Broker, Buffer, Config, Http, defaults};
 
+pub(super) use self::broker::by_url as broker_by_url;
 pub(super) use self::rules::built_in as built_in_rules;
 
 /// Sections that have their place in the configuration and are not built in yet.
