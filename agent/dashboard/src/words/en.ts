@@ -71,7 +71,7 @@ export const en = {
     street: 'Street',
     done: 'Swept',
     unknown: 'Not seen',
-    missed: 'Missed',
+    missed: 'Not swept',
     window: 'Window',
     track: 'Track',
     none: 'No street of these boxes is planned to be swept.',

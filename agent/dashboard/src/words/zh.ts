@@ -70,7 +70,7 @@ export const zh: Words = {
     street: '路段',
     done: '已扫',
     unknown: '未见',
-    missed: '漏扫',
+    missed: '未扫',
     window: '作业时段',
     track: '轨迹',
     none: '这些网关没有需要清扫的路段。',
