@@ -17,6 +17,8 @@ pub enum Input {
     Command(Command),
     /// Somebody wants something that cannot be read: answered where it is known who asks.
     BadCommand(BadCommand),
+    /// Everything that brokers keep is to be published again: a broker may have lost it.
+    Refresh,
     /// Time passed: a deadline of [`crate::Engine::next_deadline`] came.
     Tick,
 }

@@ -118,6 +118,7 @@ impl Engine {
             Input::Sample(sample) => self.sample(&sample, now, &mut out),
             Input::Command(command) => self.command(&command, now, &mut out),
             Input::BadCommand(bad) => refuse(&bad, now, &mut out),
+            Input::Refresh => self.publish_all(now, &mut out),
             Input::Tick => {}
         }
         out

@@ -605,3 +605,12 @@ proptest! {
 }
 
 mod streets;
+
+#[test]
+fn a_refresh_publishes_what_a_start_publishes() {
+    let mut engine = Engine::new(site(), vec![], t(0));
+    let started = engine.step(Input::Start, t(0)).messages;
+    let again = engine.step(Input::Refresh, t(0)).messages;
+    assert!(again.len() > 1 && again.iter().all(|m| m.topic.retained()));
+    assert_eq!(again, started);
+}
