@@ -26,6 +26,8 @@ const EVERY: Duration = Duration::from_secs(30);
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// systemd's time service leaves this file when the clock has been set.
 const TIME_SET: &str = "/run/systemd/timesync/synchronized";
+/// Where it keeps its own, while it runs.
+const TIME_KEPT: &str = "/run/systemd/timesync";
 
 /// Everything the heartbeat looks at.
 pub struct Health {
@@ -117,6 +119,13 @@ pub fn notify(state: &[sd_notify::NotifyState]) {
 #[must_use]
 pub fn machine_clock() -> ClockQuality {
     if fs::exists(TIME_SET).unwrap_or(false) { ClockQuality::Ntp } else { ClockQuality::Estimated }
+}
+
+/// Whether the machine's time is what its time service has kept over the night, and not set yet. Where
+/// another service keeps the time, nobody says so here, and it is taken as it is.
+#[must_use]
+pub fn is_time_restored() -> bool {
+    fs::exists(TIME_KEPT).unwrap_or(false) && !fs::exists(TIME_SET).unwrap_or(false)
 }
 
 fn buffer(stats: &Stats, now: domain::time::Utc) -> Map<String, Value> {
