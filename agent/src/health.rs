@@ -149,6 +149,16 @@ fn source(name: &SourceName, status: &sources::Status) -> Value {
         "rejected": status.tally.rejected_total(),
         "rejected_by_reason": status.tally.rejected,
         "last_at": status.tally.last_at,
+        "bytes": status.tally.bytes,
+        "frames": status.tally.frames,
+        "unacknowledged": status.unacknowledged,
+        "turned_away": status.turned_away,
+        "last_heard_at": status.heard.last,
+        "per_minute": status.heard.per_minute,
+        "usual_pause_s": status.heard.pause.map(domain::time::Span::as_secs),
+        "silent": status.heard.silent,
+        "silent_devices": status.heard.silent_devices,
+        "silent_count": status.heard.silent_count,
     })
 }
 

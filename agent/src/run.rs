@@ -37,6 +37,7 @@ use crate::mqtt::pipe::Pipe;
 use crate::mqtt::topics::Prefix;
 use crate::outbox::{LaneStats, OpenError, Outbox, OutboxError, Turn};
 use crate::record::{self, Recorder};
+use crate::sources::http_json::{Inlets, Outlets};
 use crate::sources::{self, ARRIVALS_MAX, Context};
 
 /// At a stop, the backlog is sent for at most this long while the broker takes it.
@@ -188,11 +189,12 @@ impl Station {
         };
         let engine = Engine::new(config.site.clone(), opened.records, station.clock.now());
         station.spawn_engine(&config, engine, received, recorder);
-        station.spawn_sources(&config, &arrivals);
+        let (inlets, outlets) = sources::http_json::inlets(&config.sources);
+        station.spawn_sources(&config, &arrivals, outlets);
         station.spawn_commands(&config, arrivals);
         station.spawn_link(&config);
         if let Some(listening) = listening {
-            station.spawn_http(&config.broker, listening);
+            station.spawn_http(&config.broker, listening, inlets);
         }
         notify(&[sd_notify::NotifyState::Ready]);
         Ok(station)
@@ -219,7 +221,12 @@ impl Station {
         self.tasks.spawn(async { (ENGINE, task.run().await.map_err(|e| e.to_string())) });
     }
 
-    fn spawn_sources(&mut self, config: &Config, arrivals: &mpsc::Sender<sources::Arrival>) {
+    fn spawn_sources(
+        &mut self,
+        config: &Config,
+        arrivals: &mpsc::Sender<sources::Arrival>,
+        mut outlets: Outlets,
+    ) {
         for source in &config.sources {
             let (status, shown) = watch::channel(sources::Status::default());
             self.sources.insert(source.name.clone(), shown);
@@ -230,7 +237,9 @@ impl Station {
                 status,
                 stop: self.intake.clone(),
             };
-            sources::spawn(source, context, &config.site.identity.id, &mut self.source_tasks);
+            let sent = outlets.remove(source.name.as_str());
+            let box_id = &config.site.identity.id;
+            sources::spawn(source, context, box_id, sent, &mut self.source_tasks);
         }
     }
 
@@ -283,12 +292,13 @@ impl Station {
         });
     }
 
-    fn spawn_http(&mut self, broker: &Broker, listening: http::Listening) {
+    fn spawn_http(&mut self, broker: &Broker, listening: http::Listening, inlets: Inlets) {
         let site = http::Site {
             files: http::files::Files::embedded(),
             broker: bridge(broker),
             patience: http::bridge::Patience::default(),
             names: vec![],
+            inlets,
         };
         let stop = self.rest.clone();
         self.tasks.spawn(async move {

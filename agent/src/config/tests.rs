@@ -14,6 +14,7 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod docs;
 mod files;
 mod reference;
 mod single;

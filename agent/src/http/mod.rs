@@ -7,10 +7,12 @@
 //! |---|---|
 //! | `/`, `/assets/…` | the dashboard ([`files`]) |
 //! | `/mqtt` | a WebSocket with subprotocol `mqtt`, carried to the box's broker |
+//! | `POST /in/<source>` | documents for a source of kind `http-json` ([`inlet`]) |
 //! | `/healthz` | 200 while the process serves |
 
 pub mod bridge;
 pub mod files;
+mod inlet;
 
 use std::io;
 use std::net::SocketAddr;
@@ -32,6 +34,7 @@ use tracing::{info, warn};
 
 use self::bridge::{Bridge, CONNECTIONS_MAX, Connect, Foreign, Patience, Refusal, check_origin};
 use self::files::{Files, plain};
+use crate::sources::http_json::Inlets;
 
 /// How long requests may take to finish when the server stops.
 const STOP_WITHIN: Duration = Duration::from_secs(3);
@@ -46,6 +49,8 @@ pub struct Site {
     pub patience: Patience,
     /// Public names of the box (behind a reverse proxy) whose pages may use the bridge.
     pub names: Vec<String>,
+    /// The sources that documents can be sent to.
+    pub inlets: Inlets,
 }
 
 /// A server that has its address but does not answer yet.
@@ -135,15 +140,16 @@ struct Shared {
 }
 
 fn routes(site: Site, stop: CancellationToken) -> Router {
-    let Site { files, broker, patience, names } = site;
+    let Site { files, broker, patience, names, inlets } = site;
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let bridge = Bridge { connect: broker, patience, places, stop };
     Router::new()
         .route("/healthz", get(|| async { plain(StatusCode::OK, "ok\n") }))
         .route("/mqtt", any(mqtt))
         .fallback(get(file))
-        .layer(map_response(secure))
         .with_state(Arc::new(Shared { files, bridge, names }))
+        .merge(inlet::routes(inlets))
+        .layer(map_response(secure))
 }
 
 async fn file(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap) -> Response<Body> {

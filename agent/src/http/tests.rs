@@ -30,6 +30,7 @@ async fn serve(broker: SocketAddr, patience: Patience) -> Box_ {
         broker: bridge::tcp(broker.ip().to_string(), broker.port()),
         patience,
         names: Vec::new(),
+        inlets: Arc::default(),
     };
     let task = tokio::spawn(listening.serve(site, stop.clone()));
     Box_ { addr, stop, task }

@@ -8,7 +8,7 @@ use wire::{Battery, Body, FRAME_MAX, Frame, Header, Measured, Report, Up};
 use super::*;
 use crate::config::SourceKind;
 use crate::record::Recorder;
-use crate::sources::lorawan::tests::{settings, topic, uplink};
+use crate::sources::broker::tests::{settings, topic, uplink};
 use crate::sources::tests::{fix, serial};
 
 fn source(name: &str, kind: SourceKind) -> Source {
