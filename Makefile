@@ -40,6 +40,11 @@ test: needs check no-std tests docs dashboard-test deny ## Every check there is
 	@echo
 	@echo "make test: everything passed"
 
+.PHONY: bench
+bench: dashboard ## Figures: counts and ratios in one table, also in target/bench.json (AREAS="engine …" for some)
+	$(CARGO) build --release --locked -p steward -p system-tests --bin steward --bin bench
+	target/release/bench $(AREAS) --json target/bench.json
+
 .PHONY: needs
 needs: ## What the tests need from Debian: installed when it may be, named when not
 	@tests/needs mosquitto mosquitto-clients gpsd gpsd-clients python3-gps

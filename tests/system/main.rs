@@ -14,6 +14,7 @@ mod parking_year;
 mod sweeping;
 mod waste;
 
+mod link_unkind;
 mod outbox_chaos;
 mod outbox_commands;
 mod outbox_kills;

@@ -18,6 +18,7 @@ mod docs;
 mod files;
 mod reference;
 mod single;
+mod traffic;
 
 const GATEWAY: &str = include_str!("../../../config/gateway.toml");
 const SWEEPER: &str = include_str!("../../../config/sweeper.toml");

@@ -20,7 +20,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use super::super::Context;
 use super::super::intake::Intake;
 use crate::config::HttpPoll;
-use crate::mqtt::session::client_tls;
+use crate::mqtt::client_tls;
 
 /// The longest time from the question to the last byte of the answer.
 const ANSWER_MAX: Duration = Duration::from_secs(30);

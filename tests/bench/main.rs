@@ -1,0 +1,68 @@
+//! `make bench`: one table of counts and ratios, for people and for programs.
+//!
+//! ```text
+//! cargo run --release --locked -p system-tests --bin bench -- [AREA…] [--json FILE]
+//! ```
+//! No row is a verdict on time alone: a speed stands beside a reference measured in the same run, or
+//! beside the target it is meant to reach. A missed target is marked, and the program still ends well:
+//! what fails a build is a test.
+#![allow(clippy::disallowed_methods, reason = "it measures time")]
+#![allow(clippy::unwrap_used, reason = "what cannot be set up cannot be measured")]
+
+mod engine;
+mod process;
+mod table;
+
+use std::process::ExitCode;
+
+use table::Table;
+
+/// One part of the system, and what measures it.
+type Area = (&'static str, fn(&mut Table));
+
+/// In the order the data flows.
+const AREAS: &[Area] = &[("engine", engine::rows), ("process", process::rows)];
+
+fn known() -> String {
+    AREAS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+}
+
+fn wanted(names: &[String]) -> Result<Vec<Area>, String> {
+    let find = |name: &String| {
+        let area = AREAS.iter().find(|(known, _)| known == name);
+        area.copied().ok_or_else(|| format!("{name} is not an area; there are: {}", known()))
+    };
+    if names.is_empty() { Ok(AREAS.to_vec()) } else { names.iter().map(find).collect() }
+}
+
+fn run() -> Result<(), String> {
+    let mut names: Vec<String> = std::env::args().skip(1).collect();
+    let file = names.iter().position(|name| name == "--json").map(|at| names.split_off(at));
+    let file = match file.as_deref() {
+        None => None,
+        Some([_, file]) => Some(file.clone()),
+        Some(_) => return Err("--json comes last and wants a file".into()),
+    };
+    let mut table = Table::default();
+    for (name, rows) in wanted(&names)? {
+        table.area(name);
+        rows(&mut table);
+    }
+    table.print(&mut std::io::stdout().lock()).map_err(|e| e.to_string())?;
+    if let Some(file) = file {
+        let text = table.json();
+        std::fs::write(&file, text).map_err(|e| format!("{file}: {e}"))?;
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(said) => {
+            use std::io::Write as _;
+            let _ = writeln!(std::io::stderr(), "bench: {said}");
+            ExitCode::from(2)
+        }
+    }
+}
