@@ -3,6 +3,7 @@
 //! ```text
 //! sources ──(1024, waits)──► engine ──► outbox ──► pipe ──► broker
 //!    ▲ stop first              │ ends when nobody sends any more       stop last ▲
+//!    ▲──(64, refuses)── requests ◄── engine
 //! control ◄──(16, waits)── commands ◄──────────────────────────────── broker
 //! ```
 //! A task that ends before it is told to, or panics, ends the box: a service manager starts it again, and
@@ -16,7 +17,7 @@ use std::time::Duration;
 use domain::Engine;
 use domain::decode::{Reason, Tally};
 use domain::ids::SourceName;
-use domain::output::{Body, Lane, Message, Quality, Topic};
+use domain::output::{Body, Lane, Message, Quality, Request, Topic};
 use domain::time::{Boot, ClockQuality, Utc};
 use serde_json::{Map, Value, json};
 use tokio::signal::unix::{SignalKind, signal};
@@ -37,8 +38,8 @@ use crate::mqtt::pipe::Pipe;
 use crate::mqtt::topics::Prefix;
 use crate::outbox::{LaneStats, OpenError, Outbox, OutboxError, Turn};
 use crate::record::{self, Recorder};
-use crate::sources::http_json::{Inlets, Outlets};
-use crate::sources::{self, ARRIVALS_MAX, Context};
+use crate::sources::http_json::Inlets;
+use crate::sources::{self, ARRIVALS_MAX, Context, Inbox};
 
 /// At a stop, the backlog is sent for at most this long while the broker takes it.
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);
@@ -188,9 +189,10 @@ impl Station {
             rest: CancellationToken::new(),
         };
         let engine = Engine::new(config.site.clone(), opened.records, station.clock.now());
-        station.spawn_engine(&config, engine, received, recorder);
-        let (inlets, outlets) = sources::http_json::inlets(&config.sources);
-        station.spawn_sources(&config, &arrivals, outlets);
+        let (requests, mut inboxes) = sources::inboxes(&config.sources);
+        let inlets = sources::http_json::inlets(&config.sources, &mut inboxes);
+        station.spawn_engine(&config, engine, received, recorder, requests);
+        station.spawn_sources(&config, &arrivals, inboxes);
         station.spawn_commands(&config, arrivals);
         station.spawn_link(&config);
         if let Some(listening) = listening {
@@ -206,6 +208,7 @@ impl Station {
         engine: Engine,
         arrivals: mpsc::Receiver<sources::Arrival>,
         recorder: Option<Recorder>,
+        requests: BTreeMap<SourceName, mpsc::Sender<Request>>,
     ) {
         let (status, engine_status) = watch::channel(engine::Status::default());
         self.engine = engine_status;
@@ -217,6 +220,7 @@ impl Station {
             recorder,
             status,
             first: Turn { messages: vec![info(config, &self.clock)], ..Turn::default() },
+            requests,
         };
         self.tasks.spawn(async { (ENGINE, task.run().await.map_err(|e| e.to_string())) });
     }
@@ -225,7 +229,7 @@ impl Station {
         &mut self,
         config: &Config,
         arrivals: &mpsc::Sender<sources::Arrival>,
-        mut outlets: Outlets,
+        mut inboxes: BTreeMap<SourceName, Inbox>,
     ) {
         for source in &config.sources {
             let (status, shown) = watch::channel(sources::Status::default());
@@ -237,9 +241,9 @@ impl Station {
                 status,
                 stop: self.intake.clone(),
             };
-            let sent = outlets.remove(source.name.as_str());
+            let inbox = inboxes.remove(&source.name).unwrap_or_default();
             let box_id = &config.site.identity.id;
-            sources::spawn(source, context, box_id, sent, &mut self.source_tasks);
+            sources::spawn(source, context, box_id, inbox, &mut self.source_tasks);
         }
     }
 

@@ -140,7 +140,7 @@ fn whence(kind: &SourceKind) -> String {
         format!("{} on {}", marked(topic, Some(topic) == usual), broker(from))
     };
     match kind {
-        SourceKind::NodeLink(serial) => line(serial, defaults::NODE_LINK_BAUD),
+        SourceKind::NodeLink(nodes) => line(&nodes.serial, defaults::NODE_LINK_BAUD),
         SourceKind::Gnss(serial) => line(serial, defaults::GNSS_BAUD),
         SourceKind::Gpsd(server) => {
             let (host, port) = (server.host.as_str(), server.port);

@@ -250,7 +250,7 @@ pub struct Source {
 #[derive(Debug, Clone)]
 pub enum SourceKind {
     /// Battery nodes over a serial line.
-    NodeLink(Serial),
+    NodeLink(NodeLine),
     /// A GNSS receiver that speaks NMEA 0183, UBX or both, on a tty; or a file, read once to its end.
     Gnss(Serial),
     /// A gpsd, over TCP.
@@ -271,6 +271,16 @@ pub enum SourceKind {
     Can(CanBus),
     /// Chips on the box's own pins and buses.
     Local(Chips),
+}
+
+/// A line with battery nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeLine {
+    /// The line.
+    pub serial: Serial,
+    /// How its nodes shall work; `None`: as they are. The revision is never 0, and another one for other
+    /// settings.
+    pub settings: Option<wire::Settings>,
 }
 
 /// A serial line.

@@ -10,11 +10,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::decode::json::JsonMap;
+use domain::ids::SourceName;
 use tokio::sync::mpsc;
 
-use super::Context;
 use super::broker::{Forgetful, Make, consume};
 use super::intake::{Intake, Stopped};
+use super::{Context, Inbox};
 use crate::config::{HttpWay, JsonHttp, Secret, Source, SourceKind};
 use crate::mqtt::inbound::Delivery;
 
@@ -33,13 +34,10 @@ pub struct Inlet {
 /// The inlets of a box, by the names of their sources.
 pub type Inlets = Arc<BTreeMap<String, Inlet>>;
 
-/// The other ends of the inlets.
-pub type Outlets = BTreeMap<String, mpsc::Receiver<Delivery>>;
-
-/// One inlet for each source that documents are sent to.
+/// One inlet for each source that documents are sent to; its other end goes into the source's inbox.
 #[must_use]
-pub fn inlets(sources: &[Source]) -> (Inlets, Outlets) {
-    let (mut inlets, mut outlets) = (BTreeMap::new(), BTreeMap::new());
+pub fn inlets(sources: &[Source], inboxes: &mut BTreeMap<SourceName, Inbox>) -> Inlets {
+    let mut inlets = BTreeMap::new();
     for source in sources {
         let SourceKind::HttpJson(JsonHttp { way: HttpWay::Push { token }, .. }) = &source.kind
         else {
@@ -47,9 +45,9 @@ pub fn inlets(sources: &[Source]) -> (Inlets, Outlets) {
         };
         let (documents, receiver) = mpsc::channel(DOCUMENTS_MAX);
         inlets.insert(source.name.to_string(), Inlet { token: token.clone(), documents });
-        outlets.insert(source.name.to_string(), receiver);
+        inboxes.entry(source.name.clone()).or_default().documents = Some(receiver);
     }
-    (Arc::new(inlets), outlets)
+    Arc::new(inlets)
 }
 
 /// Takes documents until the box stops.

@@ -20,6 +20,8 @@ mod retry;
 mod rhythm;
 mod serial;
 
+use std::collections::BTreeMap;
+
 use domain::decode::gnss::Gnss;
 use domain::decode::json::JsonMap;
 use domain::decode::lorawan::chirpstack::ChirpStack;
@@ -29,6 +31,7 @@ use domain::decode::node_link::NodeLink;
 use domain::decode::{Decode, Raw, Reason, Tally};
 use domain::ids::{BoxId, SourceName};
 use domain::input::Input;
+use domain::output::Request;
 use domain::sample::Sample;
 use domain::time::Utc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -82,27 +85,57 @@ pub struct Status {
     /// Reports that did not get their acknowledgement: they could not be stored, or the line did not
     /// take it. The device sends them again.
     pub unacknowledged: u64,
+    /// Commands that a device answered "done".
+    pub carried_out: u64,
+    /// Commands that a device refused, or never answered.
+    pub not_carried_out: u64,
     /// Clients that found no place.
     pub turned_away: u64,
     /// How often it is heard, and who has fallen silent.
     pub heard: Heard,
 }
 
+/// What others have for a source.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    /// Documents that the web server was sent for it.
+    pub documents: Option<mpsc::Receiver<Delivery>>,
+    /// What its devices are asked to do.
+    pub requests: Option<mpsc::Receiver<Request>>,
+}
+
+/// Requests to devices of one source that wait. Full: a further one is refused, and who wants it asks
+/// again.
+const REQUESTS_MAX: usize = 64;
+
+/// An inbox for every source that can carry requests to its devices, and its other end for the engine.
+#[must_use]
+pub fn inboxes(
+    sources: &[config::Source],
+) -> (BTreeMap<SourceName, mpsc::Sender<Request>>, BTreeMap<SourceName, Inbox>) {
+    let (mut requests, mut inboxes) = (BTreeMap::new(), BTreeMap::new());
+    for source in sources.iter().filter(|s| matches!(s.kind, SourceKind::NodeLink(_))) {
+        let (to, from) = mpsc::channel(REQUESTS_MAX);
+        requests.insert(source.name.clone(), to);
+        inboxes.insert(source.name.clone(), Inbox { requests: Some(from), documents: None });
+    }
+    (requests, inboxes)
+}
+
 /// Starts the source. Its task runs until the box stops; one that ends earlier, or panics, shows in
-/// `tasks`, and the caller ends the process. The handle's id tells which source it was. `sent` is where
-/// the web server puts documents for it, if it does.
+/// `tasks`, and the caller ends the process. The handle's id tells which source it was.
 pub fn spawn(
     source: &config::Source,
     context: Context,
     box_id: &BoxId,
-    sent: Option<mpsc::Receiver<Delivery>>,
+    inbox: Inbox,
     tasks: &mut JoinSet<()>,
 ) -> AbortHandle {
     let span = tracing::info_span!("source", name = context.name.as_str());
     let box_id = box_id.clone();
     match source.kind.clone() {
-        SourceKind::NodeLink(serial) => {
-            tasks.spawn(node_link::run(serial, context).instrument(span))
+        SourceKind::NodeLink(line) => {
+            tasks.spawn(node_link::run(line, inbox.requests, context).instrument(span))
         }
         SourceKind::Gnss(serial) => tasks.spawn(gnss::run(serial, context).instrument(span)),
         SourceKind::Gpsd(server) => tasks.spawn(gpsd::run(server, context).instrument(span)),
@@ -123,7 +156,7 @@ pub fn spawn(
             tasks.spawn(broker::run(from, make, context, box_id).instrument(span))
         }
         SourceKind::HttpJson(feed) => {
-            tasks.spawn(http_json::run(feed, sent, context).instrument(span))
+            tasks.spawn(http_json::run(feed, inbox.documents, context).instrument(span))
         }
         SourceKind::Jt808(platform) => tasks.spawn(jt808::run(platform, context).instrument(span)),
         SourceKind::Modbus(modbus) => tasks.spawn(modbus::run(modbus, context).instrument(span)),
@@ -223,7 +256,7 @@ mod tests {
     use domain::time::{Boot, Utc};
 
     use super::*;
-    use crate::config::Serial;
+    use crate::config::{NodeLine, Serial};
 
     /// An engine's end of a source, on the bench.
     pub(super) struct Bench {
@@ -330,7 +363,7 @@ mod tests {
         let nowhere = Path::new("/nonexistent/tty");
         let server = broker::tests::settings(1);
         let kinds = [
-            SourceKind::NodeLink(serial(nowhere)),
+            SourceKind::NodeLink(NodeLine { serial: serial(nowhere), settings: None }),
             SourceKind::Gnss(serial(nowhere)),
             SourceKind::Gpsd(gpsd::tests::settings(1)),
             SourceKind::ChirpStack(server.clone()),
@@ -343,7 +376,8 @@ mod tests {
             let source = config::Source { name: bench.context.name.clone(), kind };
             let mut tasks = JoinSet::new();
             let box_id = BoxId::new("xj-0412").unwrap();
-            let handle = spawn(&source, bench.context.clone(), &box_id, None, &mut tasks);
+            let handle =
+                spawn(&source, bench.context.clone(), &box_id, Inbox::default(), &mut tasks);
             let status = in_time(bench.until(|status| status.trouble.is_some())).await;
             assert!(!status.connected);
             assert!(tasks.try_join_next().is_none(), "trouble is no end");

@@ -5,6 +5,7 @@ mod json;
 pub(super) mod jt808;
 mod local;
 mod modbus;
+mod nodes;
 mod scale;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -252,7 +253,7 @@ fn read(
     devices: &mut BTreeMap<PathBuf, Place>,
 ) -> Option<SourceKind> {
     Some(match tag {
-        Tag::NodeLink => SourceKind::NodeLink(serial(section, defaults::NODE_LINK_BAUD, devices)?),
+        Tag::NodeLink => SourceKind::NodeLink(nodes::line(section, devices)?),
         Tag::Gnss => SourceKind::Gnss(serial(section, defaults::GNSS_BAUD, devices)?),
         Tag::Gpsd => SourceKind::Gpsd(gpsd(section)?),
         Tag::ChirpStack => {
