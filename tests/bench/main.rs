@@ -9,6 +9,7 @@
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up cannot be measured")]
 
+mod decoders;
 mod engine;
 mod process;
 mod table;
@@ -21,7 +22,8 @@ use table::Table;
 type Area = (&'static str, fn(&mut Table));
 
 /// In the order the data flows.
-const AREAS: &[Area] = &[("engine", engine::rows), ("process", process::rows)];
+const AREAS: &[Area] =
+    &[("decoders", decoders::rows), ("engine", engine::rows), ("process", process::rows)];
 
 fn known() -> String {
     AREAS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")

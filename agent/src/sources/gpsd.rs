@@ -11,12 +11,12 @@ use domain::decode::Raw;
 use domain::decode::gpsd::{Gpsd, WATCH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use super::Context;
 use super::intake::{Intake, Stopped};
 use super::retry::Retry;
-use crate::clock::FLOOR;
+use crate::clock::{FLOOR, instant};
 use crate::config::GpsdServer;
 
 /// The longest time to connect.
@@ -88,7 +88,7 @@ async fn converse(
     });
     let mut buffer = [0; READ_MAX];
     let mut asked = false;
-    let mut quiet_until = Instant::now() + QUIET_MAX;
+    let mut quiet_until = instant() + QUIET_MAX;
     loop {
         let read = tokio::select! {
             biased;
@@ -96,7 +96,7 @@ async fn converse(
             () = intake.publish_due() => continue,
             read = timeout_at(quiet_until, stream.read(&mut buffer)) => read,
         };
-        quiet_until = Instant::now() + QUIET_MAX;
+        quiet_until = instant() + QUIET_MAX;
         let quiet = || io::Error::new(io::ErrorKind::TimedOut, "it does not answer any more");
         match read {
             Ok(Ok(0)) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),

@@ -25,6 +25,7 @@ use super::Context;
 use super::intake::{Gate, Stopped};
 use super::retry::Retry;
 use super::serial::{Accept, Line, Port, Stream};
+use crate::clock::instant;
 use crate::config::{Modbus, ModbusLink, Serial, Station};
 
 /// The longest time that a device takes to answer: level sensors measure first.
@@ -136,7 +137,7 @@ struct Round {
 
 impl Round {
     fn new(stations: Vec<Station>, context: &Context) -> Round {
-        let now = Instant::now();
+        let now = instant();
         Round {
             stations: stations.into_iter().map(|station| (now, station)).collect(),
             silent: BTreeMap::new(),
@@ -162,7 +163,7 @@ impl Round {
                 () = tokio::time::sleep_until(due) => {
                     let station = self.stations[index].1.clone();
                     // From now, not from when it was due: a slow line must not be asked twice at once.
-                    self.stations[index].0 = Instant::now() + station.every;
+                    self.stations[index].0 = instant() + station.every;
                     tokio::select! {
                         () = context.stop.cancelled() => return Err(End::Stopped),
                         asked = self.ask(bus, &station) => asked?,
@@ -297,8 +298,8 @@ fn is_refusal(frame: &[u8]) -> bool {
 /// Throws away what has come since the last answer.
 async fn drain(port: &Port) -> io::Result<()> {
     let mut piece = [0; rtu::FRAME_MAX];
-    let until = Instant::now() + NOISE_MAX;
-    while Instant::now() < until {
+    let until = instant() + NOISE_MAX;
+    while instant() < until {
         match timeout(Duration::ZERO, port.read(&mut piece)).await {
             Ok(read) => read?,
             Err(_) => return Ok(()),
@@ -310,8 +311,8 @@ async fn drain(port: &Port) -> io::Result<()> {
 /// Reads the line empty until it has been quiet for a while.
 async fn quiet(port: &Port) -> io::Result<()> {
     let mut piece = [0; rtu::FRAME_MAX];
-    let until = Instant::now() + NOISE_MAX;
-    while Instant::now() < until {
+    let until = instant() + NOISE_MAX;
+    while instant() < until {
         match timeout(QUIET, port.read(&mut piece)).await {
             Ok(read) => read?,
             Err(_) => return Ok(()),

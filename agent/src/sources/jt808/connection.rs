@@ -11,10 +11,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, instant};
 
 /// Bytes read at once.
 const READ_MAX: usize = 4096;
@@ -68,7 +68,7 @@ impl Connection {
     }
 
     async fn read(&mut self, mut stream: OwnedReadHalf) {
-        let began = Instant::now();
+        let began = instant();
         let mut last_frame = began;
         let mut buffer = [0; READ_MAX];
         loop {
@@ -81,7 +81,7 @@ impl Connection {
                 Ok(Ok(n)) if n > 0 => n,
                 Ok(_) => return,
                 // The terminal may have become welcome while this waited.
-                Err(_) if Instant::now() < last_frame + self.idle_max => {
+                Err(_) if instant() < last_frame + self.idle_max => {
                     if self.is_welcome.load(Ordering::Relaxed) {
                         continue;
                     }
@@ -94,7 +94,7 @@ impl Connection {
             self.link.feed(Raw::Bytes(&buffer[..read]), received, &mut samples);
             // Bytes that make no frame do not keep a connection open.
             if self.tell(samples, false).await {
-                last_frame = Instant::now();
+                last_frame = instant();
             }
         }
     }

@@ -11,6 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::chips::{distance, lift};
 use super::{Teller, What};
+use crate::clock::instant;
 use crate::config::{Parity, Serial};
 use crate::sources::serial::{Accept, Line, Port, READ_MAX, Stream};
 use crate::sources::{Context, Status};
@@ -122,7 +123,7 @@ async fn listen(
     to: &Teller,
     context: &Context,
 ) -> Option<io::Error> {
-    let mut turn = tokio::time::interval_at(Instant::now() + every, every);
+    let mut turn = tokio::time::interval_at(instant() + every, every);
     turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut buffer = [0; READ_MAX];
     loop {
@@ -141,7 +142,7 @@ async fn listen(
             Ok(n) => n,
             Err(error) => return Some(error),
         };
-        let now = Instant::now();
+        let now = instant();
         for byte in &buffer[..n] {
             if let Some(what) = chip.byte(*byte, now)
                 && !to.tell(what).await
