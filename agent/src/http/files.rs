@@ -193,7 +193,7 @@ fn holds(asked: &HeaderMap, etag: &HeaderValue) -> bool {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use std::borrow::Cow;
 
     use axum::body::to_bytes;

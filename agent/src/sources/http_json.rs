@@ -81,3 +81,6 @@ pub(super) async fn run(
     }
     context.stop.cancelled().await;
 }
+
+#[cfg(test)]
+mod tests;

@@ -313,7 +313,7 @@ async fn a_client_that_says_nothing_whole_is_closed_in_time() {
     // Half open: connected, and never a word. Slow: a byte now and then, never a frame.
     let mut silent = TcpStream::connect(addr).await.unwrap();
     let mut slow = TcpStream::connect(addr).await.unwrap();
-    let before = tokio::time::Instant::now();
+    let before = crate::clock::instant();
     let mut turn = tokio::time::interval(Duration::from_secs(5));
     let mut byte = [0];
     let slow_is_closed = async {
