@@ -16,6 +16,8 @@ mod peers;
 mod sweeping;
 mod waste;
 
+mod audit;
+mod link_hostile;
 mod link_unkind;
 mod outbox_chaos;
 mod outbox_commands;

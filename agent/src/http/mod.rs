@@ -9,10 +9,12 @@
 //! | `/mqtt` | a WebSocket with subprotocol `mqtt`, carried to the box's broker |
 //! | `POST /in/<source>` | documents for a source of kind `http-json` ([`inlet`]) |
 //! | `/healthz` | 200 while the process serves |
+//! | `/metrics` | the box's counts, for Prometheus ([`metrics`]) |
 
 pub mod bridge;
 pub mod files;
 mod inlet;
+pub mod metrics;
 
 use std::io;
 use std::net::SocketAddr;
@@ -34,6 +36,7 @@ use tracing::{info, warn};
 
 use self::bridge::{Bridge, CONNECTIONS_MAX, Connect, Foreign, Patience, Refusal, check_origin};
 use self::files::{Files, plain};
+use self::metrics::Metrics;
 use crate::sources::http_json::Inlets;
 
 /// How long requests may take to finish when the server stops.
@@ -47,6 +50,8 @@ pub struct Site {
     pub broker: Connect,
     /// How long the bridge waits.
     pub patience: Patience,
+    /// The counts; `None`: there are none.
+    pub metrics: Option<Metrics>,
     /// Public names of the box (behind a reverse proxy) whose pages may use the bridge.
     pub names: Vec<String>,
     /// The sources that documents can be sent to.
@@ -136,20 +141,29 @@ impl Listening {
 struct Shared {
     files: Files,
     bridge: Bridge,
+    metrics: Option<Metrics>,
     names: Vec<String>,
 }
 
 fn routes(site: Site, stop: CancellationToken) -> Router {
-    let Site { files, broker, patience, names, inlets } = site;
+    let Site { files, broker, patience, metrics, names, inlets } = site;
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let bridge = Bridge { connect: broker, patience, places, stop };
     Router::new()
         .route("/healthz", get(|| async { plain(StatusCode::OK, "ok\n") }))
+        .route("/metrics", get(counts))
         .route("/mqtt", any(mqtt))
         .fallback(get(file))
-        .with_state(Arc::new(Shared { files, bridge, names }))
+        .with_state(Arc::new(Shared { files, bridge, metrics, names }))
         .merge(inlet::routes(inlets))
         .layer(map_response(secure))
+}
+
+async fn counts(State(shared): State<Arc<Shared>>) -> Response<Body> {
+    match &shared.metrics {
+        Some(metrics) => metrics.answer().await,
+        None => plain(StatusCode::NOT_FOUND, "this server has no counts\n"),
+    }
 }
 
 async fn file(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap) -> Response<Body> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use domain::decode::{Decode, Raw, Reason, Tally};
 use domain::input::Input;
-use domain::sample::Sample;
+use domain::sample::{Quantity, Sample};
 use domain::time::Utc;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior};
@@ -34,6 +34,8 @@ pub(super) struct Gate {
     changed: bool,
     tally: Tally,
     rhythm: Rhythm,
+    /// Whether its fixes tell the box the time: a receiver of its own, heard as it speaks.
+    tells_time: bool,
 }
 
 impl Gate {
@@ -50,6 +52,7 @@ impl Gate {
             changed: false,
             tally: Tally::default(),
             rhythm: Rhythm::default(),
+            tells_time: false,
         }
     }
 
@@ -75,6 +78,10 @@ impl Gate {
         let now = self.context.clock.now();
         let mut samples = samples.into_iter();
         while let Some(sample) = samples.next() {
+            let has_fix = sample.quantities.iter().any(|q| matches!(q, Quantity::Fix(_)));
+            if let (true, true, Some(at)) = (self.tells_time, has_fix, sample.at) {
+                self.context.clock.hear_gnss(at);
+            }
             let Ok(place) = self.place().await else {
                 self.publish_now();
                 let samples = 1 + samples.len();
@@ -164,6 +171,12 @@ pub(super) struct Intake<D> {
 impl<D: Decode> Intake<D> {
     pub(super) fn new(decoder: D, context: Context) -> Intake<D> {
         Intake { gate: Gate::new(context), decoder }
+    }
+
+    /// The same, of a receiver of the box's own: its fixes tell the time.
+    pub(super) fn of_own_receiver(mut self) -> Intake<D> {
+        self.gate.tells_time = true;
+        self
     }
 
     pub(super) fn decoder(&mut self) -> &mut D {

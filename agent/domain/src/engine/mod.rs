@@ -6,12 +6,14 @@
 //! * `publish`: what is said of an asset.
 //! * `parking`: what concerns many bays at once: streets, hours, and people's commands.
 //! * `streets`: from the way of vehicles to the coverage of streets.
+//! * `vehicles`: what a vehicle has to tell, and what is sent of its track.
 
 mod answers;
 mod parking;
 mod publish;
 mod rounds;
 mod streets;
+mod vehicles;
 mod watched;
 
 use std::collections::BTreeMap;
@@ -31,7 +33,7 @@ use crate::reading::{Reading, date};
 use crate::rules::{Due, RuleBook, Seen};
 use crate::sample::Sample;
 use crate::site::{Feed, Kind, Site};
-use crate::sweeping::Network;
+use crate::sweeping::{Arrival, DatumDoubt, Network};
 use crate::tickets::{Desk, News, State};
 use crate::time::{ClockQuality, Moment, Monotonic, Now, Span};
 use crate::timers::{Timer, Timers};
@@ -47,6 +49,8 @@ pub struct Engine {
     desk: Desk,
     /// The streets that are to be swept.
     network: Network,
+    /// By vehicle: whether the streets lie where it sweeps.
+    doubts: BTreeMap<AssetKey, DatumDoubt>,
     answers: Answers,
     rounds: Rounds,
     ledger: Ledger,
@@ -92,6 +96,7 @@ impl Engine {
             rules: RuleBook::default(),
             desk: Desk::default(),
             network,
+            doubts: BTreeMap::new(),
             answers: Answers::default(),
             rounds,
             ledger: Ledger::default(),
@@ -280,15 +285,23 @@ impl Engine {
             }
         }
         let place = out.messages.len();
-        let mut level = None;
-        let hearing = Hearing { feed: &feed, gap, quantities: &quantities, at, now };
+        let (mut level, mut duplicate) = (None, false);
+        let arrival = Arrival { at, now, dated: sample.at == Some(at.utc) };
+        let hearing = Hearing { feed: &feed, gap, quantities: &quantities, arrival };
         self.change(&key, at, now, out, |w, id, place| {
             let told = w.report(id, place, &hearing);
-            level = told.level;
+            (level, duplicate) = (told.level, told.duplicate);
             told
         });
-        let reading = Reading { asset: &key, at, quality, quantities: &quantities };
-        out.messages.insert(place, publish::telemetry(&reading, level));
+        if duplicate {
+            let detail = format!("{key} has a fix of {} already", at.utc);
+            return reject(&feed.source, Reason::Duplicate, detail, out);
+        }
+        let raw = vehicles::sent_raw(&self.site.assets[&key].kind, &quantities);
+        if !raw.is_empty() || quantities.is_empty() {
+            let reading = Reading { asset: &key, at, quality, quantities: &raw };
+            out.messages.insert(place, publish::telemetry(&reading, level));
+        }
         self.on_round(&key, &feed.source, &quantities, at, now, out);
     }
 
@@ -319,11 +332,12 @@ impl Engine {
         if told.state {
             self.guide(key, at, out);
         }
+        out.messages.extend(told.track.iter().map(|sent| vehicles::track(key, sent, at)));
         let seen = self.rules.observe(&self.site, key, &told.facts, at, now);
         self.rearm(key, now);
         self.conclude(key, seen, out);
         for piece in &told.pieces {
-            self.sweep(piece, at, now, out);
+            self.sweep(key, piece, at, now, out);
         }
     }
 
@@ -366,7 +380,10 @@ impl Engine {
             Err((code, why)) => answers::no(&command.id, code, &why),
         };
         out.messages.push(publish::reply(&command.by, answer.clone(), now));
-        out.records.extend(self.answers.keep(&command.id, answer));
+        // What changes nothing may be done twice, and a map is too large to be kept.
+        if !matches!(command.action, Action::Coverage { .. }) {
+            out.records.extend(self.answers.keep(&command.id, answer));
+        }
     }
 
     fn carry_out(
@@ -394,7 +411,7 @@ impl Engine {
                 self.bay_step(bay, *step, permit.as_ref(), now, out)
             }
             Action::Device { asset, what } => self.ask_devices(asset, *what, out),
-            Action::Coverage { street } => self.coverage_of(street),
+            Action::Coverage { street, from } => self.coverage_of(street.as_ref(), *from),
             Action::Ticket { ticket, step, note } => {
                 let by = &command.by;
                 let taken = self.desk.step(ticket, *step, by, note.clone(), &self.site, now);

@@ -41,6 +41,7 @@ async fn pushed(bench: &Bench, token: Option<&str>) -> SocketAddr {
         files: http::files::tests::files(),
         broker: http::bridge::tcp("127.0.0.1".to_owned(), 1),
         patience: http::bridge::Patience::default(),
+        metrics: None,
         names: vec![],
         inlets,
     };
