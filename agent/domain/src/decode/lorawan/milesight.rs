@@ -1,4 +1,4 @@
-//! Milesight distance sensors and trackers.
+//! Milesight distance and depth sensors and trackers.
 //!
 //! A payload is a row of records: channel, type, value (little-endian, its length fixed by channel
 //! and type). Layouts: the README files of the vendor's public decoders and the user guides.
@@ -26,6 +26,8 @@ struct Kind(u8, u8, usize, Use);
 enum Use {
     /// It is a quantity.
     Read(fn(&[u8]) -> Result<Quantity, Reason>),
+    /// A sample has no place for what it measures, only for the word that it could not.
+    Fault(fn(&[u8]) -> Option<Quantity>),
     /// It is about the device: versions, serial number, a position that the vendor's own documents
     /// put in two orders.
     Leave,
@@ -88,6 +90,9 @@ const EM500_UDL: &[Kind] = &[
     Kind(0x20, 0xce, 6, Use::History),
 ];
 
+const EM500_SWL: &[Kind] =
+    &[Kind(0x03, 0x77, 2, Use::Fault(depth_fault)), Kind(0x20, 0xce, 6, Use::History)];
+
 const ANY_DISTANCE: &[Kind] = &[
     Kind(0x03, 0x82, 2, Use::Read(distance)),
     Kind(0x04, 0x82, 2, Use::Read(distance)),
@@ -120,6 +125,10 @@ pub(super) fn em500_udl(port: u8, payload: &[u8]) -> Result<Vec<Quantity>, Reaso
     records(port, payload, EM500_UDL)
 }
 
+pub(super) fn em500_swl(port: u8, payload: &[u8]) -> Result<Vec<Quantity>, Reason> {
+    records(port, payload, EM500_SWL)
+}
+
 /// On a leak or door sensor of the same vendor, channels 4 and 5 of type 0 are water and door. They
 /// are taken for a tilt only beside a distance, which those do not send.
 pub(super) fn any_distance(port: u8, payload: &[u8]) -> Result<Vec<Quantity>, Reason> {
@@ -145,6 +154,12 @@ fn records(port: u8, payload: &[u8], kinds: &[Kind]) -> Result<Vec<Quantity>, Re
         let (value, next) = tail.split_at_checked(*length).ok_or(Reason::Truncated)?;
         match usage {
             Use::Read(read) => put(&mut quantities, read(value)?),
+            Use::Fault(fault) => {
+                history_only = false;
+                if let Some(fault) = fault(value) {
+                    put(&mut quantities, fault);
+                }
+            }
             Use::Leave => history_only = false,
             Use::History => {}
         }
@@ -253,6 +268,15 @@ fn distance_or_fault(raw: u16, mm: u16) -> Quantity {
         65_533.. => no_distance(NoData::OutOfRange),
         _ if mm == 0 || mm > DISTANCE_MAX_MM => no_distance(NoData::OutOfRange),
         _ => Quantity::Distance(Millimetres(mm.into())),
+    }
+}
+
+/// Centimetres of water over the sensor, or two numbers that stand for none.
+fn depth_fault(value: &[u8]) -> Option<Quantity> {
+    match u16_le(value) {
+        u16::MAX => Some(no(Missing::Level, NoData::SensorFault)),
+        65_533 => Some(no(Missing::Level, NoData::OutOfRange)),
+        _ => None,
     }
 }
 
@@ -391,6 +415,18 @@ mod tests {
         assert_eq!(at101(85, &bytes(&both)), Ok(vec![at(24.62495, 118.030576)]));
         let swapped = at101(85, &bytes("0488 F0000907 36BF7701 22")).unwrap();
         assert_eq!(swapped, [no(Missing::Fix, NoData::OutOfRange)]);
+    }
+
+    #[test]
+    fn a_depth_is_not_a_distance_and_its_fault_is_told() {
+        assert_eq!(em500_swl(85, &bytes("017564 03770200")), Ok(vec![battery(100)]));
+        assert_eq!(em500_swl(85, &bytes("03770200")), Ok(vec![]));
+        for (raw, why) in [("FFFF", NoData::SensorFault), ("FDFF", NoData::OutOfRange)] {
+            let read = em500_swl(85, &bytes(&format!("017564 0377{raw}")));
+            assert_eq!(read, Ok(vec![battery(100), no(Missing::Level, why)]));
+        }
+        assert_eq!(em500_swl(85, &bytes("017564 037702")), Err(Reason::Truncated));
+        assert_eq!(em500_swl(85, &bytes("03821E00")), Err(Reason::Payload));
     }
 
     #[test]

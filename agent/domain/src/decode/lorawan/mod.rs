@@ -21,9 +21,12 @@ mod dragino;
 mod elsys;
 mod libelium;
 mod milesight;
+mod moko;
 mod noah;
 mod nwave;
+mod pepperl_fuchs;
 mod quantities;
+mod rivercity;
 mod tekzitel;
 
 use std::str::FromStr;
@@ -85,6 +88,9 @@ codecs! {
     BoschTps110 = "bosch/tps110", ["tps110"], bosch::tps110;
     /// Decentlab DL-MBX, ultrasonic distance.
     DecentlabDlMbx = "decentlab/dl-mbx", ["dl-mbx"], decentlab::dl_mbx;
+    /// Decentlab DL-DWS, weighing scale: its battery. What it weighs takes the calibration of that one
+    /// scale, which no report carries.
+    DecentlabDlDws = "decentlab/dl-dws", ["dl-dws"], decentlab::dl_dws;
     /// Digital Matter Oyster, position. Not the Oyster3, whose payload is another one, so no profile
     /// is taken for it.
     DigitalMatterOyster = "digital-matter/oyster", [], digital_matter::oyster;
@@ -123,10 +129,18 @@ codecs! {
     MilesightEm410Rdl = "milesight/em410-rdl", ["em410-rdl"], milesight::em410_rdl;
     /// Milesight EM500-UDL, ultrasonic distance.
     MilesightEm500Udl = "milesight/em500-udl", ["em500-udl"], milesight::em500_udl;
+    /// Milesight EM500-SWL, depth under water: its battery and its faults. How deep it lies says nothing
+    /// of how far the surface is from anything.
+    MilesightEm500Swl = "milesight/em500-swl", ["em500-swl"], milesight::em500_swl;
     /// A Milesight distance sensor of unknown model: the records that mean the same on all of them.
     MilesightDistance = "milesight/distance", [], milesight::any_distance;
+    /// MOKO LW001-BG, position. Its oldest firmware has another payload under the same name, so no
+    /// profile is taken for it.
+    MokoLw001Bg = "moko/lw001-bg", [], moko::lw001_bg;
     /// Noah trash bin sensor, filling level.
     NoahTrashbin = "noah/trashbin", [], noah::trashbin;
+    /// Nwave NCC405 vehicle counter: its battery. What it counts belongs to no asset.
+    NwaveNcc405 = "nwave/ncc405", ["ncc405"], nwave::ncc405;
     /// Nwave NPS310SM parking sensor.
     NwaveNps310sm = "nwave/nps310sm", ["nps310sm"], nwave::nps310sm;
     /// Nwave NPS405 parking sensor of today: occupancy in bit 0. No profile tells it from the first
@@ -134,6 +148,10 @@ codecs! {
     NwaveNps405 = "nwave/nps405", [], nwave::nps405;
     /// Nwave NPS405 parking sensor of the first generation: occupancy in bit 7.
     NwaveNps405V1 = "nwave/nps405-v1", [], nwave::nps405_v1;
+    /// Pepperl+Fuchs WILSEN.sonic.level and .distance, ultrasonic distance, filling level, position.
+    PepperlFuchsWilsen = "pepperl-fuchs/wilsen", ["wilsen-sonic"], pepperl_fuchs::wilsen;
+    /// RiverCity Innovations Lynx, position. The name alone is anybody's, so no profile is taken for it.
+    RivercityLynx = "rivercity/lynx", [], rivercity::lynx;
     /// TekZiPark parking sensor (magnetic and radar).
     TekzitelTekzipark = "tekzitel/tekzipark", ["tekzipark"], tekzitel::tekzipark;
 }
@@ -251,6 +269,10 @@ mod tests {
             ("Nwave NPS405", 1, None),
             ("nwave/nps405-v1", 1, None),
             ("Oyster3", 1, None),
+            ("EM500-SWL", 85, Some(Codec::MilesightEm500Swl)),
+            ("P+F WILSEN.sonic.level", 1, Some(Codec::PepperlFuchsWilsen)),
+            ("WILSEN.valve", 1, None),
+            ("LW001-BG PRO", 1, None),
             ("Dragino LT22222", 2, None),
             ("", 1, None),
         ] {
@@ -262,6 +284,7 @@ mod tests {
     const GOLDEN: &[(Codec, u8, &str)] = &[
         (Codec::BoschTps110, 2, "01ff"),
         (Codec::DecentlabDlMbx, 1, "02012f000304d200010bb1"),
+        (Codec::DecentlabDlDws, 1, "0203d400033bf67fff3bf60c60"),
         (Codec::DigitalMatterOyster, 1, "0030edec003224450000de"),
         (Codec::DingtekDc410, 3, "800001021106a400160100000000010081"),
         (Codec::DingtekDf530, 3, "8000010211000f00190000100000000081"),
@@ -280,11 +303,16 @@ mod tests {
         (Codec::MilesightEm400, 85, "01755c0367010104824408050001"),
         (Codec::MilesightEm410Rdl, 85, "01755c0367010104824408050001"),
         (Codec::MilesightEm500Udl, 85, "01756403821e00"),
+        (Codec::MilesightEm500Swl, 85, "01756403770200"),
         (Codec::MilesightDistance, 85, "01755c0367010104824408050001"),
+        (Codec::MokoLw001Bg, 2, "211ec00207ea0604061e00080912f5d220478294600f"),
         (Codec::NoahTrashbin, 1, "ae0004331a5e"),
+        (Codec::NwaveNcc405, 2, "00d3d8"),
         (Codec::NwaveNps310sm, 3, "010d000200"),
         (Codec::NwaveNps405, 2, "00d3d800590b"),
         (Codec::NwaveNps405V1, 10, "e81f345678"),
+        (Codec::PepperlFuchsWilsen, 1, "040b010031030b065d06020141a6666603510122"),
+        (Codec::RivercityLynx, 2, "031ba177f9a4fef194df26"),
         (Codec::TekzitelTekzipark, 1, "a82d63b000550120"),
     ];
 

@@ -1,4 +1,4 @@
-//! Nwave parking sensors: NPS310SM and NPS405.
+//! Nwave parking sensors NPS310SM and NPS405, and the vehicle counter NCC405.
 //!
 //! Layout: the public device descriptions of The Things Network (`vendor/nwave`). The NPS405 comes in
 //! two generations that keep the occupancy at opposite ends of the same byte. Nothing in a payload
@@ -10,6 +10,17 @@ use crate::sample::{Missing, NoData, Quantity};
 use crate::time::Span;
 
 use super::quantities::{millivolts, no, temperature};
+
+/// Port 1 how many vehicles have passed, which no sample has a place for; 2 heartbeat: health, voltage
+/// now and over a day; 3 start-up, 6 for the vendor.
+pub(super) fn ncc405(port: u8, payload: &[u8]) -> Result<Vec<Quantity>, Reason> {
+    match (port, payload) {
+        (2, [_, battery, _]) => Ok(vec![volts(*battery)]),
+        (1, [_, _]) | (3, [_, _, _, _]) | (6, _) => Ok(vec![]),
+        (1..=3, _) => Err(Reason::Payload),
+        _ => Err(Reason::Port),
+    }
+}
 
 /// Port 1 status, 2 heartbeat, 3 start-up, 6 for the vendor.
 pub(super) fn nps310sm(port: u8, payload: &[u8]) -> Result<Vec<Quantity>, Reason> {
@@ -42,11 +53,7 @@ fn report(port: u8, payload: &[u8], split: fn(u8) -> (bool, u8)) -> Result<Vec<Q
                 _ => no(Missing::Occupied, NoData::SensorFault),
             };
             let milli = i32::from(degrees.cast_signed()) * 500 + 10_000;
-            Ok(vec![
-                state,
-                millivolts(2500 + u16::from(*battery) * 4),
-                temperature(milli, -40_000..=85_000),
-            ])
+            Ok(vec![state, volts(*battery), temperature(milli, -40_000..=85_000)])
         }
         (3, [_, _, _, _, state]) => Ok(vec![bit_0(*state)]),
         (6, _) => Ok(vec![]),
@@ -80,6 +87,11 @@ fn previous_minutes(code: u8) -> Option<(u64, u64)> {
         120..127 => Some((240 + (code - 120) * 60, 59)),
         _ => None,
     }
+}
+
+/// From 2.5 V on, in steps of 4 mV.
+fn volts(battery: u8) -> Quantity {
+    millivolts(2500 + u16::from(battery) * 4)
 }
 
 fn bit_0(state: u8) -> Quantity {
@@ -116,6 +128,18 @@ mod tests {
         assert_eq!(nps310sm(1, &[1]), Ok(vec![OCCUPIED]));
         assert_eq!(nps310sm(2, &[0]), Ok(vec![FREE]));
         assert_eq!(nps310sm(3, &bytes("010D000200")), Ok(vec![FREE]));
+    }
+
+    #[test]
+    fn a_counter_tells_its_battery() {
+        assert_eq!(ncc405(1, &bytes("06AA")), Ok(vec![]));
+        let battery = Quantity::BatteryVoltage(Millivolts(3344));
+        assert_eq!(ncc405(2, &bytes("00D3D8")), Ok(vec![battery]));
+        assert_eq!(ncc405(3, &bytes("010D0002")), Ok(vec![]));
+        for (port, hex) in [(1, "06"), (1, "06AA00"), (2, "00D3"), (3, "010D000200")] {
+            assert_eq!(ncc405(port, &bytes(hex)), Err(Reason::Payload), "{port} {hex}");
+        }
+        assert_eq!(ncc405(10, &bytes("06AA")), Err(Reason::Port));
     }
 
     #[test]
