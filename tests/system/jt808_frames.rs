@@ -21,12 +21,12 @@ struct Heard {
     tally: Tally,
 }
 
-fn bytes(hex: &str) -> Vec<u8> {
+pub(crate) fn bytes(hex: &str) -> Vec<u8> {
     let pair = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
     (0..hex.len()).step_by(2).map(pair).collect()
 }
 
-fn link() -> Link {
+pub(crate) fn link() -> Link {
     // Four bytes of whatever identifier the published bus frames have.
     let id = Selector::Id(CanId::extended(0x0102_0304).unwrap());
     let bits = Bits::new(7, 32, BitOrder::Motorola).unwrap();

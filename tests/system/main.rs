@@ -14,6 +14,7 @@ mod parking_polls;
 mod parking_report;
 mod parking_year;
 mod peers;
+mod pieces;
 mod sweeping;
 mod waste;
 

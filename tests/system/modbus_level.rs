@@ -67,7 +67,7 @@ fn register(published: &Published) -> Option<Register> {
     Some(Register::new(Table::Holding, hex_number(&published.addr), encoding, scaling).unwrap())
 }
 
-fn maps() -> Vec<(String, RegisterMap)> {
+pub(crate) fn maps() -> Vec<(String, RegisterMap)> {
     let Some(set) = data::set("modbus_level") else { return Vec::new() };
     let devices: Vec<Device> =
         serde_json::from_str(&data::text(&set, "register_maps.json")).unwrap();
