@@ -152,6 +152,8 @@ pub struct Station {
 /// How a task ended: its name, and why if it was not told to.
 type Ended = (&'static str, Result<(), String>);
 
+/// What a UPS sends when the power fails: signal(7), the same number on ARM and x86.
+const SIGPWR: i32 = 30;
 /// The engine's task, which ends by itself once nothing can come in any more.
 const ENGINE: &str = "the engine";
 
@@ -373,6 +375,14 @@ impl Station {
         Ok(report)
     }
 
+    /// Stores what is in memory, for the power is failing.
+    async fn store_all(&self) {
+        match self.outbox.spill().await {
+            Ok(()) => tracing::warn!("power is failing; everything is stored"),
+            Err(error) => tracing::error!(error = %error, "power is failing; memory is not stored"),
+        }
+    }
+
     /// Waits while the backlog is being sent: not without a link, and not for longer than `within`.
     async fn drain(&self, within: Duration) -> Result<(), OutboxError> {
         let sent = async {
@@ -401,14 +411,24 @@ impl Station {
 pub async fn serve(config: Config, record: Option<PathBuf>) -> Result<(), RunError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signal)?;
+    let mut power = signal(SignalKind::from_raw(SIGPWR)).map_err(RunError::Signal)?;
     let box_id = config.site.identity.id.to_string();
     let assets = config.site.assets.len();
     let mut station = Station::start(config, Launch { pace: Pace::System, record }).await?;
     tracing::info!(box_id, assets, boot = station.clock.boot().0, "steward runs");
-    tokio::select! {
-        error = station.broken() => return Err(error),
-        _ = terminate.recv() => tracing::info!("asked to stop"),
-        _ = interrupt.recv() => tracing::info!("interrupted"),
+    loop {
+        tokio::select! {
+            error = station.broken() => return Err(error),
+            _ = terminate.recv() => {
+                tracing::info!("asked to stop");
+                break;
+            }
+            _ = interrupt.recv() => {
+                tracing::info!("interrupted");
+                break;
+            }
+            _ = power.recv() => station.store_all().await,
+        }
     }
     station.stop(DRAIN_WITHIN).await?;
     tracing::info!("stopped; everything is stored");
