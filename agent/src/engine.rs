@@ -9,6 +9,7 @@ mod early;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use domain::commands::{Action, Command};
 use domain::decode::Reason;
 use domain::input::{Input, Trouble};
 use domain::output::{Body, Message, Outputs, Rejected, Request, Topic, Wanted};
@@ -69,10 +70,11 @@ pub struct EngineTask {
     pub recorder: Option<Recorder>,
     /// What the task shows.
     pub status: watch::Sender<Status>,
-    /// A turn that is stored before anything else (`P/info`).
-    pub first: Turn,
     /// What was found wrong with the box before there was an engine.
     pub trouble: Vec<Trouble>,
+    /// What the box says of itself (`P/info`): stored before anything else, and again with everything
+    /// that is published afresh.
+    pub info: Message,
     /// Whether a receiver of the box's own will tell the time, and until then nobody knows it.
     pub awaits_time: bool,
 }
@@ -83,8 +85,8 @@ impl EngineTask {
     /// # Errors
     /// The outbox is gone: the box must not go on without it.
     pub async fn run(mut self) -> Result<(), EngineError> {
-        let mut turn = std::mem::take(&mut self.first);
         let now = self.clock.now();
+        let mut turn = Turn { messages: vec![self.info.clone()], ..Turn::default() };
         self.decide(Input::Start, now, &mut turn);
         for trouble in std::mem::take(&mut self.trouble) {
             self.decide(Input::Trouble(trouble), now, &mut turn);
@@ -134,6 +136,10 @@ impl EngineTask {
             if !ticked || due {
                 recorder.record(now, &input);
             }
+        }
+        if is_refresh(&input) {
+            let info = Message { at: now.utc, clock: now.clock, ..self.info.clone() };
+            turn.messages.push(info);
         }
         let outputs = self.engine.step(input, now);
         self.status.send_modify(|status| {
@@ -213,6 +219,12 @@ fn count(status: &mut Status, rejected: &[Rejected]) {
             tracing::debug!(source, reason = one.reason.as_str(), detail = %one.detail, "rejected");
         }
     }
+}
+
+/// Whether everything that brokers keep is published again.
+fn is_refresh(input: &Input) -> bool {
+    let asked = |command: &Command| command.action == Action::Refresh;
+    *input == Input::Refresh || matches!(input, Input::Command(command) if asked(command))
 }
 
 /// Adds what a step decided to the turn. Points of one asset join one telemetry message.

@@ -196,6 +196,9 @@ struct ReplayArgs {
     /// Write counts and last states into this file as one JSON object
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,
+    /// Write into this file how each parking fee came about, window by window
+    #[arg(long, value_name = "FILE")]
+    fees: Option<PathBuf>,
 }
 
 /// Listens to every box below the prefix. Exit code 0: between the first and the last number heard of each
@@ -307,6 +310,7 @@ fn dispatch(command: Command) -> anyhow::Result<bool> {
                 format: args.format,
                 until: args.until,
                 summary: args.summary,
+                fees: args.fees,
             };
             let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
             replay::replay(&config, &request, &mut stdout)?;

@@ -36,7 +36,7 @@ use crate::mqtt::LinkStatus;
 use crate::mqtt::inbound::{self, COMMANDS_MAX};
 use crate::mqtt::pipe::Pipe;
 use crate::mqtt::topics::Prefix;
-use crate::outbox::{LaneStats, OpenError, Outbox, OutboxError, Quarantined, Turn};
+use crate::outbox::{LaneStats, OpenError, Outbox, OutboxError, Quarantined};
 use crate::record::{self, Recorder};
 use crate::sources::{self, ARRIVALS_MAX, Context};
 
@@ -220,8 +220,8 @@ impl Station {
             clock: self.clock.clone(),
             recorder,
             status,
-            first: Turn { messages: vec![info(config, &self.clock)], ..Turn::default() },
             trouble,
+            info: info(config, &self.clock),
             awaits_time: self.awaits_time(config),
         };
         self.tasks.spawn(async { (ENGINE, task.run().await.map_err(|e| e.to_string())) });
@@ -264,6 +264,8 @@ impl Station {
                 tracing::error!(error = %error, "commands cannot be received");
             }
         });
+        let every = control::refresh_every(config.site.identity.id.as_str());
+        self.source_tasks.spawn(control::refresh(every, arrivals.clone(), self.intake.clone()));
         self.source_tasks.spawn(control::run(commands, arrivals));
     }
 

@@ -10,6 +10,7 @@
 #![allow(clippy::unwrap_used, reason = "what cannot be set up cannot be measured")]
 
 mod engine;
+mod link;
 mod outbox;
 mod process;
 mod sweeping;
@@ -26,6 +27,7 @@ type Area = (&'static str, fn(&mut Table));
 const AREAS: &[Area] = &[
     ("engine", engine::rows),
     ("outbox", outbox::rows),
+    ("link", link::rows),
     ("process", process::rows),
     ("sweeping", sweeping::rows),
 ];

@@ -10,6 +10,7 @@ mod nmea_drives;
 mod nmea_receivers;
 mod parking_cities;
 mod parking_polls;
+mod parking_report;
 mod parking_year;
 mod sweeping;
 mod waste;

@@ -19,6 +19,8 @@ pub enum Input {
     BadCommand(BadCommand),
     /// Something is wrong with the box itself.
     Trouble(Trouble),
+    /// Everything that brokers keep is to be published again: a broker may have lost it.
+    Refresh,
     /// Time passed: a deadline of [`crate::Engine::next_deadline`] came.
     Tick,
 }

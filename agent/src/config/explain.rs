@@ -105,7 +105,8 @@ fn traffic(traffic: &Traffic) -> String {
     let messages = marked(messages, messages == defaults::REPLAY.messages);
     let bytes = marked(write_size(bytes), bytes == defaults::REPLAY.bytes);
     let day = traffic.day_bytes.map_or("any number of bytes".to_owned(), write_size);
-    format!("{version}, late {messages} messages and {bytes} a second, {day} a day")
+    let how = if traffic.compress { "telemetry compressed" } else { "nothing compressed" };
+    format!("{version}, {how}, late {messages} messages and {bytes} a second, {day} a day")
 }
 
 fn write_sources(out: &mut String, config: &Config) -> fmt::Result {

@@ -130,11 +130,13 @@ pub struct Traffic {
     pub replay: Rate,
     /// Bytes of packets in a day (UTC); `None`: no limit.
     pub day_bytes: Option<u64>,
+    /// Telemetry travels as it is stored, compressed (Zstandard, RFC 8878), where it is.
+    pub compress: bool,
 }
 
 impl Default for Traffic {
     fn default() -> Traffic {
-        Traffic { protocol: None, replay: defaults::REPLAY, day_bytes: None }
+        Traffic { protocol: None, replay: defaults::REPLAY, day_bytes: None, compress: false }
     }
 }
 

@@ -17,6 +17,7 @@ use super::*;
 mod files;
 mod reference;
 mod single;
+mod tariffs;
 mod traffic;
 
 const GATEWAY: &str = include_str!("../../../config/gateway.toml");
@@ -319,9 +320,9 @@ fn explained_in_plain_words() {
         "  lns    chirpstack  feeds 2 bays, 3 bins  application/+/device/+/event/+* on mqtt",
         "  bay/b-1004             from nodes 20              any stay; taken after 1m*, free after",
         "full from 80%, no longer below 60%*",
-        "  bin-full*         4 bins  medium bin_overflow       when level_pct is at or above the \
+        "  bin-full*         4 bins  medium bin_overflow          when level_pct is at or above the \
          bin's full_at in 2 readings; over at or below the bin's clear_at\n",
-        "  bay-overstay      5 bays  medium overstay           when the longest stay is passed by 2m\n",
+        "  bay-overstay      5 bays  medium overstay              when the longest stay is passed by 2m\n",
         "  nothing to watch for vehicle-silent, vehicle-weigh, vehicle-overspeed, ",
     ] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");

@@ -22,6 +22,7 @@ mod generations;
 mod held;
 pub mod inspect;
 mod ledger;
+mod look;
 mod memory;
 mod open;
 mod pack;
@@ -47,6 +48,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub use self::entry::{Entry, Key, Lanes};
 pub use self::ledger::{DropReason, Gap, Ledger, Position};
+pub use self::look::look;
 pub use self::queue::Outcome;
 pub use self::store::StoreError;
 

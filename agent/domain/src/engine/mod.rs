@@ -126,6 +126,7 @@ impl Engine {
             Input::Command(command) => self.command(&command, now, &mut out),
             Input::BadCommand(bad) => refuse(&bad, now, &mut out),
             Input::Trouble(trouble) => self.trouble(&trouble, now, &mut out),
+            Input::Refresh => self.publish_all(now, &mut out),
             Input::Tick => {}
         }
         out

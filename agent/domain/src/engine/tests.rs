@@ -624,3 +624,12 @@ fn trouble_of_the_box_is_one_ticket_that_a_person_ends() {
     let out = engine.step(command("c-9", &ticket, TicketStep::Close), t(4));
     assert_eq!(engine.open_tickets(), 0, "{out:?}");
 }
+
+#[test]
+fn a_refresh_publishes_what_a_start_publishes() {
+    let mut engine = Engine::new(site(), vec![], t(0));
+    let started = engine.step(Input::Start, t(0)).messages;
+    let again = engine.step(Input::Refresh, t(0)).messages;
+    assert!(again.len() > 1 && again.iter().all(|m| m.topic.retained()));
+    assert_eq!(again, started);
+}

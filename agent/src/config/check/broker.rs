@@ -52,6 +52,7 @@ fn traffic(section: &Section<'_>) -> Traffic {
             bytes: section.or("replay_bytes", default.replay.bytes, values::size(1024..=1 << 40)),
         },
         day_bytes: section.optional("day_bytes", values::size(64 * 1024..=1 << 50)),
+        compress: section.or("compress", default.compress, values::boolean),
     }
 }
 
