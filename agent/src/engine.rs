@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use domain::commands::{Action, Command};
 use domain::decode::Reason;
+use domain::ids::SourceName;
 use domain::input::{Input, Trouble};
-use domain::output::{Body, Message, Outputs, Rejected, Request, Topic, Wanted};
+use domain::output::{Body, Message, Outputs, Rejected, Request, Topic};
 use domain::time::{Moment, Now};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -44,6 +45,8 @@ pub struct Status {
     pub rejected: BTreeMap<String, BTreeMap<Reason, u64>>,
     /// Tickets on which work may still be due.
     pub open_tickets: usize,
+    /// Requests to devices that their source could not take.
+    pub not_asked: u64,
     /// Why the store does not take turns at present.
     pub store_trouble: Option<String>,
 }
@@ -75,6 +78,8 @@ pub struct EngineTask {
     /// What the box says of itself (`P/info`): stored before anything else, and again with everything
     /// that is published afresh.
     pub info: Message,
+    /// Where to put what devices are asked to do, by the source that has them.
+    pub requests: BTreeMap<SourceName, mpsc::Sender<Request>>,
     /// Whether a receiver of the box's own will tell the time, and until then nobody knows it.
     pub awaits_time: bool,
 }
@@ -146,7 +151,25 @@ impl EngineTask {
             status.inputs += u64::from(!ticked);
             count(status, &outputs.rejected);
         });
+        self.ask(&outputs.requests);
         absorb(turn, outputs, now);
+    }
+
+    /// Passes on what devices are asked to do. One that its source cannot take is dropped and counted:
+    /// nothing waits for it, and who wants it asks again.
+    fn ask(&mut self, requests: &[Request]) {
+        for request in requests {
+            let Request { feed, what } = request;
+            let device = feed.device.as_ref().map_or("", |d| d.as_str());
+            let taken = self.requests.get(&feed.source).map(|to| to.try_send(request.clone()));
+            if matches!(taken, Some(Ok(()))) {
+                tracing::info!(source = %feed.source, device, ?what, "device is asked");
+            } else {
+                let why = "the source has no way to its devices, or too much to ask already";
+                tracing::warn!(source = %feed.source, device, ?what, why, "device is not asked");
+                self.status.send_modify(|status| status.not_asked += 1);
+            }
+        }
     }
 
     async fn commit(
@@ -229,22 +252,13 @@ fn is_refresh(input: &Input) -> bool {
 
 /// Adds what a step decided to the turn. Points of one asset join one telemetry message.
 fn absorb(turn: &mut Turn, outputs: Outputs, now: Moment) {
-    let Outputs { records, messages, rejected: _, requests } = outputs;
-    ask(&requests);
+    let Outputs { records, messages, rejected: _, requests: _ } = outputs;
     turn.records.extend(records);
     for message in messages {
         tell(&message, now);
         if !join(&mut turn.messages, &message) {
             turn.messages.push(message);
         }
-    }
-}
-
-/// Logs what devices are asked to do.
-fn ask(requests: &[Request]) {
-    for Request { feed, what: Wanted::Recalibrate } in requests {
-        let device = feed.device.as_ref().map_or("", |d| d.as_str());
-        tracing::info!(source = %feed.source, device, "recalibration is due");
     }
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! sources ──(1024, waits)──► engine ──► outbox ──► pipe ──► broker
 //!    ▲ stop first              │ ends when nobody sends any more       stop last ▲
+//!    ▲──(64, refuses)── requests ◄── engine
 //! control ◄──(16, waits)── commands ◄──────────────────────────────── broker
 //! ```
 //! A task that ends before it is told to, or panics, ends the box: a service manager starts it again, and
@@ -17,7 +18,7 @@ use domain::Engine;
 use domain::decode::{Reason, Tally};
 use domain::ids::SourceName;
 use domain::input::{Fault, Trouble};
-use domain::output::{Body, Lane, Message, Quality, Topic};
+use domain::output::{Body, Lane, Message, Quality, Request, Topic};
 use domain::time::{Boot, ClockQuality, Utc};
 use serde_json::{Map, Value, json};
 use tokio::signal::unix::{SignalKind, signal};
@@ -38,7 +39,8 @@ use crate::mqtt::pipe::Pipe;
 use crate::mqtt::topics::Prefix;
 use crate::outbox::{LaneStats, OpenError, Outbox, OutboxError, Quarantined};
 use crate::record::{self, Recorder};
-use crate::sources::{self, ARRIVALS_MAX, Context};
+use crate::sources::http_json::Inlets;
+use crate::sources::{self, ARRIVALS_MAX, Context, Inbox};
 
 /// At a stop, the backlog is sent for at most this long while the broker takes it.
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);
@@ -192,12 +194,14 @@ impl Station {
             rest: CancellationToken::new(),
         };
         let engine = Engine::new(config.site.clone(), opened.records, station.clock.now());
-        station.spawn_engine(&config, engine, received, recorder, trouble);
-        station.spawn_sources(&config, &arrivals);
+        let (requests, mut inboxes) = sources::inboxes(&config.sources);
+        let inlets = sources::http_json::inlets(&config.sources, &mut inboxes);
+        station.spawn_engine(&config, engine, received, recorder, requests, trouble);
+        station.spawn_sources(&config, &arrivals, inboxes);
         station.spawn_commands(&config, arrivals);
         station.spawn_link(&config);
         if let Some(listening) = listening {
-            station.spawn_http(&config.broker, listening);
+            station.spawn_http(&config.broker, listening, inlets);
         }
         notify(&[sd_notify::NotifyState::Ready]);
         Ok(station)
@@ -209,6 +213,7 @@ impl Station {
         engine: Engine,
         arrivals: mpsc::Receiver<sources::Arrival>,
         recorder: Option<Recorder>,
+        requests: BTreeMap<SourceName, mpsc::Sender<Request>>,
         trouble: Vec<Trouble>,
     ) {
         let (status, engine_status) = watch::channel(engine::Status::default());
@@ -222,6 +227,7 @@ impl Station {
             status,
             trouble,
             info: info(config, &self.clock),
+            requests,
             awaits_time: self.awaits_time(config),
         };
         self.tasks.spawn(async { (ENGINE, task.run().await.map_err(|e| e.to_string())) });
@@ -233,7 +239,12 @@ impl Station {
         self.clock.is_machines() && unknown && config.sources.iter().any(tells_time)
     }
 
-    fn spawn_sources(&mut self, config: &Config, arrivals: &mpsc::Sender<sources::Arrival>) {
+    fn spawn_sources(
+        &mut self,
+        config: &Config,
+        arrivals: &mpsc::Sender<sources::Arrival>,
+        mut inboxes: BTreeMap<SourceName, Inbox>,
+    ) {
         for source in &config.sources {
             let (status, shown) = watch::channel(sources::Status::default());
             self.sources.insert(source.name.clone(), shown);
@@ -244,7 +255,9 @@ impl Station {
                 status,
                 stop: self.intake.clone(),
             };
-            sources::spawn(source, context, &config.site.identity.id, &mut self.source_tasks);
+            let inbox = inboxes.remove(&source.name).unwrap_or_default();
+            let box_id = &config.site.identity.id;
+            sources::spawn(source, context, box_id, inbox, &mut self.source_tasks);
         }
     }
 
@@ -301,7 +314,7 @@ impl Station {
         });
     }
 
-    fn spawn_http(&mut self, broker: &Broker, listening: http::Listening) {
+    fn spawn_http(&mut self, broker: &Broker, listening: http::Listening, inlets: Inlets) {
         let site = http::Site {
             files: http::files::Files::embedded(),
             broker: bridge(broker),
@@ -314,6 +327,7 @@ impl Station {
                 sources: self.sources.clone(),
             }),
             names: vec![],
+            inlets,
         };
         let stop = self.rest.clone();
         self.tasks.spawn(async move {

@@ -9,6 +9,7 @@
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up cannot be measured")]
 
+mod decoders;
 mod engine;
 mod link;
 mod outbox;
@@ -25,6 +26,7 @@ type Area = (&'static str, fn(&mut Table));
 
 /// In the order the data flows.
 const AREAS: &[Area] = &[
+    ("decoders", decoders::rows),
     ("engine", engine::rows),
     ("outbox", outbox::rows),
     ("link", link::rows),

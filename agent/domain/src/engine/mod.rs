@@ -415,6 +415,7 @@ impl Engine {
             Action::Bay { bay, step, permit } => {
                 self.bay_step(bay, *step, permit.as_ref(), now, out)
             }
+            Action::Device { asset, what } => self.ask_devices(asset, *what, out),
             Action::Coverage { street, from } => self.coverage_of(street.as_ref(), *from),
             Action::Ticket { ticket, step, note } => {
                 let by = &command.by;
@@ -430,6 +431,24 @@ impl Engine {
                 Ok(result)
             }
         }
+    }
+}
+
+impl Engine {
+    /// Asks every device that feeds an asset. Whether they can, and did, is known where the devices are.
+    fn ask_devices(
+        &self,
+        asset: &AssetKey,
+        what: Wanted,
+        out: &mut Outputs,
+    ) -> Result<Map<String, Value>, (&'static str, String)> {
+        let Some(found) = self.site.assets.get(asset) else {
+            return Err(("refused", format!("there is no {asset}")));
+        };
+        let feeds = found.feeds.iter().cloned();
+        out.requests.extend(feeds.map(|feed| Request { feed, what }));
+        let asked = Value::from(found.feeds.len());
+        Ok(Map::from_iter([("asked".to_owned(), asked)]))
     }
 }
 

@@ -432,6 +432,29 @@ fn bay_command(id: &str, bay: &str, step: BayStep, permit: Option<&str>) -> Inpu
 }
 
 #[test]
+fn the_devices_of_an_asset_are_asked() {
+    let mut engine = street();
+    let command = |id: &str, asset: &str| {
+        Input::Command(Command {
+            id: id.to_owned(),
+            by: Requester::new("duty-1").unwrap(),
+            issued_at: None,
+            expires_at: None,
+            action: Action::Device {
+                asset: asset.parse().unwrap(),
+                what: Wanted::Identify { seconds: 30 },
+            },
+        })
+    };
+    let out = engine.step(command("c1", "bay/b-1"), t(1));
+    assert_eq!(out.requests.len(), 1);
+    assert_eq!(out.requests[0].what, Wanted::Identify { seconds: 30 });
+    assert_eq!(out.requests[0].feed.device, Some(DeviceKey::new("b-1").unwrap()));
+    assert!(engine.step(command("c1", "bay/b-1"), t(2)).requests.is_empty(), "a repeat");
+    assert!(engine.step(command("c2", "bay/nowhere"), t(3)).requests.is_empty());
+}
+
+#[test]
 fn a_street_tells_drivers_how_many_bays_are_free() {
     let mut engine = street();
     assert_eq!(signs(&engine.step(say("b-1", 1, Quantity::Occupied(false)), t(1))), ["1"]);
