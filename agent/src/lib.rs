@@ -30,3 +30,4 @@ pub mod demo;
 pub mod record;
 pub mod replay;
 pub mod report;
+pub mod stored;

@@ -5,7 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AssetId, PermitId, Requester, TicketId};
+use crate::ids::{AssetId, AssetKey, PermitId, Requester, TicketId};
+use crate::output::Wanted;
 use crate::time::Utc;
 
 /// A command, read and checked.
@@ -49,6 +50,13 @@ pub enum Action {
         step: TicketStep,
         /// A remark for the flow log.
         note: Option<String>,
+    },
+    /// `cmd/device`: what the devices that feed an asset are to do.
+    Device {
+        /// Which asset.
+        asset: AssetKey,
+        /// What.
+        what: Wanted,
     },
     /// `cmd/bay`: what a person does with a bay.
     Bay {
@@ -124,6 +132,39 @@ struct TicketArgs {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct DeviceArgs {
+    asset: String,
+    action: DeviceStep,
+    #[serde(default)]
+    seconds: Option<u16>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum DeviceStep {
+    Recalibrate,
+    Identify,
+}
+
+/// How long a device shows where it is when nobody says how long.
+const IDENTIFY_S: u16 = 60;
+
+fn device(args: &DeviceArgs) -> Result<Action, String> {
+    let asset = args.asset.parse().map_err(|bad| format!("args of cmd/device: asset {bad}"))?;
+    let what = match (args.action, args.seconds) {
+        (DeviceStep::Identify, seconds) => {
+            Wanted::Identify { seconds: seconds.unwrap_or(IDENTIFY_S) }
+        }
+        (DeviceStep::Recalibrate, None) => Wanted::Recalibrate,
+        (DeviceStep::Recalibrate, Some(_)) => {
+            return Err("args of cmd/device: recalibrate takes no seconds".to_owned());
+        }
+    };
+    Ok(Action::Device { asset, what })
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct BayArgs {
     bay: AssetId,
     action: BayStep,
@@ -194,6 +235,12 @@ fn read_action(name: &str, args: serde_json::Value) -> Result<Action, String> {
             }
             Ok(Action::Ticket { ticket: args.ticket, step: args.action, note: args.note })
         }
+        "device" => {
+            let args: DeviceArgs = serde_json::from_value(args).map_err(|e| {
+                format!("args of cmd/device: {e}; they are {{\"asset\",\"action\",\"seconds\"?}}")
+            })?;
+            device(&args)
+        }
         "bay" => {
             let args: BayArgs = serde_json::from_value(args).map_err(|e| {
                 format!("args of cmd/bay: {e}; they are {{\"bay\",\"action\",\"permit\"?}}")
@@ -203,9 +250,9 @@ fn read_action(name: &str, args: serde_json::Value) -> Result<Action, String> {
             }
             Ok(Action::Bay { bay: args.bay, step: args.action, permit: args.permit })
         }
-        other => {
-            Err(format!("no command {other:?}; there are bay, coverage, ping, refresh, ticket"))
-        }
+        other => Err(format!(
+            "no command {other:?}; there are bay, coverage, device, ping, refresh, ticket"
+        )),
     }
 }
 
@@ -220,6 +267,29 @@ mod tests {
         assert_eq!(command.by.as_str(), "duty-1");
         let Action::Ticket { step, note, .. } = command.action else { panic!("not a ticket step") };
         assert_eq!((step, note.as_deref()), (TicketStep::Ack, Some("on my way")));
+    }
+
+    #[test]
+    fn a_device_is_asked() {
+        let parse = |args: &str| {
+            let text = format!(r#"{{"id":"c1","by":"duty-1","args":{args}}}"#);
+            Command::parse("device", text.as_bytes()).map(|c| c.action).map_err(|bad| bad.why)
+        };
+        let asset = "bin/bin-21".parse().unwrap();
+        let what = Wanted::Identify { seconds: 60 };
+        assert_eq!(
+            parse(r#"{"asset":"bin/bin-21","action":"identify"}"#),
+            Ok(Action::Device { asset, what })
+        );
+        for (args, part) in [
+            (r#"{"asset":"bin-21","action":"identify"}"#, "asset"),
+            (r#"{"asset":"bay/b-1","action":"explode"}"#, "explode"),
+            (r#"{"asset":"bay/b-1","action":"recalibrate","seconds":3}"#, "no seconds"),
+            (r#"{"asset":"bay/b-1","action":"identify","seconds":70000}"#, "they are"),
+        ] {
+            let why = parse(args).unwrap_err();
+            assert!(why.contains(part), "{why}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod docs;
 mod files;
 mod reference;
 mod single;
@@ -235,7 +236,8 @@ fn everything_of_the_gateway_arrives() {
     assert_eq!(settings.max_stay, Some(Span::from_mins(120)));
     assert_eq!(bay.feeds[0].device, Some(DeviceKey::new("17").unwrap()));
 
-    let SourceKind::NodeLink(line) = &config.sources[0].kind else { panic!("not node-link") };
+    let SourceKind::NodeLink(nodes) = &config.sources[0].kind else { panic!("not node-link") };
+    let line = &nodes.serial;
     assert_eq!((line.device.as_path(), line.baud), (Path::new("/dev/ttyAMA0"), 115_200));
     let SourceKind::ChirpStack(server) = &config.sources[1].kind else { panic!("no server") };
     assert_eq!(server.broker.url, config.broker.url);

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use domain::output::Record;
 use domain::site::Identity;
 
-use super::disk::CORE;
+use super::disk::{CORE, Medium};
 use super::open::open_on_disk;
 use super::store::StoreError;
 use super::{OpenError, settings};
@@ -39,7 +39,8 @@ pub fn look(buffer: &Buffer, identity: &Identity) -> Result<Vec<Record>, OpenErr
         }
         wait();
     }
-    let (restored, quarantined) = open_on_disk(&copy.0, &settings(buffer, identity))?;
+    let (restored, quarantined) =
+        open_on_disk(&copy.0, &settings(buffer, identity), &Medium::default())?;
     match quarantined {
         Some(damaged) => {
             Err(OpenError::Store(StoreError::Damaged { path: from, why: damaged.cause }))

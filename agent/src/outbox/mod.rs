@@ -20,6 +20,7 @@ mod entry;
 mod floor;
 mod generations;
 mod held;
+pub mod inspect;
 mod ledger;
 mod look;
 mod memory;
@@ -31,6 +32,7 @@ mod restore;
 mod sled;
 mod store;
 mod value;
+mod witness;
 
 #[cfg(test)]
 mod tests;
@@ -213,7 +215,8 @@ impl Outbox {
     /// See [`OpenError`]: all of them need somebody to act.
     pub fn open(buffer: &Buffer, identity: &Identity) -> Result<Opened, OpenError> {
         let settings = settings(buffer, identity);
-        let (restored, quarantined) = open::open_on_disk(&buffer.dir, &settings)?;
+        let (restored, quarantined) =
+            open::open_on_disk(&buffer.dir, &settings, &disk::Medium::default())?;
         Outbox::start(restored, quarantined, buffer)
     }
 

@@ -56,8 +56,8 @@ impl Desk {
     }
 
     /// Takes a finding: opens, reopens or clears, at most one ticket per category and asset.
-    pub(crate) fn find(&mut self, site: &Site, finding: Finding) -> News {
-        let rule = &site.rules[finding.rule];
+    /// `rule` is the one that made it, or stands for what the program itself found.
+    pub(crate) fn find(&mut self, site: &Site, rule: &Rule, finding: Finding) -> News {
         let identity = (rule.category.clone(), finding.asset.clone());
         let existing = self.latest.get(&identity).and_then(|id| self.tickets.get_mut(id));
         match (finding.edge, existing) {
@@ -142,7 +142,7 @@ impl Desk {
         prior: Option<TicketId>,
     ) -> News {
         let id = ticket_id(site, rule, &finding);
-        let place = site.assets[&finding.asset].position;
+        let place = site.assets.get(&finding.asset).and_then(|asset| asset.position);
         let mut ticket = Ticket {
             ticket_id: id.clone(),
             rev: 0,

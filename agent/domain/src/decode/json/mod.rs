@@ -27,7 +27,7 @@ use crate::time::Utc;
 use crate::waste::PersonKey;
 
 pub use mapping::{Mapping, Read};
-pub use place::BadPlace;
+pub use place::{BadPlace, device_key};
 pub use rule::{BadRule, Name, RuleText, Word};
 
 use place::{DeviceFrom, Pointer, TimeForm, TimeFrom};
@@ -125,9 +125,7 @@ impl Layout {
             }
         }
     }
-}
 
-impl Layout {
     /// With the key that makes pseudonyms of personal ids. Without one they are left out, and counted as
     /// [`Reason::NoKey`]; the rest of their items stands.
     #[must_use]
@@ -139,6 +137,12 @@ impl Layout {
     #[must_use]
     pub fn reads_persons(&self) -> bool {
         self.mapping.reads_persons()
+    }
+
+    /// Whether the documents name devices; if not, the source is one device.
+    #[must_use]
+    pub const fn names_devices(&self) -> bool {
+        self.device.is_some()
     }
 }
 
