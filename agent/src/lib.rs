@@ -29,3 +29,4 @@ pub mod demo;
 pub mod record;
 pub mod replay;
 pub mod report;
+pub mod ticket;

@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::io::{self, Write};
 
+use domain::assessment;
 use domain::output::Record;
 use domain::parking::report::{csv, days, lines, rows, table};
 use domain::waste::figures;
@@ -37,6 +38,8 @@ pub enum About {
     Parking,
     /// Bins.
     Waste,
+    /// Tickets: how fast, how well, how often again.
+    Tickets,
 }
 
 /// How a report is printed.
@@ -85,6 +88,13 @@ pub fn report(config: &Config, request: &Request, out: &mut impl Write) -> Resul
         About::Waste => {
             let rows = figures::rows(records.iter(), request.from, request.to);
             (figures::lines(&rows), serde_json::to_value(&rows))
+        }
+        About::Tickets => {
+            let site = &config.site;
+            let tickets =
+                assessment::tickets(records.iter(), &site.calendar, request.from, request.to);
+            let rows = assessment::rows(&tickets, site);
+            (assessment::lines(&rows), serde_json::to_value(&rows))
         }
     };
     match request.form {

@@ -27,7 +27,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::clock::Clock;
 use crate::config::{Broker, Config, Scheme};
-use crate::control;
+use crate::control::audit::Audit;
+use crate::control::{self, Desk, local};
 use crate::engine::{self, EngineTask};
 use crate::health::{Health, machine_clock, notify};
 use crate::http;
@@ -61,6 +62,14 @@ pub enum RunError {
     /// The local web server.
     #[error(transparent)]
     Http(#[from] http::HttpError),
+    /// The local socket.
+    #[error("cannot listen on {path}: {source}")]
+    Local {
+        /// The socket.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// Signals cannot be received.
     #[error("signals cannot be received: {0}")]
     Signal(#[source] std::io::Error),
@@ -189,7 +198,9 @@ impl Station {
         let engine = Engine::new(config.site.clone(), opened.records, station.clock.now());
         station.spawn_engine(&config, engine, received, recorder);
         station.spawn_sources(&config, &arrivals);
-        station.spawn_commands(&config, arrivals);
+        let desk = Desk::new(arrivals, station.clock.clone(), Audit::new(&config.buffer.dir));
+        station.spawn_local(&config, desk.clone())?;
+        station.spawn_commands(&config, desk);
         station.spawn_link(&config);
         if let Some(listening) = listening {
             station.spawn_http(&config.broker, listening);
@@ -235,7 +246,7 @@ impl Station {
     }
 
     /// Commands come over a session of their own; when it ends, the last sender of arrivals is gone.
-    fn spawn_commands(&mut self, config: &Config, arrivals: mpsc::Sender<sources::Arrival>) {
+    fn spawn_commands(&mut self, config: &Config, desk: Desk) {
         let (tell, commands) = mpsc::channel(COMMANDS_MAX);
         let mut settings = config.broker.clone();
         let box_id = config.site.identity.id.to_string();
@@ -250,7 +261,16 @@ impl Station {
                 tracing::error!(error = %error, "commands cannot be received");
             }
         });
-        self.source_tasks.spawn(control::run(commands, arrivals));
+        self.source_tasks.spawn(control::run(commands, desk));
+    }
+
+    /// People at the box are served until nothing more comes in.
+    fn spawn_local(&mut self, config: &Config, desk: Desk) -> Result<(), RunError> {
+        let dir = &config.buffer.dir;
+        let listener = local::listen(dir)
+            .map_err(|source| RunError::Local { path: local::path(dir), source })?;
+        self.source_tasks.spawn(local::run(listener, desk, self.intake.clone()));
+        Ok(())
     }
 
     fn spawn_link(&mut self, config: &Config) {
@@ -422,7 +442,7 @@ fn info(config: &Config, clock: &Clock) -> Message {
     body.insert("hardware".into(), json!(hardware()));
     body.insert("config".into(), json!(config.hash));
     body.insert("timezone".into(), json!(config.timezone.iana_name()));
-    body.insert("capabilities".into(), json!(["ticket", "ping", "refresh"]));
+    body.insert("capabilities".into(), json!(["ticket", "tickets", "report", "ping", "refresh"]));
     body.insert("assets".into(), Value::from(assets));
     if let Some(speed) = clock.speed() {
         // Whoever shows ages must count them by the box's clock, not by their own.

@@ -32,6 +32,8 @@ pub mod waste;
 pub mod rules;
 pub mod tickets;
 
+pub mod assessment;
+
 pub mod commands;
 mod timers;
 

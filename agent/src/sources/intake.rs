@@ -76,7 +76,7 @@ impl<D: Decode> Intake<D> {
                 return Err(Stopped);
             };
             let committed = safe(&sample);
-            place.send(Arrival { input: Input::Sample(sample), committed });
+            place.send(Arrival { input: Input::Sample(sample), committed, answer: None });
         }
         Ok(())
     }

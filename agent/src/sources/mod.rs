@@ -30,6 +30,7 @@ use tracing::Instrument;
 
 use crate::clock::Clock;
 use crate::config::{self, SourceKind};
+use crate::control::Wish;
 
 /// Inputs on their way to the engine. Full: the source waits, so that a serial buffer, a file or a
 /// broker holds what the box cannot take yet, and nothing is dropped.
@@ -42,6 +43,8 @@ pub struct Arrival {
     pub input: Input,
     /// Told once what came of it is on disk; dropped without a word when it could not be stored.
     pub committed: Option<oneshot::Sender<()>>,
+    /// Told the answer to a command, after `committed`.
+    pub answer: Option<Wish>,
 }
 
 /// What every source is given.
