@@ -147,12 +147,15 @@ impl EngineTask {
 
     async fn commit(
         &mut self,
-        turn: Turn,
+        mut turn: Turn,
         waiting: Vec<oneshot::Sender<()>>,
     ) -> Result<(), EngineError> {
         if let Some(recorder) = &mut self.recorder {
             recorder.flush();
         }
+        // A source that is told may forget its input, and one that repeats it finds it known by the
+        // records: either way telemetry left in memory could not be had again.
+        turn.durable = !waiting.is_empty();
         if !turn.records.is_empty() || !turn.messages.is_empty() {
             self.store(turn).await?;
         }

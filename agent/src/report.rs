@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 
 use domain::assessment;
+use domain::ids::{AssetId, AssetKey, Class};
 use domain::output::Record;
 use domain::parking::report::{csv, days, lines, rows, table};
 use domain::waste::figures;
@@ -34,9 +35,9 @@ pub struct Request {
 /// What a report is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum About {
-    /// Bays and streets.
+    /// Streets and bays.
     Parking,
-    /// Bins.
+    /// Streets and bins.
     Waste,
     /// Tickets: how fast, how well, how often again.
     Tickets,
@@ -86,7 +87,12 @@ pub fn report(config: &Config, request: &Request, out: &mut impl Write) -> Resul
             (lines(&rows), serde_json::to_value(&rows))
         }
         About::Waste => {
-            let rows = figures::rows(records.iter(), request.from, request.to);
+            let street_of = |bin: &AssetId| {
+                let key = AssetKey::new(Class::Bin, bin.clone());
+                config.site.assets.get(&key)?.street.clone()
+            };
+            let days = (request.from, request.to);
+            let rows = figures::rows(records.iter(), days, street_of);
             (figures::lines(&rows), serde_json::to_value(&rows))
         }
         About::Tickets => {

@@ -225,7 +225,7 @@ impl Station {
             clock: self.clock.clone(),
             recorder,
             status,
-            first: Turn { records: vec![], messages: vec![info(config, &self.clock)] },
+            first: Turn { messages: vec![info(config, &self.clock)], ..Turn::default() },
         };
         self.tasks.spawn(async { (ENGINE, task.run().await.map_err(|e| e.to_string())) });
     }
@@ -279,8 +279,10 @@ impl Station {
         let (payloads, health) = watch::channel(None);
         let pipe = Pipe {
             settings: config.broker.clone(),
+            traffic: config.traffic,
             identity: config.site.identity.clone(),
             outbox: self.outbox.clone(),
+            dir: config.buffer.dir.clone(),
             clock: self.clock.clone(),
             health,
             status,
@@ -379,8 +381,11 @@ impl Station {
             loop {
                 look.tick().await;
                 let stats = self.outbox.stats().await?;
-                let left: u64 =
-                    stats.lanes.iter().map(|l| l.ledger.stored.saturating_sub(l.settled)).sum();
+                let left: u64 = stats
+                    .lanes
+                    .iter()
+                    .map(|l| l.ledger.stored.saturating_sub(l.settled) + l.gathering)
+                    .sum();
                 if left == 0 || !self.link.borrow().connected {
                     return Ok(());
                 }

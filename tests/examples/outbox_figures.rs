@@ -32,7 +32,7 @@ async fn fill(outbox: &Outbox, writers: u64, per_turn: u64) -> u64 {
             for n in 0..turns {
                 let value = |m| (writer * turns + n) * per_turn + m;
                 let messages = (0..per_turn).map(|m| message(Lane::Event, 7, value(m)).unwrap());
-                let turn = Turn { records: vec![], messages: messages.collect() };
+                let turn = Turn { messages: messages.collect(), ..Turn::default() };
                 outbox.commit(turn).await.unwrap();
             }
         });
@@ -49,7 +49,7 @@ async fn steady(place: &Path) {
     let before = number("/proc/self/io", "write_bytes:");
     for n in 0..MESSAGES / 10 {
         let messages = (0..10).map(|m| message(Lane::Event, 7, n * 10 + m).unwrap()).collect();
-        opened.outbox.commit(Turn { records: vec![], messages }).await.unwrap();
+        opened.outbox.commit(Turn { messages, ..Turn::default() }).await.unwrap();
         drain(&opened.outbox).await;
     }
     let bytes = (number("/proc/self/io", "write_bytes:") - before) / MESSAGES;

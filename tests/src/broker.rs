@@ -1,6 +1,6 @@
-//! A scripted broker that speaks just enough MQTT 3.1.1 to be unkind: it cuts connections before and
-//! after it has taken a message, keeps acknowledgements back, and sends them late and in another order.
-//! All of it follows a seed. It remembers everything it has taken, in order, for a judge to look at.
+//! A scripted broker that speaks just enough MQTT 3.1.1 and 5 to be unkind: it cuts connections before and
+//! after it has taken a message, keeps acknowledgements back, sends them late and in another order, and
+//! refuses with a reason. All of it follows a seed. It remembers everything it has taken, in order, for a judge to look at.
 //!
 //! It is no broker for subscribers: what a test puts into [`ScriptedBroker::offer`] is sent to whoever
 //! subscribes, again after each reconnect, until it is acknowledged.
@@ -11,10 +11,15 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::AsyncWriteExt;
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
+
+use crate::packets::{
+    CONNECT, DISCONNECT, Fields, PINGREQ, PUBACK, PUBLISH, Packet, Properties, SUBSCRIBE, connack,
+    packet, puback, publish, read_packets,
+};
 
 /// How unkind it is. Chances are per mille.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,6 +36,32 @@ pub struct Temper {
     pub withhold: u64,
     /// Acknowledges so many at a time, in a random order; 0 and 1: at once.
     pub batch: usize,
+    /// Does not take a PUBLISH and says so, with a reason that is no fault of the message (MQTT 5).
+    pub negative: u64,
+    /// With what reason it does so; 0: any.
+    pub reason: u8,
+    /// Which versions it speaks.
+    pub speaks: Speaks,
+    /// Publishes it takes before it answers, as it says in CONNACK (MQTT 5); 0: it does not say.
+    pub receive_max: u16,
+    /// The largest packet; it hangs up on a larger one. It says so in CONNACK (MQTT 5). 0: any.
+    pub packet_max: u32,
+    /// Hangs up whenever a payload has this in it.
+    pub poison: Option<&'static str>,
+    /// Stops reading after so many PUBLISHes of a connection, and keeps it open; 0: never.
+    pub deaf_after: u64,
+}
+
+/// Which versions of MQTT a broker speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Speaks {
+    /// 3.1.1 and 5.
+    #[default]
+    Both,
+    /// 3.1.1; others are refused with the return code 1.
+    Old,
+    /// 3.1.1; on others it hangs up without a word.
+    OldAndRude,
 }
 
 /// A message it has taken.
@@ -46,6 +77,10 @@ pub struct Taken {
     pub retain: bool,
     /// 0 or 1.
     pub qos: u8,
+    /// The media type it came with (MQTT 5).
+    pub content_type: Option<String>,
+    /// The user properties it came with (MQTT 5).
+    pub user: Vec<(String, String)>,
 }
 
 /// A message for whoever subscribes.
@@ -66,12 +101,20 @@ pub struct Seen {
     pub connections: u64,
     /// What CONNECT said, per connection: client id, and whether the session is a clean one.
     pub clients: Vec<(String, bool)>,
+    /// The protocol level of each CONNECT, refused ones included: 4 is MQTT 3.1.1.
+    pub levels: Vec<u8>,
     /// Messages, in the order in which they were taken.
     pub taken: Vec<Taken>,
     /// The last message of each retained topic.
     pub retained: BTreeMap<String, Vec<u8>>,
-    /// PUBACKs sent.
+    /// PUBACKs sent for what was taken.
     pub acknowledged: u64,
+    /// PUBACKs sent for what was not.
+    pub negatives: u64,
+    /// Packets it hung up on because they were too large.
+    pub oversize: u64,
+    /// The most publishes of one connection that waited for an answer.
+    pub unanswered_max: usize,
     /// Filters subscribed to.
     pub filters: BTreeSet<String>,
     /// Offers acknowledged to us, in that order, by their place among the offers.
@@ -145,6 +188,11 @@ impl ScriptedBroker {
         self.shared().seen.clone()
     }
 
+    /// The messages taken since the last call, which are then forgotten.
+    pub fn drain(&self) -> Vec<Taken> {
+        std::mem::take(&mut self.shared().seen.taken)
+    }
+
     /// A look at what happened, without copying it.
     pub fn look<T>(&self, at: impl FnOnce(&Seen) -> T) -> T {
         at(&self.shared().seen)
@@ -189,12 +237,14 @@ impl ScriptedBroker {
         let (reader, writer) = stream.into_split();
         // Read on a task of its own: half a packet must not be lost when something else happens.
         let (sender, packets) = mpsc::channel(16);
-        let reading = tokio::spawn(read_packets(reader, sender));
+        let deaf_after = self.shared().temper.deaf_after;
+        let reading = tokio::spawn(read_packets(reader, sender, deaf_after));
         let mut connection = Connection {
             broker: self,
             packets,
             writer,
             number: 0,
+            five: false,
             will: None,
             late: Vec::new(),
             sent: BTreeMap::new(),
@@ -209,15 +259,8 @@ impl ScriptedBroker {
     }
 }
 
-/// The first byte of a packet, and all behind its length.
-type Packet = (u8, Vec<u8>);
-
-const CONNECT: u8 = 1;
-const PUBLISH: u8 = 3;
-const PUBACK: u8 = 4;
-const SUBSCRIBE: u8 = 8;
-const PINGREQ: u8 = 12;
-const DISCONNECT: u8 = 14;
+/// Reasons of a negative PUBACK that are about the box, not about the message.
+const REASONS: [u8; 4] = [0x80, 0x83, 0x87, 0x97];
 /// How long late acknowledgements wait for company.
 const LATE: Duration = Duration::from_millis(3);
 
@@ -226,6 +269,8 @@ struct Connection<'b> {
     packets: mpsc::Receiver<Packet>,
     writer: OwnedWriteHalf,
     number: u64,
+    /// Whether it speaks MQTT 5.
+    five: bool,
     /// Taken when the connection ends without a DISCONNECT.
     will: Option<Vec<u8>>,
     /// Packet ids still to be acknowledged.
@@ -263,11 +308,29 @@ impl Connection<'_> {
     /// Answers CONNECT; `false`: and hangs up.
     async fn connect(&mut self, body: &[u8]) -> io::Result<bool> {
         let mut fields = Fields(body);
-        let (_protocol, _level) = (fields.text()?, fields.byte()?);
+        let (_protocol, level) = (fields.text()?, fields.byte()?);
+        self.five = level == 5;
+        let temper = {
+            let shared = &mut self.broker.shared();
+            shared.seen.levels.push(level);
+            shared.temper
+        };
+        if self.five && temper.speaks != Speaks::Both {
+            if temper.speaks == Speaks::Old {
+                self.writer.write_all(&[0x20, 2, 0, 1]).await?;
+            }
+            return Ok(false);
+        }
         let flags = fields.byte()?;
         let _keep_alive = fields.number()?;
+        if self.five {
+            fields.block()?;
+        }
         let client = fields.text()?;
         if flags & 0b100 != 0 {
+            if self.five {
+                fields.block()?;
+            }
             fields.text()?;
             self.will = Some(fields.bytes()?.to_vec());
         }
@@ -281,7 +344,8 @@ impl Connection<'_> {
         if self.broker.chance(|temper| temper.refuse) {
             return Ok(false);
         }
-        self.writer.write_all(&[0x20, 2, 0, 0]).await?;
+        let answer = connack(self.five, temper.receive_max, temper.packet_max)?;
+        self.writer.write_all(&answer).await?;
         Ok(!self.broker.chance(|temper| temper.kick))
     }
 
@@ -298,10 +362,15 @@ impl Connection<'_> {
             SUBSCRIBE => {
                 let mut fields = Fields(body);
                 let id = fields.number()?.to_be_bytes();
+                if self.five {
+                    fields.block()?;
+                }
                 let filter = fields.text()?;
                 self.broker.shared().seen.filters.insert(filter);
                 self.next_offer = Some(0);
-                self.writer.write_all(&[0x90, 3, id[0], id[1], 1]).await?;
+                let body: &[u8] =
+                    if self.five { &[id[0], id[1], 0, 1] } else { &[id[0], id[1], 1] };
+                self.writer.write_all(&packet(0x90, body)?).await?;
             }
             PINGREQ => self.writer.write_all(&[0xd0, 0]).await?,
             DISCONNECT => {
@@ -316,11 +385,19 @@ impl Connection<'_> {
     }
 
     async fn publish(&mut self, first: u8, mut fields: Fields<'_>) -> io::Result<bool> {
+        let packet_bytes = fields.0.len() + 2;
         let (qos, retain) = (first >> 1 & 3, first & 1 == 1);
         let topic = fields.text()?;
         let id = if qos > 0 { Some(fields.number()?) } else { None };
-        if self.broker.chance(|temper| temper.cut_before) {
+        let properties = if self.five { fields.properties()? } else { Properties::default() };
+        if self.broker.chance(|temper| temper.cut_before) || self.dies_of(fields.0, packet_bytes) {
             return Ok(false);
+        }
+        if let Some(id) = id
+            && self.five
+            && self.broker.chance(|temper| temper.negative)
+        {
+            return self.refuse(id).await;
         }
         let payload = fields.0.to_vec();
         let batch = {
@@ -328,8 +405,17 @@ impl Connection<'_> {
             if retain {
                 shared.seen.retained.insert(topic.clone(), payload.clone());
             }
+            let Properties { content_type, user } = properties;
             let connection = self.number;
-            shared.seen.taken.push(Taken { connection, topic, payload, retain, qos });
+            shared.seen.taken.push(Taken {
+                connection,
+                topic,
+                payload,
+                retain,
+                qos,
+                content_type,
+                user,
+            });
             shared.temper.batch
         };
         self.broker.change();
@@ -340,10 +426,40 @@ impl Connection<'_> {
             && !self.broker.chance(|temper| temper.withhold)
         {
             self.late.push(id);
+            let seen = &mut self.broker.shared().seen;
+            seen.unanswered_max = seen.unanswered_max.max(self.late.len());
         }
         if self.late.len() >= batch {
             self.acknowledge(batch / 2).await?;
         }
+        Ok(true)
+    }
+
+    /// Whether it cannot stand the payload, or the packet of so many bytes.
+    fn dies_of(&self, payload: &[u8], packet_bytes: usize) -> bool {
+        let mut shared = self.broker.shared();
+        let Temper { poison, packet_max, .. } = shared.temper;
+        let max = usize::try_from(packet_max).unwrap_or(usize::MAX);
+        if max > 0 && packet_bytes > max {
+            shared.seen.oversize += 1;
+            return true;
+        }
+        poison.is_some_and(|word| payload.windows(word.len()).any(|at| at == word.as_bytes()))
+    }
+
+    /// Says that it has not taken a message.
+    async fn refuse(&mut self, id: u16) -> io::Result<bool> {
+        let reason = {
+            let mut shared = self.broker.shared();
+            shared.seen.negatives += 1;
+            let any = shared.random.below(REASONS.len() as u64);
+            match shared.temper.reason {
+                0 => REASONS[usize::try_from(any).unwrap_or(0)],
+                reason => reason,
+            }
+        };
+        self.writer.write_all(&puback(id, reason)).await?;
+        self.broker.change();
         Ok(true)
     }
 
@@ -356,9 +472,9 @@ impl Connection<'_> {
                 // In order, unless it is told to be unkind.
                 let at = if shared.temper.batch > 1 { shared.random.below(among) } else { 0 };
                 shared.seen.acknowledged += 1;
-                self.late.remove(usize::try_from(at).unwrap_or(0)).to_be_bytes()
+                self.late.remove(usize::try_from(at).unwrap_or(0))
             };
-            self.writer.write_all(&[0x40, 2, id[0], id[1]]).await?;
+            self.writer.write_all(&puback(id, 0)).await?;
         }
         self.broker.change();
         Ok(())
@@ -371,7 +487,8 @@ impl Connection<'_> {
                 let mut shared = self.broker.shared();
                 let Some(offer) = shared.offers.get(at) else { return Ok(()) };
                 let id = u16::try_from(at + 1).map_err(io::Error::other)?;
-                let packet = publish_packet(offer, id)?;
+                let Offer { topic, payload, retain } = offer;
+                let packet = publish(self.five, topic, id, payload, *retain)?;
                 self.next_offer = Some(at + 1);
                 if shared.seen.offers_acknowledged.contains(&at) {
                     continue;
@@ -383,74 +500,6 @@ impl Connection<'_> {
             self.writer.write_all(&packet).await?;
         }
         Ok(())
-    }
-}
-
-fn publish_packet(offer: &Offer, id: u16) -> io::Result<Vec<u8>> {
-    let topic_len = u16::try_from(offer.topic.len()).map_err(io::Error::other)?;
-    let mut length = 2 + offer.topic.len() + 2 + offer.payload.len();
-    let mut packet = vec![0x32 | u8::from(offer.retain)];
-    while length >= 128 {
-        packet.push(u8::try_from(length % 128).map_err(io::Error::other)? | 128);
-        length /= 128;
-    }
-    packet.push(u8::try_from(length).map_err(io::Error::other)?);
-    packet.extend_from_slice(&topic_len.to_be_bytes());
-    packet.extend_from_slice(offer.topic.as_bytes());
-    packet.extend_from_slice(&id.to_be_bytes());
-    packet.extend_from_slice(&offer.payload);
-    Ok(packet)
-}
-
-async fn read_packets(mut reader: OwnedReadHalf, packets: mpsc::Sender<Packet>) {
-    while let Ok(packet) = read_packet(&mut reader).await {
-        if packets.send(packet).await.is_err() {
-            return;
-        }
-    }
-}
-
-async fn read_packet(reader: &mut OwnedReadHalf) -> io::Result<Packet> {
-    let first = reader.read_u8().await?;
-    let mut length = 0;
-    for shift in [0, 7, 14, 21] {
-        let byte = reader.read_u8().await?;
-        length |= usize::from(byte & 127) << shift;
-        if byte & 128 == 0 {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).await?;
-    Ok((first, body))
-}
-
-/// The fields of a packet, one after another.
-struct Fields<'p>(&'p [u8]);
-
-impl<'p> Fields<'p> {
-    fn split(&mut self, n: usize) -> io::Result<&'p [u8]> {
-        let (head, rest) = self.0.split_at_checked(n).ok_or(io::ErrorKind::UnexpectedEof)?;
-        self.0 = rest;
-        Ok(head)
-    }
-
-    fn byte(&mut self) -> io::Result<u8> {
-        Ok(self.split(1)?[0])
-    }
-
-    fn number(&mut self) -> io::Result<u16> {
-        let bytes = self.split(2)?;
-        Ok(u16::from_be_bytes([bytes[0], bytes[1]]))
-    }
-
-    fn bytes(&mut self) -> io::Result<&'p [u8]> {
-        let length = self.number()?;
-        self.split(length.into())
-    }
-
-    fn text(&mut self) -> io::Result<String> {
-        String::from_utf8(self.bytes()?.to_vec()).map_err(io::Error::other)
     }
 }
 

@@ -4,5 +4,6 @@ pub mod broker;
 pub mod data;
 pub mod mosquitto;
 pub mod outbox;
+mod packets;
 pub mod program;
 pub mod subscriber;

@@ -9,7 +9,15 @@ use domain::output::{Body, Lane, Message, Quality, Topic};
 use domain::site::Identity;
 use domain::time::{ClockQuality, Utc};
 use serde_json::{Map, Value, json};
-use steward::config::{Broker, BrokerUrl, Buffer, Scheme};
+use steward::clock::Clock;
+use steward::config::{Broker, BrokerUrl, Buffer, Rate, Scheme, Traffic, Version};
+use steward::mqtt::LinkStatus;
+use steward::mqtt::backoff::Pace;
+use steward::mqtt::pipe::{Pipe, PipeError};
+use steward::outbox::{Opened, Outbox, Stats};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 /// The box of the tests: `steward/v1/t/s/box`.
 ///
@@ -70,4 +78,70 @@ pub fn message(lane: Lane, asset: u32, value: u64) -> Result<Message, BadId> {
 #[must_use]
 pub fn value_of(payload: &Value) -> Option<u64> {
     payload.get("value").or_else(|| payload.get("data")?.get("value"))?.as_u64()
+}
+
+/// Hundreds of connections must die in seconds.
+pub const HASTY: Pace = Pace {
+    wait_min: Duration::from_millis(1),
+    wait_max: Duration::from_millis(20),
+    stable_after: Duration::from_secs(30),
+};
+
+/// A pipe that runs.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it takes from.
+    pub outbox: Outbox,
+    /// Ends it.
+    pub stop: CancellationToken,
+    /// What it shows.
+    pub status: watch::Receiver<LinkStatus>,
+    /// What it is to send as `P/health`.
+    pub health: watch::Sender<Option<Vec<u8>>>,
+    /// The task.
+    pub pipe: JoinHandle<Result<(), PipeError>>,
+}
+
+/// Starts a pipe from `opened`, whose directory is `dir`, to the broker that `settings` name.
+#[must_use]
+pub fn start(opened: Opened, dir: &Path, settings: Broker, traffic: Traffic) -> Running {
+    let (status, shown) = watch::channel(LinkStatus::default());
+    let (health, payloads) = watch::channel(None);
+    let stop = CancellationToken::new();
+    let pipe = Pipe {
+        settings,
+        traffic,
+        identity: identity().expect("the ids are good"),
+        outbox: opened.outbox.clone(),
+        dir: dir.to_owned(),
+        clock: Clock::system(opened.boot),
+        health: payloads,
+        status,
+        stop: stop.clone(),
+    };
+    let pipe = tokio::spawn(pipe.run_at(HASTY));
+    Running { outbox: opened.outbox, stop, status: shown, health, pipe }
+}
+
+/// `version` alone, and as fast as it goes.
+#[must_use]
+pub fn only(version: Version) -> Traffic {
+    Traffic { protocol: Some(version), replay: Rate::UNLIMITED, day_bytes: None }
+}
+
+/// Waits until `holds` is true of what `outbox` holds.
+///
+/// # Panics
+/// It takes longer than `within`.
+pub async fn stored(outbox: &Outbox, within: Duration, holds: impl Fn(&Stats) -> bool) -> Stats {
+    let wait = async {
+        loop {
+            let stats = outbox.stats().await.expect("the outbox answers");
+            if holds(&stats) {
+                return stats;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(within, wait).await.expect("in time")
 }

@@ -14,6 +14,7 @@ mod parking_year;
 mod sweeping;
 mod waste;
 
+mod link_unkind;
 mod outbox_chaos;
 mod outbox_commands;
 mod outbox_kills;
@@ -22,4 +23,5 @@ mod bad_input;
 mod command_line;
 mod demo;
 mod outage;
+mod tickets;
 mod tidy;

@@ -6,66 +6,35 @@ use std::time::Duration;
 
 use domain::output::Lane;
 use serde_json::Value;
-use steward::clock::Clock;
-use steward::mqtt::LinkStatus;
-use steward::mqtt::pipe::{Pipe, PipeError};
-use steward::mqtt::session::Pace;
-use steward::outbox::{Opened, Outbox, Stats, Turn};
-use system_tests::broker::{Random, ScriptedBroker, Seen, Temper};
-use system_tests::outbox::{broker_at, buffer, identity, message, value_of};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use steward::config::Version;
+use steward::outbox::{Outbox, Stats, Turn};
+use system_tests::broker::{Random, ScriptedBroker, Seen, Speaks, Temper};
+use system_tests::outbox::{broker_at, buffer, identity, message, only, start, stored, value_of};
 
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Hundreds of connections must die in seconds.
-const HASTY: Pace = Pace {
-    wait_min: Duration::from_millis(1),
-    wait_max: Duration::from_millis(20),
-    stable_after: Duration::from_secs(30),
+const VERSIONS: [Version; 2] = [Version::V311, Version::V5];
+const KIND: Temper = Temper {
+    refuse: 0,
+    kick: 0,
+    cut_before: 0,
+    cut_after: 0,
+    withhold: 0,
+    batch: 0,
+    negative: 0,
+    reason: 0,
+    speaks: Speaks::Both,
+    receive_max: 0,
+    packet_max: 0,
+    poison: None,
+    deaf_after: 0,
 };
 const UNKIND: Temper =
-    Temper { refuse: 50, kick: 50, cut_before: 6, cut_after: 6, withhold: 0, batch: 7 };
-const KIND: Temper =
-    Temper { refuse: 0, kick: 0, cut_before: 0, cut_after: 0, withhold: 0, batch: 0 };
-
-struct Running {
-    outbox: Outbox,
-    stop: CancellationToken,
-    status: watch::Receiver<LinkStatus>,
-    health: watch::Sender<Option<Vec<u8>>>,
-    pipe: JoinHandle<Result<(), PipeError>>,
-}
-
-fn start(opened: Opened, broker: &ScriptedBroker, window: u16) -> Running {
-    let (status, shown) = watch::channel(LinkStatus::default());
-    let (health, payloads) = watch::channel(None);
-    let stop = CancellationToken::new();
-    let pipe = Pipe {
-        settings: broker_at(broker.addr(), window),
-        identity: identity().unwrap(),
-        outbox: opened.outbox.clone(),
-        clock: Clock::system(opened.boot),
-        health: payloads,
-        status,
-        stop: stop.clone(),
-    };
-    let pipe = tokio::spawn(pipe.run_at(HASTY));
-    Running { outbox: opened.outbox, stop, status: shown, health, pipe }
-}
+    Temper { refuse: 50, kick: 50, cut_before: 6, cut_after: 6, batch: 7, ..KIND };
 
 /// Waits until nothing is stored any more.
 async fn emptied(outbox: &Outbox) -> Stats {
-    let empty = async {
-        loop {
-            let stats = outbox.stats().await.unwrap();
-            if stats.lanes.iter().all(|lane| lane.ledger.stored == 0) {
-                return stats;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, empty).await.expect("the outbox is never empty")
+    let empty = |stats: &Stats| stats.lanes.iter().all(|lane| lane.ledger.stored == 0);
+    stored(outbox, PATIENCE, empty).await
 }
 
 /// Commits `count` messages of random lanes in turns of random sizes.
@@ -119,11 +88,12 @@ fn judge(seen: &Seen, stats: &Stats) -> usize {
     repeats
 }
 
-async fn chaos(seed: u64, count: u64, window: u16, temper: Temper) {
+async fn chaos(version: Version, seed: u64, count: u64, window: u16, temper: Temper) {
     let dir = tempfile::tempdir().unwrap();
     let broker = ScriptedBroker::start(seed, temper).await.unwrap();
     let opened = Outbox::open(&buffer(dir.path()), &identity().unwrap()).unwrap();
-    let running = start(opened, &broker, window);
+    let settings = broker_at(broker.addr(), window);
+    let running = start(opened, dir.path(), settings, only(version));
     let mut random = Random(seed ^ 0xfeed);
     let states = produce(&running.outbox, &mut random, count).await;
     // Told to be delivered only what was acknowledged, at any time.
@@ -151,20 +121,26 @@ async fn chaos(seed: u64, count: u64, window: u16, temper: Temper) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_on_an_unkind_broker() {
-    for (seed, window) in [(1, 20), (2, 1), (3, 100)] {
-        let count = if window == 1 { 4_000 } else { 12_000 };
-        chaos(seed, count, window, UNKIND).await;
+    for version in VERSIONS {
+        for (seed, window) in [(1, 20), (2, 1), (3, 100)] {
+            let count = if window == 1 { 2_000 } else { 8_000 };
+            chaos(version, seed, count, window, UNKIND).await;
+        }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acknowledgements_that_never_come_end_the_connection_and_not_the_message() {
-    chaos(4, 2_000, 20, Temper { withhold: 2, cut_before: 20, ..UNKIND }).await;
+    for version in VERSIONS {
+        chaos(version, 4, 2_000, 20, Temper { withhold: 2, cut_before: 20, ..UNKIND }).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kind_broker_gets_everything_once_over_one_connection() {
-    chaos(5, 20_000, 100, KIND).await;
+    for version in VERSIONS {
+        chaos(version, 5, 10_000, 100, KIND).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -172,7 +148,8 @@ async fn the_box_says_when_it_comes_and_when_it_goes() {
     let dir = tempfile::tempdir().unwrap();
     let broker = ScriptedBroker::start(6, KIND).await.unwrap();
     let opened = Outbox::open(&buffer(dir.path()), &identity().unwrap()).unwrap();
-    let mut running = start(opened, &broker, 10);
+    let settings = broker_at(broker.addr(), 10);
+    let mut running = start(opened, dir.path(), settings, only(Version::V5));
     running.health.send_replace(Some(b"{\"ok\":true}".to_vec()));
     let shown = |topic: &'static str, word: &'static str| {
         move |seen: &Seen| {
@@ -186,7 +163,7 @@ async fn the_box_says_when_it_comes_and_when_it_goes() {
     running.status.wait_for(|s| s.connected && s.conn == 1).await.unwrap();
     running
         .outbox
-        .commit(Turn { records: vec![], messages: vec![message(Lane::Ticket, 1, 1).unwrap()] })
+        .commit(Turn { messages: vec![message(Lane::Ticket, 1, 1).unwrap()], ..Turn::default() })
         .await
         .unwrap();
     // Stopped at once: what was committed may go or stay, but the goodbye comes, and comes last.
@@ -214,8 +191,9 @@ async fn what_the_broker_cannot_take_does_not_hold_up_the_rest() {
     }
     let messages =
         vec![message(Lane::Event, 1, 1).unwrap(), large, message(Lane::Event, 1, 3).unwrap()];
-    opened.outbox.commit(Turn { records: vec![], messages }).await.unwrap();
-    let running = start(opened, &broker, 10);
+    opened.outbox.commit(Turn { messages, ..Turn::default() }).await.unwrap();
+    let settings = broker_at(broker.addr(), 10);
+    let running = start(opened, dir.path(), settings, only(Version::V311));
     let stats = emptied(&running.outbox).await;
     let ledger = &stats.lanes[1].ledger;
     assert_eq!(ledger.acknowledged, 2);

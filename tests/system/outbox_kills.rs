@@ -35,7 +35,7 @@ fn committing_process() {
         loop {
             let lane = if value.is_multiple_of(3) { Lane::Ticket } else { Lane::Event };
             let messages = vec![message(lane, 1, value).unwrap()];
-            opened.outbox.commit(Turn { records: vec![], messages }).await.unwrap();
+            opened.outbox.commit(Turn { messages, ..Turn::default() }).await.unwrap();
             // Said only now that it is committed.
             writeln!(out, "committed {value}").unwrap();
             out.flush().unwrap();

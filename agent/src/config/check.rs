@@ -49,8 +49,9 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
     let own = expect_table(tree, "box", "id, tenant, site, timezone").map(|s| read_box(&s));
     let own = own.unwrap_or_default();
     let user = own.id.as_ref().map(BoxId::to_string);
-    let broker = expect_table(tree, "mqtt", "url = \"mqtt://127.0.0.1:1883\"")
+    let own_broker = expect_table(tree, "mqtt", "url = \"mqtt://127.0.0.1:1883\"")
         .and_then(|section| broker::own(&section, user));
+    let (broker, traffic) = own_broker.unzip();
     let buffer = read_buffer(tree.table("buffer").as_ref());
     let mut sources = Sources::read(tree, broker.as_ref());
     let tariffs = parking::tariffs(tree);
@@ -79,6 +80,7 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
         name: own.name,
         timezone: own.timezone?,
         broker: broker?,
+        traffic: traffic?,
         buffer,
         sources: sources.built,
         http,

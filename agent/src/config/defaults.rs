@@ -8,6 +8,8 @@ use domain::rules::Severity;
 use domain::time::Span;
 use domain::units::{MillimetresPerSecond, Permille};
 
+use super::Rate;
+
 const MIB: u64 = 1024 * 1024;
 const HOUR: u64 = 3600;
 
@@ -19,6 +21,9 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const WINDOW: u16 = 64;
 /// `[mqtt] packet_max`: eight times the largest message of the box.
 pub(super) const PACKET_MAX: u32 = 256 * 1024;
+/// `[mqtt] replay_messages` and `replay_bytes`: a day's backlog of a large box in a few minutes, and no
+/// more than a broker can take of a fleet that comes back together.
+pub(super) const REPLAY: Rate = Rate { messages: 500, bytes: MIB };
 /// The path of `ws://` and `wss://` brokers.
 pub(super) const WEBSOCKET_PATH: &str = "/mqtt";
 

@@ -13,7 +13,7 @@ use domain::units::Permille;
 
 use super::check::built_in_rules;
 use super::values::{write_duration, write_size};
-use super::{Broker, Config, Scheme, SourceKind, defaults};
+use super::{Broker, Config, Rate, Scheme, SourceKind, Traffic, defaults};
 
 /// Says what `config` makes a box do. Values that are as without the key are marked `*`.
 #[must_use]
@@ -57,6 +57,7 @@ fn write_box(out: &mut String, config: &Config) -> fmt::Result {
         ("publishes to", broker(&config.broker)),
         ("below", prefix),
         ("link", link(&config.broker)),
+        ("sends", traffic(&config.traffic)),
         ("buffers in", format!("{}, at most {size}", buffer.dir.display())),
         ("commits", format!("at the latest after {commit}")),
         ("local time", zone.to_owned()),
@@ -93,6 +94,18 @@ fn link(broker: &Broker) -> String {
     let packet = broker.packet_max;
     let packet = marked(write_size(packet.into()), packet == defaults::PACKET_MAX);
     format!("ping every {keep_alive}, connect in {connect}, window {window}, packets to {packet}")
+}
+
+fn traffic(traffic: &Traffic) -> String {
+    let version = match traffic.protocol {
+        None => "MQTT 5 or 3.1.1 (default)".to_owned(),
+        Some(version) => format!("MQTT {version}"),
+    };
+    let Rate { messages, bytes } = traffic.replay;
+    let messages = marked(messages, messages == defaults::REPLAY.messages);
+    let bytes = marked(write_size(bytes), bytes == defaults::REPLAY.bytes);
+    let day = traffic.day_bytes.map_or("any number of bytes".to_owned(), write_size);
+    format!("{version}, late {messages} messages and {bytes} a second, {day} a day")
 }
 
 fn write_sources(out: &mut String, config: &Config) -> fmt::Result {

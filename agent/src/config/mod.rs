@@ -80,6 +80,8 @@ pub struct Config {
     pub timezone: jiff::tz::TimeZone,
     /// The broker to publish to.
     pub broker: Broker,
+    /// How much is published to it.
+    pub traffic: Traffic,
     /// Where and how much to buffer.
     pub buffer: Buffer,
     /// Every way in, in the order of the file.
@@ -109,6 +111,55 @@ pub struct Broker {
     pub window: u16,
     /// Largest packet the broker takes, in bytes.
     pub packet_max: u32,
+}
+
+/// How much may be sent to a broker, and in which version of the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Traffic {
+    /// The only version to speak; `None`: MQTT 5, and 3.1.1 where the broker has no other.
+    pub protocol: Option<Version>,
+    /// What may be sent late, after an outage.
+    pub replay: Rate,
+    /// Bytes of packets in a day (UTC); `None`: no limit.
+    pub day_bytes: Option<u64>,
+}
+
+impl Default for Traffic {
+    fn default() -> Traffic {
+        Traffic { protocol: None, replay: defaults::REPLAY, day_bytes: None }
+    }
+}
+
+/// A version of MQTT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// MQTT 5.
+    V5,
+    /// MQTT 3.1.1.
+    V311,
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Version::V5 => "5",
+            Version::V311 => "3.1.1",
+        })
+    }
+}
+
+/// Messages and bytes per second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Messages.
+    pub messages: u32,
+    /// Bytes of their packets.
+    pub bytes: u64,
+}
+
+impl Rate {
+    /// As fast as the link can.
+    pub const UNLIMITED: Rate = Rate { messages: u32::MAX, bytes: u64::MAX };
 }
 
 /// `mqtt://host:port`, `mqtts://`, `ws://host:port/path`, `wss://`.

@@ -17,6 +17,7 @@ use super::*;
 mod files;
 mod reference;
 mod single;
+mod traffic;
 
 const GATEWAY: &str = include_str!("../../../config/gateway.toml");
 const SWEEPER: &str = include_str!("../../../config/sweeper.toml");

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use rumqttc::{
-    ConnectionError, Event, Incoming, Publish, QoS, StateError, SubscribeFilter,
+    ConnectionError, Event, EventLoop, Incoming, Publish, QoS, StateError, SubscribeFilter,
     SubscribeReasonCode, mqttbytes,
 };
 use tokio::sync::{mpsc, oneshot, watch};
@@ -19,8 +19,10 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::LinkStatus;
+use super::backoff::{Backoff, Pace};
+use super::event_loop::BrokenOf;
 use super::link::{BEAT, Beats, found, lost};
-use super::session::{Backoff, Broken, Connection, Pace, Session, in_words};
+use super::session::{Connection, Session, in_words};
 use super::topics::Prefix;
 use crate::clock::Clock;
 use crate::config::Broker;
@@ -251,7 +253,7 @@ impl Link<'_> {
         }
     }
 
-    fn take(&mut self, event: Result<Event, Broken>) -> Option<End> {
+    fn take(&mut self, event: Result<Event, BrokenOf<EventLoop>>) -> Option<End> {
         self.beats.heard();
         match event {
             Err(broken) => Some(why(&broken.error)),

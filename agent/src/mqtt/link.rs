@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::LinkStatus;
-use super::session::Backoff;
+use super::backoff::Backoff;
 use crate::clock::Clock;
 
 /// The link's own clock: silence, patience and stability are counted in these.

@@ -1,8 +1,11 @@
 //! The only room that names rumqttc: what the outbox holds goes out, commands come in.
 //!
 //! * [`topics`] and [`payload`] are pure: what a message is called and what it looks like.
-//! * [`session`] turns settings into one connection, and knows how long to wait for the next.
+//! * [`session`] turns settings into one connection, [`backoff`] knows how long to wait for the next.
+//! * `transport` is what the pipe asks of a connection; `v5` and `v4` do it, `version` chooses.
 //! * [`pipe`] publishes: it takes from the outbox, and a PUBACK, nothing else, acknowledges there.
+//!   `sender` is one connection of it, with small pure parts beside it: `flight` (what is on its way),
+//!   `refused`, `suspect`, `meter` and `allowance`; `letters` keeps what cannot be delivered.
 //! * [`inbound`] subscribes: it acknowledges to the broker what the receiver says is safe.
 //! * [`broker`]: the embedded broker of the demo and of a box without one.
 //!
@@ -14,9 +17,25 @@ pub mod topics;
 
 pub mod payload;
 
-pub mod session;
+pub mod backoff;
+
+mod event_loop;
+mod session;
 
 mod link;
+
+mod transport;
+mod v4;
+mod v5;
+mod version;
+
+mod allowance;
+mod flight;
+mod letters;
+mod meter;
+mod refused;
+mod sender;
+mod suspect;
 
 pub mod pipe;
 
@@ -25,7 +44,14 @@ pub mod inbound;
 pub mod broker;
 pub mod peer;
 
+use std::collections::BTreeMap;
+
 use domain::time::Utc;
+
+pub use self::session::SessionError;
+pub use self::transport::Refusal;
+
+use crate::config::Version;
 
 /// How a link to a broker is doing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,6 +67,8 @@ pub struct LinkStatus {
     pub reconnects: u64,
     /// What ended the last connection or try, in words.
     pub last_error: Option<String>,
+    /// The version of MQTT that the last accepted connection speaks; only of the publishing link.
+    pub version: Option<Version>,
     /// Messages written to the broker, those written again included.
     pub sent: u64,
     /// Messages the broker has acknowledged.
@@ -49,4 +77,33 @@ pub struct LinkStatus {
     pub received: u64,
     /// Messages received and refused: too large, retained, or without a place to go.
     pub refused: u64,
+    /// What was sent, by lane, highest first.
+    pub lanes: [LaneTraffic; 4],
+    /// Answers of the broker that it has not taken a message, by reason. Such a message is kept.
+    pub refusals: BTreeMap<Refusal, u64>,
+    /// Bytes of packets that were sent today (UTC), as far as they count against a day's limit.
+    pub day_bytes: u64,
+    /// Messages kept aside because they cannot be delivered, and how many of them made room since.
+    pub undelivered: usize,
+    /// Messages that were kept aside and had to make room for others.
+    pub undelivered_gone: u64,
+}
+
+/// What a lane has sent, since the box was started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LaneTraffic {
+    /// Publishes handed to the connection, those sent again included.
+    pub sent: u64,
+    /// Of those: sent later than meant.
+    pub replayed: u64,
+    /// Bytes of their packets.
+    pub bytes: u64,
+    /// Publishes that the broker has acknowledged.
+    pub acked: u64,
+    /// Messages kept aside because they cannot be delivered.
+    pub quarantined: u64,
+    /// Taken from the outbox, and waiting for the allowance, the window or the end of a pause.
+    pub waiting: usize,
+    /// The day's bytes leave nothing for this lane.
+    pub held_back: bool,
 }

@@ -10,6 +10,17 @@ use serde_json::{Map, Value};
 
 use super::topics::{self, Prefix};
 
+/// The media type of what is flat.
+pub const JSON: &str = "application/json";
+/// The media type of an event (CloudEvents 1.0.2, MQTT binding 3.2).
+const CLOUD_EVENT: &str = "application/cloudevents+json";
+
+/// The media type of what is published at `path` below the prefix.
+#[must_use]
+pub fn content_type(path: &str) -> &'static str {
+    if path.ends_with("/event") { CLOUD_EVENT } else { JSON }
+}
+
 /// What the outbox adds to a message when it takes it.
 #[derive(Debug, Clone, Copy)]
 pub struct Stamp<'a> {

@@ -1,10 +1,8 @@
-//! From settings to one connection, and how long to wait before the next.
+//! From settings to one connection.
 //!
-//! A connection is used once: client and event loop are made new each time, so that nothing rumqttc
-//! remembers of an old link can be mistaken for the present one. What was on its way is known
-//! elsewhere: by the outbox, or by the broker's session.
+//! What was on its way over a connection that has ended is known elsewhere: by the outbox, or by the
+//! broker's session.
 
-use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -19,8 +17,8 @@ use rumqttc::{
     AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, NetworkOptions, TlsConfiguration,
     Transport,
 };
-use tokio_util::sync::ReusableBoxFuture;
 
+use super::event_loop::{BrokenOf, Events};
 use crate::config::{Broker, Scheme};
 
 /// Beside what the settings allow, how long a link may do nothing at all before it counts as dead.
@@ -48,46 +46,91 @@ pub enum SessionError {
     Tls(#[from] rustls::Error),
 }
 
-/// What one connection is made of.
+/// How a broker is reached and who comes, whichever version of the protocol is spoken.
+pub(super) struct Access {
+    /// As rumqttc wants it.
+    pub(super) address: String,
+    pub(super) port: u16,
+    pub(super) transport: Transport,
+    /// Whole seconds, 1 s to 18 h.
+    pub(super) keep_alive: Duration,
+    pub(super) login: Option<(String, String)>,
+    pub(super) network: NetworkOptions,
+    /// The longest time TCP, TLS and CONNACK may take together.
+    pub(super) connect_timeout: Duration,
+}
+
+impl Access {
+    /// The way of `client_id` to `broker`. Reads the certificates anew, so that renewed ones are used
+    /// without a restart.
+    pub(super) fn of(
+        broker: &Broker,
+        client_id: &str,
+        default_user: Option<&str>,
+    ) -> Result<Access, SessionError> {
+        let transport = match broker.url.scheme {
+            Scheme::Mqtt => Transport::tcp(),
+            Scheme::Ws => Transport::ws(),
+            Scheme::Mqtts => Transport::tls_with_config(tls(broker)?),
+            Scheme::Wss => Transport::wss_with_config(tls(broker)?),
+        };
+        let password = broker.password.as_ref().map_or("", |secret| secret.reveal());
+        // A password without a name is not allowed in MQTT 3.1.1 (3.1.2.9).
+        let fallback = default_user.or_else(|| (!password.is_empty()).then_some(client_id));
+        let user = broker.username.as_deref().or(fallback);
+        let mut network = NetworkOptions::new();
+        network.set_tcp_nodelay(true);
+        network.set_connection_timeout(broker.connect_timeout.as_secs().max(1));
+        Ok(Access {
+            address: address(broker),
+            port: broker.url.port,
+            transport,
+            // The protocol counts whole seconds in 16 bits.
+            keep_alive: broker
+                .keep_alive
+                .clamp(Duration::from_secs(1), Duration::from_secs(u16::MAX.into())),
+            login: user.map(|user| (user.to_owned(), password.to_owned())),
+            network,
+            connect_timeout: broker.connect_timeout,
+        })
+    }
+
+    /// The longest time an event loop that lives can go without an event, when it pings every
+    /// `keep_alive`.
+    pub(super) fn silence_max(&self, keep_alive: Duration) -> Duration {
+        keep_alive + self.connect_timeout + SILENCE_MARGIN
+    }
+}
+
+/// What one connection of MQTT 3.1.1 is made of.
 pub(super) struct Session {
     /// For the event loop.
     pub(super) options: MqttOptions,
-    network: NetworkOptions,
+    pub(super) network: NetworkOptions,
     /// The longest time an event loop that lives can go without an event.
     pub(super) silence_max: Duration,
 }
 
 impl Session {
-    /// The session of `client_id` at `broker`. Reads the certificates anew, so that renewed ones are
-    /// used without a restart.
+    /// The session of `client_id` at `broker`, as [`Access::of`].
     pub(super) fn new(
         broker: &Broker,
         client_id: &str,
         default_user: Option<&str>,
     ) -> Result<Session, SessionError> {
-        let url = &broker.url;
-        let mut options = MqttOptions::new(client_id, address(broker), url.port);
-        options.set_transport(match url.scheme {
-            Scheme::Mqtt => Transport::tcp(),
-            Scheme::Ws => Transport::ws(),
-            Scheme::Mqtts => Transport::tls_with_config(tls(broker)?),
-            Scheme::Wss => Transport::wss_with_config(tls(broker)?),
-        });
-        // The protocol counts whole seconds in 16 bits.
-        let keep_alive =
-            broker.keep_alive.clamp(Duration::from_secs(1), Duration::from_secs(u16::MAX.into()));
-        options.set_keep_alive(keep_alive);
-        let password = broker.password.as_ref().map_or("", |secret| secret.reveal());
-        // A password without a name is not allowed in MQTT 3.1.1 (3.1.2.9).
-        let fallback = default_user.or_else(|| (!password.is_empty()).then_some(client_id));
-        if let Some(user) = broker.username.as_deref().or(fallback) {
+        Ok(Session::with(&Access::of(broker, client_id, default_user)?, client_id))
+    }
+
+    /// The session of `client_id` over `access`.
+    pub(super) fn with(access: &Access, client_id: &str) -> Session {
+        let mut options = MqttOptions::new(client_id, access.address.clone(), access.port);
+        options.set_transport(access.transport.clone());
+        options.set_keep_alive(access.keep_alive);
+        if let Some((user, password)) = &access.login {
             options.set_credentials(user, password);
         }
-        let mut network = NetworkOptions::new();
-        network.set_tcp_nodelay(true);
-        network.set_connection_timeout(broker.connect_timeout.as_secs().max(1));
-        let silence_max = keep_alive + broker.connect_timeout + SILENCE_MARGIN;
-        Ok(Session { options, network, silence_max })
+        let silence_max = access.silence_max(access.keep_alive);
+        Session { options, network: access.network.clone(), silence_max }
     }
 }
 
@@ -136,26 +179,7 @@ fn tls(broker: &Broker) -> Result<TlsConfiguration, SessionError> {
 pub(super) struct Connection {
     /// Only its `try_` methods may be used by the task that waits for events.
     pub(super) client: AsyncClient,
-    polling: ReusableBoxFuture<'static, Polled>,
-}
-
-struct Polled {
-    event_loop: Box<EventLoop>,
-    result: Result<Event, ConnectionError>,
-}
-
-async fn poll(mut event_loop: Box<EventLoop>) -> Polled {
-    let result = event_loop.poll().await;
-    Polled { event_loop, result }
-}
-
-/// The end of a connection.
-#[derive(Debug)]
-pub(super) struct Broken {
-    /// What ended it.
-    pub(super) error: ConnectionError,
-    /// What had been read before it ended and not yet been told. Acknowledgements are among it.
-    pub(super) leftovers: VecDeque<Event>,
+    events: Events<EventLoop>,
 }
 
 impl Connection {
@@ -164,96 +188,12 @@ impl Connection {
     pub(super) fn open(session: Session, capacity: usize) -> Connection {
         let (client, mut event_loop) = AsyncClient::new(session.options, capacity);
         event_loop.set_network_options(session.network);
-        Connection { client, polling: ReusableBoxFuture::new(poll(Box::new(event_loop))) }
+        Connection { client, events: Events::of(event_loop) }
     }
 
-    /// The next event. Can be dropped and called again without losing anything: a poll that has begun
-    /// goes on where it was, whereas rumqttc's own poll, dropped half-way, can lose a packet.
-    pub(super) async fn event(&mut self) -> Result<Event, Broken> {
-        let Polled { mut event_loop, result } = self.polling.get_pin().await;
-        match result {
-            Ok(event) => {
-                self.polling.set(poll(event_loop));
-                Ok(event)
-            }
-            Err(error) => {
-                let leftovers = std::mem::take(&mut event_loop.state.events);
-                // Nobody is to ask again; but if somebody does, it is a new try and not a panic.
-                self.polling.set(poll(event_loop));
-                Err(Broken { error, leftovers })
-            }
-        }
-    }
-}
-
-/// How patient a link is with a broker that fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
-    /// The ceiling of the wait after the first failure.
-    pub wait_min: Duration,
-    /// The highest ceiling; each failure doubles it up to here.
-    pub wait_max: Duration,
-    /// A connection that held this long was a good one: the next failure is the first again. A broker
-    /// that accepts and then hangs up does not get there.
-    pub stable_after: Duration,
-}
-
-impl Default for Pace {
-    fn default() -> Pace {
-        Pace {
-            wait_min: Duration::from_millis(100),
-            wait_max: Duration::from_secs(30),
-            stable_after: Duration::from_secs(30),
-        }
-    }
-}
-
-/// Waits between tries: full jitter below a ceiling that doubles, so that a thousand boxes that lost
-/// their broker together do not come back together. The same seed gives the same waits.
-#[derive(Debug, Clone)]
-pub struct Backoff {
-    pace: Pace,
-    random: u64,
-    failures: u32,
-}
-
-impl Backoff {
-    /// For the box or client called `name` in the boot `boot`.
-    #[must_use]
-    pub fn of(name: &str, boot: u32, pace: Pace) -> Backoff {
-        Backoff::new(u64::from(crc32fast::hash(name.as_bytes())) << 32 | u64::from(boot), pace)
-    }
-
-    /// With a seed.
-    #[must_use]
-    pub fn new(seed: u64, pace: Pace) -> Backoff {
-        Backoff { pace, random: seed, failures: 0 }
-    }
-
-    /// How long to wait now that a try has failed or a link has died: anything from nothing to the
-    /// ceiling.
-    pub fn wait(&mut self) -> Duration {
-        let Pace { wait_min, wait_max, .. } = self.pace;
-        let ceiling = wait_min.saturating_mul(1 << self.failures.min(16)).min(wait_max);
-        self.failures = self.failures.saturating_add(1);
-        let ceiling_us = u64::try_from(ceiling.as_micros()).unwrap_or(u64::MAX - 1);
-        Duration::from_micros(self.next() % (ceiling_us + 1))
-    }
-
-    /// A connection has held for `held` by now: perhaps long enough for the next failure to be the first.
-    pub fn held(&mut self, held: Duration) {
-        if held >= self.pace.stable_after {
-            self.failures = 0;
-        }
-    }
-
-    /// SplitMix64 (Steele, Lea, Flood 2014): enough to spread boxes, and reproducible.
-    fn next(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+    /// The next event. Can be dropped and called again without losing anything.
+    pub(super) async fn event(&mut self) -> Result<Event, BrokenOf<EventLoop>> {
+        self.events.next().await
     }
 }
 
@@ -273,8 +213,6 @@ pub(super) fn in_words(error: &ConnectionError) -> String {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
     use crate::config::{BrokerUrl, Secret};
 
@@ -342,35 +280,5 @@ mod tests {
         fs::write(&broken, pem).unwrap();
         settings.ca_file = Some(broken);
         assert!(refusal(&settings).contains("broken.pem"));
-    }
-
-    proptest! {
-        #[test]
-        fn waits_stay_below_a_ceiling_that_doubles_and_only_a_stable_link_resets_it(seed: u64) {
-            let pace = Pace::default();
-            let mut backoff = Backoff::new(seed, pace);
-            let mut ceiling = pace.wait_min;
-            for _ in 0..12 {
-                prop_assert!(backoff.wait() <= ceiling);
-                // Accepted, and dead within the second.
-                backoff.held(Duration::from_secs(1));
-                ceiling = (ceiling * 2).min(pace.wait_max);
-            }
-            let again = (0..12).map(|_| Backoff::new(seed, pace).wait());
-            prop_assert!(again.collect::<Vec<_>>().windows(2).all(|w| w[0] == w[1]));
-            backoff.held(pace.stable_after);
-            prop_assert!(backoff.wait() <= pace.wait_min);
-        }
-    }
-
-    #[test]
-    fn a_fleet_comes_back_spread_over_the_whole_wait() {
-        let mut tenths = [0; 10];
-        for n in 0..1000 {
-            let mut backoff = Backoff::of(&format!("box-{n}"), 1, Pace::default());
-            let wait = (0..10).fold(Duration::ZERO, |_, _| backoff.wait());
-            tenths[usize::try_from(wait.as_millis() / 3001).unwrap()] += 1;
-        }
-        assert!(tenths.iter().all(|boxes| (60..=140).contains(boxes)), "{tenths:?}");
     }
 }

@@ -1,6 +1,8 @@
 //! The thread that owns the queue. It answers requests in order, stores turns that wait together as one
-//! group, and deletes what is settled with the next commit or when `commit_every` has passed.
+//! group, and deletes what is settled with the next commit or when `commit_every` has passed. Telemetry in
+//! memory is stored when the link is gone, when it is older than [`AGE_MAX`], and before the end.
 
+use std::future;
 use std::io;
 use std::pin::Pin;
 use std::thread;
@@ -9,10 +11,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Sleep;
 
-use super::entry::{Entry, Key};
+use super::entry::{Entry, Key, Lanes};
 use super::queue::{Outcome, Queue};
 use super::store::StoreError;
-use super::{CommitError, CommitFault, Stats, Turn};
+use super::{AGE_MAX, BLOCK_AGE_MAX, CommitError, CommitFault, Stats, Turn};
 
 /// Turns stored as one at most.
 const GROUP_MAX: usize = 64;
@@ -20,12 +22,13 @@ const GROUP_MAX: usize = 64;
 const GROUP_ITEMS_MAX: usize = 2048;
 
 type Reply<T> = oneshot::Sender<T>;
+type Timer = Option<Pin<Box<Sleep>>>;
 
 /// What the thread is asked for.
 #[derive(Debug)]
 pub(super) enum Request {
     Commit { turn: Turn, reply: Reply<Result<(), CommitError>> },
-    Take { max: usize, reply: Reply<Result<Vec<Entry>, StoreError>> },
+    Take { max: usize, lanes: Lanes, reply: Reply<Result<Vec<Entry>, StoreError>> },
     Settle(Vec<(Key, Outcome)>),
     LinkUp { conn: u32, reply: Reply<Result<(), StoreError>> },
     LinkDown { reply: Reply<()> },
@@ -42,7 +45,15 @@ pub(super) fn start(
 ) -> io::Result<()> {
     // A runtime of its own, for the timer only: everything else on this thread blocks.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    let committer = Committer { queue, requests, announce, commit_every, due: None };
+    let committer = Committer {
+        queue,
+        requests,
+        announce,
+        commit_every,
+        due: None,
+        closing: None,
+        ageing: None,
+    };
     let work = move || runtime.block_on(committer.run());
     thread::Builder::new().name("outbox".to_owned()).spawn(work).map(drop)
 }
@@ -53,7 +64,11 @@ struct Committer {
     announce: watch::Sender<u64>,
     commit_every: Duration,
     /// When what is settled must be deleted at the latest.
-    due: Option<Pin<Box<Sleep>>>,
+    due: Timer,
+    /// When readings have waited long enough for others to share a message with.
+    closing: Timer,
+    /// Until when telemetry that is in memory now may stay there, and the last number of it.
+    ageing: Option<(u64, Pin<Box<Sleep>>)>,
 }
 
 impl Committer {
@@ -67,15 +82,15 @@ impl Committer {
             match request {
                 Some(Request::Commit { turn, reply }) => next = self.group(turn, reply),
                 Some(Request::Close { reply }) => {
-                    let flushed = self.queue.flush();
+                    let flushed = self.queue.spill();
                     // Closed before anybody is told so.
                     drop(self.queue);
                     return answer(reply, flushed);
                 }
                 Some(other) => self.answer(other),
                 None => {
-                    if let Err(error) = self.queue.flush() {
-                        tracing::warn!(error = %error, "acknowledged messages will be sent again");
+                    if let Err(error) = self.queue.spill() {
+                        tracing::warn!(error = %error, "telemetry in memory is lost, and acknowledged messages will be sent again");
                     }
                     return;
                 }
@@ -87,21 +102,48 @@ impl Committer {
     /// The next request; `None` when nobody can ask any more. Deletes what is settled when that is due.
     async fn wait(&mut self) -> Option<Request> {
         loop {
-            let Some(due) = &mut self.due else { return self.requests.recv().await };
+            let ageing = self.ageing.as_mut().map(|(_, sleep)| sleep);
             tokio::select! {
                 request = self.requests.recv() => return request,
-                () = due.as_mut() => {
+                () = elapsed(self.due.as_mut()) => {
                     self.due = None;
                     if let Err(error) = self.queue.flush() {
                         tracing::warn!(error = %error, "acknowledged messages stay for now");
                     }
-                    self.rearm();
+                }
+                () = elapsed(self.closing.as_mut()) => {
+                    self.closing = None;
+                    if let Err(error) = self.queue.close_blocks() {
+                        tracing::warn!(error = %error, "readings wait for others for now");
+                    }
+                    self.announce();
+                }
+                () = elapsed(ageing) => {
+                    let last = self.ageing.take().map_or(0, |(last, _)| last);
+                    if let Err(error) = self.queue.spill_up_to(last) {
+                        tracing::warn!(error = %error, "telemetry stays in memory for now");
+                    }
                 }
             }
+            self.rearm();
         }
     }
 
     fn rearm(&mut self) {
+        let gathering = self.queue.has_open();
+        match (gathering && self.queue.conn != 0, &self.closing) {
+            (true, None) => self.closing = Some(Box::pin(tokio::time::sleep(BLOCK_AGE_MAX))),
+            (false, Some(_)) => self.closing = None,
+            _ => {}
+        }
+        match (gathering || self.queue.held_from().is_some(), &self.ageing) {
+            (true, None) => {
+                let sleep = Box::pin(tokio::time::sleep(AGE_MAX));
+                self.ageing = Some((self.queue.last_given(), sleep));
+            }
+            (false, Some(_)) => self.ageing = None,
+            _ => {}
+        }
         match (self.queue.is_settled(), &self.due) {
             (true, None) => self.due = Some(Box::pin(tokio::time::sleep(self.commit_every))),
             (false, Some(_)) => self.due = None,
@@ -150,10 +192,10 @@ impl Committer {
 
     fn answer(&mut self, request: Request) {
         match request {
-            Request::Take { max, reply } => {
+            Request::Take { max, lanes, reply } => {
                 // Whoever asked may have given up waiting: then nothing may be taken.
                 if !reply.is_closed() {
-                    answer(reply, self.queue.take(max));
+                    answer(reply, self.queue.take(max, lanes));
                 }
             }
             Request::Settle(settled) => {
@@ -167,6 +209,9 @@ impl Committer {
             }
             Request::LinkDown { reply } => {
                 self.queue.link_down();
+                if let Err(error) = self.queue.spill() {
+                    tracing::warn!(error = %error, "telemetry stays in memory for now");
+                }
                 answer(reply, ());
             }
             Request::Stats { reply } => answer(reply, self.queue.stats()),
@@ -178,6 +223,13 @@ impl Committer {
 
     fn announce(&self) {
         self.announce.send_modify(|n| *n += 1);
+    }
+}
+
+async fn elapsed(timer: Option<&mut Pin<Box<Sleep>>>) {
+    match timer {
+        Some(timer) => timer.await,
+        None => future::pending().await,
     }
 }
 

@@ -4,6 +4,7 @@ use domain::output::Lane;
 use domain::time::{Boot, Utc};
 
 use super::ledger::Position;
+use super::pack::{self, Packer};
 
 /// A stored message, named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -12,6 +13,32 @@ pub struct Key {
     pub lane: Lane,
     /// Its place in the lane.
     pub position: Position,
+}
+
+/// Lanes, as a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lanes([bool; 4]);
+
+impl Lanes {
+    /// Every lane.
+    pub const ALL: Lanes = Lanes([true; 4]);
+
+    /// The lanes of which `holds` is true.
+    pub fn which(holds: impl Fn(Lane) -> bool) -> Lanes {
+        Lanes(Lane::ALL.map(holds))
+    }
+
+    /// Whether `lane` is among them.
+    #[must_use]
+    pub const fn contains(self, lane: Lane) -> bool {
+        self.0[lane as usize]
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self == Lanes([false; 4])
+    }
 }
 
 /// A message taken out to be sent.
@@ -30,6 +57,41 @@ pub struct Entry {
     pub at: Utc,
     /// The payload, without the replay mark.
     pub payload: Vec<u8>,
+    /// As it is stored, when that is compressed.
+    pub(super) packed: Option<Vec<u8>>,
+}
+
+impl Entry {
+    /// The payload compressed (Zstandard, RFC 8878), with the replay mark if it is backlog; `None` when
+    /// it is not stored compressed. Costs a copy: nothing is compressed anew.
+    #[must_use]
+    pub fn compressed(&self) -> Option<Vec<u8>> {
+        self.packed.as_deref().map(|packed| pack::complete(packed, self.replay))
+    }
+}
+
+/// A payload in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Content {
+    Plain(Vec<u8>),
+    /// By [`Packer::pack`].
+    Packed(Vec<u8>),
+}
+
+impl Content {
+    /// `payload` in whatever way it is to be stored.
+    pub(super) fn of(payload: Vec<u8>, lane: Lane, packer: &Packer) -> Content {
+        let packed = if lane == Lane::Telemetry { packer.pack(&payload) } else { None };
+        packed.map_or(Content::Plain(payload), Content::Packed)
+    }
+
+    /// The payload, and its compressed form if it has one; `None` when it cannot be read.
+    pub(super) fn open(self, packer: &Packer) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
+        match self {
+            Content::Plain(payload) => Some((payload, None)),
+            Content::Packed(packed) => Some((packer.unpack(&packed)?, Some(packed))),
+        }
+    }
 }
 
 /// A message in the store.
@@ -42,25 +104,31 @@ pub(super) struct Stored {
     pub(super) at: Utc,
     pub(super) retain: bool,
     pub(super) path: String,
-    pub(super) payload: Vec<u8>,
+    pub(super) content: Content,
 }
 
-const VERSION: u8 = 1;
+/// The versions of a stored message: its payload as it is, or compressed.
+const PLAIN: u8 = 1;
+const PACKED: u8 = 2;
 
 impl Stored {
     /// `version 1 ‖ boot 4 ‖ conn 4 ‖ at 8 ‖ retain 1 ‖ path length 2 ‖ path ‖ payload`, little endian.
     pub(super) fn encode(&self) -> Vec<u8> {
+        let (version, payload) = match &self.content {
+            Content::Plain(payload) => (PLAIN, payload),
+            Content::Packed(packed) => (PACKED, packed),
+        };
         let path = self.path.as_bytes();
         let length = u16::try_from(path.len()).expect("a topic is at most 65,535 bytes");
-        let mut blob = Vec::with_capacity(20 + path.len() + self.payload.len());
-        blob.push(VERSION);
+        let mut blob = Vec::with_capacity(20 + path.len() + payload.len());
+        blob.push(version);
         blob.extend_from_slice(&self.boot.0.to_le_bytes());
         blob.extend_from_slice(&self.conn.to_le_bytes());
         blob.extend_from_slice(&self.at.as_ms().to_le_bytes());
         blob.push(u8::from(self.retain));
         blob.extend_from_slice(&length.to_le_bytes());
         blob.extend_from_slice(path);
-        blob.extend_from_slice(&self.payload);
+        blob.extend_from_slice(payload);
         blob
     }
 
@@ -73,14 +141,18 @@ impl Stored {
         let (retain, rest) = rest.split_first()?;
         let (length, rest) = rest.split_first_chunk()?;
         let (path, payload) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
-        (*version == VERSION).then_some(())?;
+        let content = match *version {
+            PLAIN => Content::Plain(payload.to_vec()),
+            PACKED => Content::Packed(payload.to_vec()),
+            _ => return None,
+        };
         Some(Stored {
             boot: Boot(u32::from_le_bytes(*boot)),
             conn: u32::from_le_bytes(*conn),
             at: Utc::from_ms(i64::from_le_bytes(*at)),
             retain: *retain != 0,
             path: String::from_utf8(path.to_vec()).ok()?,
-            payload: payload.to_vec(),
+            content,
         })
     }
 }
@@ -145,10 +217,11 @@ mod tests {
         #[test]
         fn a_message_comes_back(boot: u32, conn: u32, retain: bool, path in "[a-z/]{0,40}",
             payload in proptest::collection::vec(any::<u8>(), 0..100), ms in 0..9_000_000_000_000_i64,
-            cut in 0..20_usize)
+            packed: bool, cut in 0..20_usize)
         {
             let at = Utc::from_ms(ms);
-            let stored = Stored { boot: Boot(boot), conn, at, retain, path, payload };
+            let content = if packed { Content::Packed(payload) } else { Content::Plain(payload) };
+            let stored = Stored { boot: Boot(boot), conn, at, retain, path, content };
             let blob = stored.encode();
             prop_assert_eq!(Stored::decode(&blob), Some(stored));
             prop_assert_eq!(Stored::decode(&blob[..cut.min(19)]), None);

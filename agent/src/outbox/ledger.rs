@@ -20,8 +20,15 @@ pub enum DropReason {
     TooLarge,
     /// The topic breaks the rules of MQTT.
     BadTopic,
+    /// The broker said of the message itself that it does not take it, again and again.
+    Refused,
+    /// The connection died with it, and with it alone, again and again.
+    Poison,
     /// Damaged on disk, or gone from it.
     Damaged,
+    /// Held in memory when the program was killed or the power failed. Some of the numbers may have
+    /// arrived, and some may never have been given away.
+    NotStored,
 }
 
 impl DropReason {
@@ -33,7 +40,25 @@ impl DropReason {
             DropReason::DiskFull => "disk_full",
             DropReason::TooLarge => "too_large",
             DropReason::BadTopic => "bad_topic",
+            DropReason::Refused => "refused",
+            DropReason::Poison => "poison",
             DropReason::Damaged => "damaged",
+            DropReason::NotStored => "not_stored",
+        }
+    }
+
+    /// Whether the link keeps such a message aside, to be looked at.
+    #[must_use]
+    pub const fn is_quarantined(self) -> bool {
+        match self {
+            DropReason::TooLarge
+            | DropReason::BadTopic
+            | DropReason::Refused
+            | DropReason::Poison => true,
+            DropReason::BufferFull
+            | DropReason::DiskFull
+            | DropReason::Damaged
+            | DropReason::NotStored => false,
         }
     }
 }
@@ -72,6 +97,21 @@ impl Position {
             None => Position { seq: self.seq + 1, sub: 0 },
         }
     }
+}
+
+/// What a lane had in memory only when it was last written about: stored with the ledger, so that a
+/// start after a kill knows what is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Held {
+    /// Numbers up to this may have been given away since.
+    pub(super) reserved: u64,
+    /// The oldest number in memory; above the ledger's last when there was none.
+    pub(super) from: u64,
+    /// Messages in memory.
+    pub(super) count: u64,
+    /// Their bytes.
+    pub(super) bytes: u64,
 }
 
 /// The counts of one lane since its store was made.
@@ -139,6 +179,22 @@ impl Ledger {
     pub(super) fn start_after(&mut self, number: u64) {
         self.last = Position { seq: number, sub: 0 };
         self.note(Gap { reason: DropReason::Damaged, from: 1, to: number, count: 0 });
+    }
+
+    /// The program ended without storing what it `held` in memory. Numbers go on above all that it can
+    /// have used.
+    pub(super) fn lose_held(&mut self, held: &Held) {
+        if held.count > 0 {
+            *self.dropped.entry(DropReason::NotStored).or_default() += held.count;
+            self.stored = self.stored.saturating_sub(held.count);
+            self.bytes = if self.stored == 0 { 0 } else { self.bytes.saturating_sub(held.bytes) };
+        }
+        let (reason, from) = (DropReason::NotStored, held.from.min(self.last.seq + 1));
+        if from <= held.reserved {
+            self.note(Gap { reason, from, to: held.reserved, count: held.count });
+        }
+        let reserved = Position { seq: held.reserved, sub: 0 };
+        self.last = self.last.max(reserved);
     }
 
     /// Everything that should be stored is not there.

@@ -1,4 +1,5 @@
-//! The store of the simulation: a map in memory, as durable as the value it lives in.
+//! A map in memory, as durable as the value it lives in: the store of the simulation, and where telemetry
+//! is while the link is up.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -8,6 +9,13 @@ use super::store::{Batch, Pair, Store, StoreError};
 /// A store in memory.
 #[derive(Debug, Default)]
 pub(super) struct MemoryStore(BTreeMap<Vec<u8>, Vec<u8>>);
+
+impl MemoryStore {
+    /// All there is, in order.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.0.iter().map(|(key, value)| (&key[..], &value[..]))
+    }
+}
 
 impl Store for MemoryStore {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {

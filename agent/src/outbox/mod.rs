@@ -12,14 +12,20 @@
 //!
 //! What goes which way is decided elsewhere: this room knows neither brokers nor assets.
 
+mod block;
 mod committer;
+mod disk;
 mod draft;
 mod entry;
 mod floor;
+mod generations;
+mod held;
 mod ledger;
 mod memory;
 mod open;
+mod pack;
 mod queue;
+mod reserve;
 mod restore;
 mod sled;
 mod store;
@@ -30,13 +36,14 @@ mod tests;
 
 use std::path::PathBuf;
 use std::thread;
+use std::time::Duration;
 
 use domain::output::{Lane, Message, Record};
 use domain::site::Identity;
 use domain::time::{Boot, Utc};
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use self::entry::{Entry, Key};
+pub use self::entry::{Entry, Key, Lanes};
 pub use self::ledger::{DropReason, Gap, Ledger, Position};
 pub use self::queue::Outcome;
 pub use self::store::StoreError;
@@ -49,6 +56,12 @@ use crate::mqtt::topics::Prefix;
 /// Requests waiting for the committer. Full: the caller waits, so that nothing is taken from a source
 /// faster than it can be stored.
 const REQUESTS_MAX: usize = 64;
+/// Telemetry in memory longer than this is stored, within as long again. What is lost when the power
+/// fails is younger than twice this.
+pub const AGE_MAX: Duration = Duration::from_secs(5);
+/// Readings wait so long for others to share a message with, while a link is up; while none is, until
+/// they are stored.
+pub const BLOCK_AGE_MAX: Duration = Duration::from_secs(1);
 /// The thread on which stores are opened. A panic there is caught and means a damaged store, so a panic
 /// hook that ends the process has to spare it.
 pub const OPENING_THREAD: &str = "outbox-open";
@@ -60,6 +73,8 @@ pub struct Turn {
     pub records: Vec<Record>,
     /// Messages, in order.
     pub messages: Vec<Message>,
+    /// Nothing of it may stay in memory: a source will be told that it is safe.
+    pub durable: bool,
 }
 
 /// The outbox. Cheap to clone; when the last clone is gone the committer stores what it knows and ends.
@@ -177,6 +192,10 @@ pub struct LaneStats {
     pub ledger: Ledger,
     /// Messages on their way.
     pub in_flight: u64,
+    /// Messages in memory only: what a power failure would cost.
+    pub in_memory: u64,
+    /// Readings gathered for a message that has no number yet, in memory only.
+    pub gathering: u64,
     /// Messages done with, that the next commit takes out of the ledger's `stored`.
     pub settled: u64,
     /// The time of the oldest message that is not done with.
@@ -222,8 +241,10 @@ impl Outbox {
         Ok(Opened { outbox, records, boot, damaged, quarantined })
     }
 
-    /// Stores `turn`, durably. Turns that arrive together are stored together. A commit that is not
-    /// waited for to its end may still happen.
+    /// Stores `turn`, durably but for telemetry, unless [`Turn::durable`]: that stays in memory until it is
+    /// acknowledged, the link goes down, or [`AGE_MAX`] has passed. Readings of one topic join into one
+    /// message. Turns that arrive together are stored together. A commit that is not waited for to its
+    /// end may still happen.
     ///
     /// # Errors
     /// Nothing of the turn is stored; it comes back.
@@ -242,7 +263,15 @@ impl Outbox {
     /// # Errors
     /// The store cannot be read, or the outbox has stopped.
     pub async fn take(&self, max: usize) -> Result<Vec<Entry>, OutboxError> {
-        Ok(self.ask(|reply| Request::Take { max, reply }).await??)
+        self.take_of(Lanes::ALL, max).await
+    }
+
+    /// As [`Outbox::take`], of some lanes only.
+    ///
+    /// # Errors
+    /// As [`Outbox::take`].
+    pub async fn take_of(&self, lanes: Lanes, max: usize) -> Result<Vec<Entry>, OutboxError> {
+        Ok(self.ask(|reply| Request::Take { max, lanes, reply }).await??)
     }
 
     /// Settles messages that were taken. They are deleted with the next commit, or within

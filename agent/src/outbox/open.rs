@@ -4,14 +4,13 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use super::disk::{CORE, DiskStore, TELEMETRY};
 use super::floor::Floor;
 use super::restore::{RestoreError, Restored, SCHEMA, Settings, restore};
-use super::sled::{SledStore, remove_snapshots};
+use super::sled::{remove_snapshots, to_device};
 use super::store::StoreError;
 use super::{OpenError, Quarantined, on_opening_thread};
 
-/// The store's directory inside the buffer's.
-const STORE: &str = "core";
 /// The file with the numbers that must not be used again.
 const FLOOR: &str = "floor.json";
 /// Damaged stores kept beside each other at most; nobody has looked for a long time when there are so
@@ -23,27 +22,28 @@ pub(super) fn open_on_disk(
     dir: &Path,
     settings: &Settings,
 ) -> Result<(Restored, Option<Quarantined>), OpenError> {
-    let store = dir.join(STORE);
+    let store = dir.join(CORE);
     fs::create_dir_all(dir).map_err(|why| io("creating", dir, why))?;
     let cause = match attempt(dir, settings)? {
-        Attempt::Open(restored) => return Ok((*restored, None)),
+        Attempt::Open(restored, aside) => return Ok((*restored, aside)),
         Attempt::Damaged(why) => why,
     };
     tracing::warn!(path = %store.display(), error = %cause, "store is damaged; its snapshots are set aside");
     remove_snapshots(&store, |_| true)?;
-    if let Attempt::Open(restored) = attempt(dir, settings)? {
-        return Ok((*restored, None));
+    if let Attempt::Open(restored, aside) = attempt(dir, settings)? {
+        return Ok((*restored, aside));
     }
-    let moved_to = move_aside(&store)?;
+    let moved_to = move_aside(dir)?;
     tracing::error!(path = %moved_to.display(), error = %cause, "damaged store was moved here");
     match attempt(dir, settings)? {
-        Attempt::Open(restored) => Ok((*restored, Some(Quarantined { moved_to, cause }))),
+        Attempt::Open(restored, _) => Ok((*restored, Some(Quarantined { moved_to, cause }))),
         Attempt::Damaged(why) => Err(OpenError::Store(StoreError::Damaged { path: store, why })),
     }
 }
 
 enum Attempt {
-    Open(Box<Restored>),
+    /// With telemetry that was moved aside, if that was damaged.
+    Open(Box<Restored>, Option<Quarantined>),
     Damaged(String),
 }
 
@@ -52,13 +52,13 @@ fn attempt(dir: &Path, settings: &Settings) -> Result<Attempt, OpenError> {
     let (of, with) = (dir.to_owned(), settings.clone());
     let outcome = on_opening_thread(move || {
         let floor = Floor::open(&of.join(FLOOR))?;
-        let store = SledStore::open(&of.join(STORE))?;
-        restore(Box::new(store), Some(floor), with)
+        let (store, aside) = DiskStore::open(&of, to_device())?;
+        Ok((restore(Box::new(store), Some(floor), with)?, aside))
     });
     match outcome {
-        Ok(Ok(restored)) => Ok(Attempt::Open(Box::new(restored))),
+        Ok(Ok((restored, aside))) => Ok(Attempt::Open(Box::new(restored), aside)),
         Ok(Err(RestoreError::NewerSchema { found })) => {
-            Err(OpenError::NewerSchema { path: dir.join(STORE), found, known: SCHEMA })
+            Err(OpenError::NewerSchema { path: dir.join(CORE), found, known: SCHEMA })
         }
         Ok(Err(RestoreError::Store(StoreError::Damaged { why, .. }))) => Ok(Attempt::Damaged(why)),
         Ok(Err(RestoreError::Store(other))) => Err(OpenError::Store(other)),
@@ -69,17 +69,24 @@ fn attempt(dir: &Path, settings: &Settings) -> Result<Attempt, OpenError> {
     }
 }
 
-/// Renames the store to the first free `<store>.bad-<n>`.
-fn move_aside(store: &Path) -> Result<PathBuf, OpenError> {
+/// Renames the store to the first free `core.bad-<n>`, and takes its telemetry along: without the core
+/// nobody knows what of it is still wanted.
+fn move_aside(dir: &Path) -> Result<PathBuf, OpenError> {
+    let store = &dir.join(CORE);
     let free = (1..=QUARANTINE_MAX)
         .map(|n| store.with_extension(format!("bad-{n}")))
         .find(|path| !path.exists());
     let Some(path) = free else {
         return Err(OpenError::TooManyDamaged { path: store.to_owned(), count: QUARANTINE_MAX });
     };
+    let telemetry = dir.join(TELEMETRY);
+    // First, so that it can never be taken for that of the new core.
+    if telemetry.exists() {
+        fs::rename(&telemetry, store.join(TELEMETRY))
+            .map_err(|why| io("moving aside", &telemetry, why))?;
+    }
     fs::rename(store, &path).map_err(|why| io("moving aside", store, why))?;
-    let parent = store.parent().unwrap_or(Path::new("/"));
-    File::open(parent).and_then(|dir| dir.sync_all()).map_err(|why| io("syncing", parent, why))?;
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|why| io("syncing", dir, why))?;
     Ok(path)
 }
 

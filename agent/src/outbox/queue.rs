@@ -10,9 +10,11 @@ use domain::output::Lane;
 use domain::time::{Boot, Utc};
 
 use super::draft::{Draft, Drafted, Next, ROOM_FROM};
-use super::entry::{self, Entry, Key, Stored};
+use super::entry::{self, Content, Entry, Key, Lanes, Stored};
 use super::floor::Floor;
+use super::held::{self, Memory};
 use super::ledger::{DropReason, Ledger, Position};
+use super::pack::Packer;
 use super::restore::{META, number};
 use super::store::{Store, StoreError};
 use super::value::{self, Found};
@@ -67,6 +69,8 @@ pub(super) struct LaneState {
     pub(super) ledger: Ledger,
     /// The ledger was changed outside a commit.
     pub(super) dirty: bool,
+    /// The store has an older ledger: the next commit that is written brings this one.
+    pub(super) stale: bool,
     /// Where the next take begins.
     cursor: Position,
     /// Taken and not settled.
@@ -78,6 +82,9 @@ pub(super) struct LaneState {
 /// The outbox without its thread.
 pub(super) struct Queue {
     pub(super) store: Box<dyn Store>,
+    /// Telemetry that is not in the store.
+    pub(super) memory: Memory,
+    pub(super) packer: Packer,
     pub(super) floor: Option<Floor>,
     pub(super) box_id: String,
     pub(super) prefix: Prefix,
@@ -106,12 +113,71 @@ impl Queue {
     /// # Errors
     /// Nothing of it is stored.
     pub(super) fn commit(&mut self, turns: &[Turn]) -> Result<(), StoreError> {
+        let hold = self.may_hold() && !turns.iter().any(|turn| turn.durable);
+        self.commit_with(turns, hold, false)
+    }
+
+    fn may_hold(&self) -> bool {
+        self.memory.held.bytes < held::BYTES_MAX
+    }
+
+    fn commit_with(&mut self, turns: &[Turn], hold: bool, close: bool) -> Result<(), StoreError> {
         self.ensure_open()?;
-        let mut draft = Draft::new(self)?;
+        let mut draft = Draft::new(self, hold)?;
+        if close {
+            draft.close_blocks();
+        }
         draft.add(turns)?;
         draft.make_room(&ROOM_FROM, self.bytes_max, DropReason::BufferFull)?;
         let drafted = draft.finish();
         self.write(drafted)
+    }
+
+    /// Moves all that is in memory to the store, and deletes what is settled.
+    ///
+    /// # Errors
+    /// It stays in memory.
+    pub(super) fn spill(&mut self) -> Result<(), StoreError> {
+        if self.memory.held.reserved > 0 {
+            self.commit_with(&[], false, false)
+        } else {
+            self.flush()
+        }
+    }
+
+    /// Gives every open block its number, so that it can be sent.
+    ///
+    /// # Errors
+    /// They stay open.
+    pub(super) fn close_blocks(&mut self) -> Result<(), StoreError> {
+        if self.has_open() { self.commit_with(&[], self.may_hold(), true) } else { Ok(()) }
+    }
+
+    /// Whether readings wait in a block that is not closed.
+    pub(super) fn has_open(&self) -> bool {
+        self.memory.open_bytes > 0
+    }
+
+    /// As [`Queue::spill`], if something numbered up to `last` is still in memory, or, while no link is
+    /// up to take it, anything at all.
+    ///
+    /// # Errors
+    /// It stays in memory.
+    pub(super) fn spill_up_to(&mut self, last: u64) -> Result<(), StoreError> {
+        let old = self.held_from().is_some_and(|from| from <= last || self.conn == 0);
+        if old || (self.conn == 0 && self.has_open()) { self.spill() } else { Ok(()) }
+    }
+
+    /// The oldest number that is in memory and may be lost; `None` when there is nothing to lose.
+    pub(super) fn held_from(&self) -> Option<u64> {
+        let settled = self.settled(Lane::Telemetry);
+        // Settled ones are in memory until the next commit, and safe.
+        self.memory.positions().find(|at| !settled.contains_key(at)).map(|at| at.seq)
+    }
+
+    /// The last number given to telemetry.
+    pub(super) fn last_given(&self) -> u64 {
+        self.lanes[Lane::Telemetry as usize].ledger.last.seq
     }
 
     /// Deletes what is settled, if there is anything.
@@ -132,6 +198,10 @@ impl Queue {
 
     pub(super) fn write(&mut self, drafted: Drafted) -> Result<(), StoreError> {
         let Drafted { batch, next } = drafted;
+        if !next.durable {
+            self.adopt(next);
+            return Ok(());
+        }
         if let Some(floor) = &mut self.floor {
             let numbers = std::array::from_fn(|lane| next.ledgers[lane].last.seq);
             floor.raise(self.boot.0.into(), numbers)?;
@@ -144,8 +214,10 @@ impl Queue {
     }
 
     fn adopt(&mut self, next: Next) {
-        self.commits += 1;
+        self.commits += u64::from(next.durable);
+        self.memory.adopt(next.memory);
         for (lane, ledger) in self.lanes.iter_mut().zip(next.ledgers) {
+            lane.stale = !next.durable && (lane.stale || lane.ledger != ledger);
             lane.ledger = ledger;
             lane.dirty = false;
             lane.settled.clear();
@@ -183,10 +255,11 @@ impl Queue {
     /// Evicts a part of what is stored, oldest and least important first. A disk can be full through
     /// no fault of ours, so tickets stay.
     fn give_up_space(&mut self) -> Result<(), StoreError> {
-        let mut draft = Draft::new(self)?;
+        let mut draft = Draft::new(self, true)?;
         let keep = draft.bytes() / 100 * DISK_FULL_KEEP_PERCENT;
         draft.make_room(&ROOM_FROM[..3], keep, DropReason::DiskFull)?;
-        let Drafted { batch, next } = draft.finish();
+        let Drafted { batch, mut next } = draft.finish();
+        next.durable = true;
         self.store.commit(batch)?;
         self.adopt(next);
         Ok(())
@@ -200,18 +273,18 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes up to `max` messages that are not in flight, highest lane first, each lane in order.
-    /// Nothing while no link is up: what is taken counts as perhaps sent.
+    /// Takes up to `max` messages of `lanes` that are not in flight, highest lane first, each lane in
+    /// order. Nothing while no link is up: what is taken counts as perhaps sent.
     ///
     /// # Errors
     /// The store cannot be read; nothing is taken.
-    pub(super) fn take(&mut self, max: usize) -> Result<Vec<Entry>, StoreError> {
+    pub(super) fn take(&mut self, max: usize, lanes: Lanes) -> Result<Vec<Entry>, StoreError> {
         self.ensure_open()?;
         let mut entries = Vec::new();
         if self.conn == 0 {
             return Ok(entries);
         }
-        for lane in Lane::ALL {
+        for lane in Lane::ALL.into_iter().filter(|lane| lanes.contains(*lane)) {
             match self.take_from(lane, max, &mut entries) {
                 Err(error) if entries.is_empty() => return Err(error),
                 Err(_) | Ok(Full::Yes) => break,
@@ -255,7 +328,12 @@ impl Queue {
             lane.cursor = behind;
             return true;
         }
-        let Some((stored, slot)) = stored(key.position, found) else {
+        let readable = stored(key.position, found).and_then(|(mut stored, slot)| {
+            let empty = Content::Plain(Vec::new());
+            let content = std::mem::replace(&mut stored.content, empty).open(&self.packer)?;
+            Some((stored, content, slot))
+        });
+        let Some((stored, (payload, packed), slot)) = readable else {
             tracing::error!(lane = key.lane.as_str(), seq = key.position.seq, "message is damaged");
             let slot = Slot { position: key.position, pieces: 0, bytes: 0 };
             lane.settled.insert(key.position, (slot, Outcome::Dropped(DropReason::Damaged)));
@@ -286,7 +364,8 @@ impl Queue {
             retain: stored.retain,
             replay: !live,
             at: stored.at,
-            payload: stored.payload,
+            payload,
+            packed,
         });
         true
     }
@@ -322,12 +401,15 @@ impl Queue {
         self.link_down();
         if !self.linked {
             self.ensure_open()?;
-            let mut drafted = Draft::new(self)?.finish();
+            let mut drafted = Draft::new(self, false)?.finish();
+            drafted.next.durable = true;
             let boot = u64::from(self.boot.0).to_le_bytes();
             value::put(&mut drafted.batch, &entry::meta_key(META.linked), &boot, 1);
             self.write(drafted)?;
             self.linked = true;
         }
+        // What was gathered while no link was up is backlog.
+        self.close_blocks()?;
         self.conn = conn;
         Ok(())
     }
@@ -356,6 +438,8 @@ impl Queue {
                 lane,
                 ledger: state.ledger.clone(),
                 in_flight: state.in_flight.len() as u64,
+                in_memory: if lane == Lane::Telemetry { self.memory.held.count } else { 0 },
+                gathering: if lane == Lane::Telemetry { self.memory.gathering() } else { 0 },
                 settled: state.settled.len() as u64,
                 oldest_at: self.oldest_at(lane)?,
             });
@@ -379,7 +463,11 @@ impl Queue {
         limit: usize,
     ) -> Result<Vec<(Position, Found)>, StoreError> {
         let from = entry::message_key(Key { lane, position: from });
-        let found = value::scan(&*self.store, &from, &entry::lane_end(lane), limit)?;
+        let mut found = value::scan(&*self.store, &from, &entry::lane_end(lane), limit)?;
+        if lane == Lane::Telemetry && found.len() < limit {
+            let room = limit - found.len();
+            found.extend(value::scan(&self.memory.store, &from, &entry::lane_end(lane), room)?);
+        }
         let place = |(key, found): (Vec<u8>, Found)| Some((entry::message_position(&key)?, found));
         Ok(found.into_iter().filter_map(place).collect())
     }

@@ -11,14 +11,18 @@ use std::collections::BTreeMap;
 use super::draft::Draft;
 use super::entry::{self, RECORDS};
 use super::floor::Floor;
-use super::ledger::{Ledger, Position};
+use super::held::Memory;
+use super::ledger::{Held, Ledger, Position};
+use super::pack::Packer;
 use super::queue::{LaneState, Queue, Waiting, stored};
 use super::store::{Store, StoreError};
 use super::value::{self, Found};
 use crate::mqtt::topics::Prefix;
 
 /// The layout on disk that this program writes.
-pub(super) const SCHEMA: u32 = 1;
+/// 2 added what is held in memory; a store of layout 1 is one that holds nothing. 3 compresses blocks and
+/// keeps telemetry in databases of its own; what an older store has in its core is read from there.
+pub(super) const SCHEMA: u32 = 3;
 /// Messages or records read together.
 const PAGE: usize = 64;
 /// States of earlier boots looked at: more than any box has topics. Those beyond stay as they are.
@@ -32,10 +36,12 @@ pub(super) struct Meta {
     pub(super) linked: &'static str,
     /// The number of the last commit.
     pub(super) commits: &'static str,
+    /// What telemetry was in memory only.
+    pub(super) held: &'static str,
 }
 
 pub(super) const META: Meta =
-    Meta { schema: "schema", boot: "boot", linked: "linked", commits: "commits" };
+    Meta { schema: "schema", boot: "boot", linked: "linked", commits: "commits", held: "held" };
 
 /// What a queue is opened with.
 #[derive(Debug, Clone)]
@@ -83,7 +89,9 @@ pub(super) fn restore(
     let mut queue = Queue {
         lanes: lanes(&*store)?,
         commits: number_or_damaged(&*store, META.commits)?.unwrap_or(0),
+        memory: Memory { held: held(&*store)?, ..Memory::default() },
         store,
+        packer: Packer::default(),
         floor,
         box_id: settings.box_id,
         prefix: settings.prefix,
@@ -98,6 +106,7 @@ pub(super) fn restore(
     if schema.is_none() {
         start_above_floor(&mut queue);
     }
+    lose_held(&mut queue);
     if linked < last_boot {
         queue.waiting = find_waiting(&queue, linked)?;
     }
@@ -118,8 +127,34 @@ fn start_above_floor(queue: &mut Queue) {
     }
 }
 
+/// What the last run had in memory when it ended without a goodbye is gone.
+fn lose_held(queue: &mut Queue) {
+    let held = queue.memory.held;
+    let lane = &mut queue.lanes[Lane::Telemetry as usize];
+    if held.reserved > 0 {
+        tracing::warn!(
+            at_least = held.count,
+            from = held.from,
+            to = held.reserved,
+            "telemetry was in memory when the program was killed or the power failed"
+        );
+        lane.ledger.lose_held(&held);
+        lane.dirty = true;
+    }
+}
+
+fn held(store: &dyn Store) -> Result<Held, RestoreError> {
+    let damaged = || RestoreError::Damaged { name: "note of what is in memory".to_owned() };
+    match value::get(store, &entry::meta_key(META.held))? {
+        None => Ok(Held::default()),
+        Some(Found::Blob(json, _)) => serde_json::from_slice(&json).map_err(|_| damaged()),
+        Some(Found::Damaged) => Err(damaged()),
+    }
+}
+
 fn count_boot(queue: &mut Queue) -> Result<(), StoreError> {
-    let mut drafted = Draft::new(queue)?.finish();
+    let mut drafted = Draft::new(queue, false)?.finish();
+    drafted.next.durable = true;
     for (name, n) in [(META.schema, SCHEMA), (META.boot, queue.boot.0)] {
         let number = u64::from(n).to_le_bytes();
         value::put(&mut drafted.batch, &entry::meta_key(name), &number, 1);

@@ -1,4 +1,4 @@
-//! The store on disk: sled 0.34, inside the fence that makes it keep its word.
+//! One database on disk: sled 0.34, inside the fence that makes it keep its word.
 //!
 //! Every rule here stands for a way in which sled was seen to lose or refuse data:
 //! * `Db::flush` hands pages to the kernel but does not make the device write them
@@ -14,6 +14,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::store::{Batch, Pair, Store, StoreError};
@@ -23,20 +24,20 @@ const CACHE_BYTES: u64 = 2 * 1024 * 1024;
 /// sled unlocks its directory some time after it was dropped: so often and so long that is waited for.
 const LOCK_TRIES: u32 = 40;
 const LOCK_WAIT: Duration = Duration::from_millis(25);
-/// Space kept in reserve, so that a full disk can be survived: opening needs some, and so does deleting.
-const RESERVE_BYTES: u64 = 4 * 1024 * 1024;
-/// Without a reserve one is tried for again after so many commits.
-const RESERVE_EVERY: u32 = 256;
 
-/// How a file is made to be on the device; a seam for tests.
-pub(super) type SyncFile = Box<dyn Fn(&File) -> io::Result<()> + Send>;
+/// How the file or directory at a path is made to be on the device; a seam for tests.
+pub(super) type Sync = Arc<dyn Fn(&Path, &File) -> io::Result<()> + Send + std::marker::Sync>;
+
+/// What is used but in tests.
+pub(super) fn to_device() -> Sync {
+    Arc::new(|_, file| file.sync_data())
+}
 
 /// A store in a directory of its own.
 pub(super) struct SledStore {
     dir: PathBuf,
     open: Result<Open, String>,
-    sync: SyncFile,
-    commits_without_reserve: u32,
+    sync: Sync,
 }
 
 struct Open {
@@ -46,22 +47,37 @@ struct Open {
 }
 
 impl SledStore {
-    /// Opens or creates the store in `dir`.
-    pub(super) fn open(dir: &Path) -> Result<SledStore, StoreError> {
-        SledStore::open_with(dir, Box::new(File::sync_data))
+    /// Opens or creates the store in `dir`. A damaged one may panic.
+    pub(super) fn open(dir: &Path, sync: Sync) -> Result<SledStore, StoreError> {
+        let open = open_database(dir, &sync)?;
+        Ok(SledStore { dir: dir.to_owned(), open: Ok(open), sync })
     }
 
-    /// As [`SledStore::open`], with the means to sync the data file.
-    pub(super) fn open_with(dir: &Path, sync: SyncFile) -> Result<SledStore, StoreError> {
-        let open = open_database(dir)?;
-        let mut store = SledStore {
-            dir: dir.to_owned(),
-            open: Ok(open),
-            sync,
-            commits_without_reserve: RESERVE_EVERY,
-        };
-        store.keep_reserve();
-        Ok(store)
+    /// As [`SledStore::open`], on a thread of its own, so that a panic is an error.
+    pub(super) fn open_guarded(dir: &Path, sync: Sync) -> Result<SledStore, StoreError> {
+        let open = open_guarded(dir, &sync)?;
+        Ok(SledStore { dir: dir.to_owned(), open: Ok(open), sync })
+    }
+
+    /// The first `limit` keys with `from <= key < to`, in order.
+    pub(super) fn keys(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
+        let ready = self.ready()?;
+        if from >= to {
+            return Ok(vec![]);
+        }
+        let keys = ready.db.range(from..to).keys().take(limit);
+        keys.map(|key| key.map(|k| k.to_vec()).map_err(|e| self.failed("reading", e))).collect()
+    }
+
+    /// The last key with `from <= key < to`.
+    pub(super) fn last_key(&self, from: &[u8], to: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let last = self.ready()?.db.range(from..to).next_back().transpose();
+        Ok(last.map_err(|e| self.failed("reading", e))?.map(|(key, _)| key.to_vec()))
     }
 
     fn ready(&self) -> Result<&Open, StoreError> {
@@ -73,37 +89,6 @@ impl SledStore {
     fn failed(&self, doing: &'static str, why: ::sled::Error) -> StoreError {
         translate(&self.dir, doing, why)
     }
-
-    fn reserve(&self) -> PathBuf {
-        self.dir.with_extension("reserve")
-    }
-
-    /// Sets space aside, when there is none set aside yet; tries again from time to time.
-    fn keep_reserve(&mut self) {
-        if self.commits_without_reserve < RESERVE_EVERY {
-            self.commits_without_reserve += 1;
-            return;
-        }
-        self.commits_without_reserve = 0;
-        if let Err(why) = set_aside(&self.reserve()) {
-            let path = self.reserve().display().to_string();
-            tracing::warn!(path, error = %why, "no space kept in reserve for a full disk");
-        }
-    }
-}
-
-fn set_aside(path: &Path) -> io::Result<()> {
-    if fs::metadata(path).is_ok_and(|m| m.len() == RESERVE_BYTES) {
-        return Ok(());
-    }
-    let file = File::create(path)?;
-    let outcome =
-        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, RESERVE_BYTES);
-    if outcome.is_err() {
-        // Half a reserve would be taken for a whole one.
-        fs::remove_file(path)?;
-    }
-    outcome.map_err(io::Error::from)
 }
 
 impl Store for SledStore {
@@ -136,31 +121,15 @@ impl Store for SledStore {
         }
         ready.db.apply_batch(writes).map_err(|e| self.failed("writing to", e))?;
         ready.db.flush().map_err(|e| self.failed("writing to", e))?;
-        (self.sync)(&ready.file).map_err(|why| StoreError::Io {
-            doing: "syncing",
-            path: self.dir.join("db"),
-            why,
-        })?;
-        self.keep_reserve();
-        Ok(())
+        sync_file(&self.sync, &self.dir.join("db"), &ready.file)
     }
 
     fn reopen(&mut self) -> Result<(), StoreError> {
         // Dropped before the next is opened: the directory is locked.
         self.open = Err("it is being opened again".to_owned());
-        // Opening a store writes, and a full disk may be why it had to be closed.
-        let freed = fs::remove_file(self.reserve()).is_ok();
-        if freed {
-            self.commits_without_reserve = 0;
-        }
-        let opened = open_guarded(&self.dir).and_then(|open| {
+        let opened = open_guarded(&self.dir, &self.sync).and_then(|open| {
             // What the kernel holds from before the error must be on the device to count.
-            let path = self.dir.join("db");
-            (self.sync)(&open.file).map_err(|why| StoreError::Io {
-                doing: "syncing",
-                path,
-                why,
-            })?;
+            sync_file(&self.sync, &self.dir.join("db"), &open.file)?;
             Ok(open)
         });
         match opened {
@@ -176,14 +145,18 @@ impl Store for SledStore {
     }
 }
 
+fn sync_file(sync: &Sync, path: &Path, file: &File) -> Result<(), StoreError> {
+    sync(path, file).map_err(|why| StoreError::Io { doing: "syncing", path: path.to_owned(), why })
+}
+
 /// Opens on a thread of its own, so that a panic is an error.
-fn open_guarded(dir: &Path) -> Result<Open, StoreError> {
-    let of = dir.to_owned();
-    super::on_opening_thread(move || open_database(&of))
+fn open_guarded(dir: &Path, sync: &Sync) -> Result<Open, StoreError> {
+    let (of, sync) = (dir.to_owned(), Arc::clone(sync));
+    super::on_opening_thread(move || open_database(&of, &sync))
         .unwrap_or_else(|why| Err(StoreError::Damaged { path: dir.to_owned(), why }))
 }
 
-fn open_database(dir: &Path) -> Result<Open, StoreError> {
+fn open_database(dir: &Path, sync: &Sync) -> Result<Open, StoreError> {
     let io = |doing, path: &Path, why| StoreError::Io { doing, path: path.to_owned(), why };
     let fresh = !dir.join("db").exists();
     fs::create_dir_all(dir).map_err(|e| io("creating", dir, e))?;
@@ -194,8 +167,8 @@ fn open_database(dir: &Path) -> Result<Open, StoreError> {
     if fresh {
         let parent = dir.parent().unwrap_or(Path::new("/"));
         for path in [&dir.join("conf"), &dir.join("blobs"), dir, parent] {
-            let synced = File::open(path).and_then(|f| f.sync_all());
-            synced.map_err(|e| io("syncing", path, e))?;
+            let file = File::open(path).map_err(|e| io("opening", path, e))?;
+            sync_file(sync, path, &file)?;
         }
     }
     Ok(Open { db, file })
@@ -267,7 +240,7 @@ mod tests {
         let n = AtomicU64::new(0);
         crate::outbox::store::conformance::suite(|| {
             let n = n.fetch_add(1, Ordering::Relaxed);
-            SledStore::open(&dir.path().join(n.to_string())).unwrap()
+            SledStore::open(&dir.path().join(n.to_string()), to_device()).unwrap()
         });
     }
 
@@ -277,7 +250,10 @@ mod tests {
         let path = dir.path().join("core");
         let synced = Arc::new(AtomicU64::new(0));
         let (count, db) = (Arc::clone(&synced), path.join("db"));
-        let sync = move |file: &File| {
+        let sync = move |path: &Path, file: &File| {
+            if path != db {
+                return file.sync_all();
+            }
             assert_eq!(file.metadata()?.ino(), fs::metadata(&db)?.ino(), "not the data file");
             // What was committed is in the file by now, or syncing it is worth nothing.
             let n = count.fetch_add(1, Ordering::Relaxed);
@@ -286,7 +262,7 @@ mod tests {
             assert!(bytes.windows(100).any(|w| w == marker), "commit {n} is not in the file");
             file.sync_data()
         };
-        let mut store = SledStore::open_with(&path, Box::new(sync)).unwrap();
+        let mut store = SledStore::open(&path, Arc::new(sync)).unwrap();
         for n in 0..20 {
             store.commit(batch(n)).unwrap();
             assert_eq!(synced.load(Ordering::Relaxed), u64::from(n) + 1, "a commit without a sync");
@@ -297,8 +273,11 @@ mod tests {
     fn a_failed_sync_is_a_failed_commit_and_names_the_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("core");
-        let sync = |_: &File| Err(io::Error::from(io::ErrorKind::StorageFull));
-        let mut store = SledStore::open_with(&path, Box::new(sync)).unwrap();
+        let sync = |path: &Path, _: &File| match path.ends_with("db") {
+            true => Err(io::Error::from(io::ErrorKind::StorageFull)),
+            false => Ok(()),
+        };
+        let mut store = SledStore::open(&path, Arc::new(sync)).unwrap();
         let error = store.commit(batch(1)).unwrap_err();
         assert!(error.is_disk_full());
         assert!(error.to_string().contains("core/db"), "{error}");
@@ -308,29 +287,27 @@ mod tests {
     }
 
     #[test]
-    fn a_half_written_snapshot_is_deleted_and_space_is_kept_in_reserve() {
+    fn a_half_written_snapshot_is_deleted() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("core");
-        let mut store = SledStore::open(&path).unwrap();
+        let mut store = SledStore::open(&path, to_device()).unwrap();
         store.commit(batch(1)).unwrap();
         drop(store);
         let half = path.join("snap.0000000000000009.generating");
         fs::write(&half, "half").unwrap();
-        let store = SledStore::open(&path).unwrap();
+        let store = SledStore::open(&path, to_device()).unwrap();
         assert!(!half.exists());
         assert_eq!(store.get(&[1]).unwrap(), Some(vec![1; 100]));
-        let reserve = fs::metadata(store.reserve()).unwrap();
-        assert!(reserve.blocks() * 512 >= RESERVE_BYTES, "space is only promised, not set aside");
     }
 
     #[test]
     fn a_store_in_use_says_so() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("core");
-        let held = SledStore::open(&path).unwrap();
-        let error = SledStore::open(&path).err().unwrap();
+        let held = SledStore::open(&path, to_device()).unwrap();
+        let error = SledStore::open(&path, to_device()).err().unwrap();
         assert!(matches!(error, StoreError::Locked { .. }), "{error}");
         drop(held);
-        SledStore::open(&path).unwrap();
+        SledStore::open(&path, to_device()).unwrap();
     }
 }

@@ -80,6 +80,19 @@ impl Batch {
         self.0.insert(key, None);
     }
 
+    /// Whether it changes nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The changes of keys from `from` to before `to`, and all others.
+    pub(super) fn split(mut self, from: &[u8], to: &[u8]) -> (Batch, Batch) {
+        let mut middle = self.0.split_off(from);
+        let mut above = middle.split_off(to);
+        self.0.append(&mut above);
+        (Batch(middle), self)
+    }
+
     pub(super) fn into_changes(self) -> impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)> {
         self.0.into_iter()
     }

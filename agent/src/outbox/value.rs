@@ -120,7 +120,8 @@ pub(super) fn scan(
     Ok(blobs)
 }
 
-fn split(key: &[u8]) -> Option<(&[u8], u16)> {
+/// The key of a blob and the number of the piece at `key`.
+pub(super) fn split(key: &[u8]) -> Option<(&[u8], u16)> {
     let (key, n) = key.split_last_chunk::<2>()?;
     Some((key, u16::from_be_bytes(*n)))
 }

@@ -348,6 +348,40 @@ fn a_restart_goes_on_with_the_same_bins_and_trips() {
 }
 
 #[test]
+fn a_street_is_told_its_day_and_what_its_bins_will_hold() {
+    let mut site = street(tagged(), Sensing::PLAIN);
+    let road = AssetKey::new(Class::Street, AssetId::new("road").unwrap());
+    let line = Kind::Street { line: vec![], sweep: None };
+    site.assets.insert(road.clone(), domain::site::Asset { feeds: vec![], ..asset("road", line) });
+    site.assets.get_mut(&key("bin-1")).unwrap().street = Some(road.id.clone());
+    let mut run = Run(Engine::new(site, vec![], moment(1, START, START)));
+    let mut told = Vec::new();
+    for hour in 0..=72 {
+        let out = run.level(hour * 60 + 20, hour as i64);
+        told.extend(events(&out.messages, "waste.street").cloned());
+    }
+    let days: Vec<_> = told.iter().map(|m| (&m.topic, data(&m.body))).collect();
+    assert_eq!(days.len(), 3);
+    let (topic, last) = &days[2];
+    assert_eq!(**topic, domain::output::Topic::AssetEvent(road));
+    assert_eq!((&last["day"], &last["collections"]), (&"2026-01-07".into(), &0.into()));
+    let capacity = &last["capacity"];
+    assert_eq!((&capacity["bins"], &capacity["unknown"]), (&1.into(), &0.into()));
+    // 71 % of 240 litres at a quarter past midnight, and about one percent an hour.
+    assert_eq!((&capacity["capacity_l"], &capacity["filled_l"]), (&240.into(), &170.into()));
+    let ahead = capacity["ahead"].as_array().unwrap();
+    assert_eq!((&ahead[0]["hours"], &ahead[0]["full"]), (&24.into(), &1.into()));
+    assert!((215..=232).contains(&ahead[0]["filled_l"].as_u64().unwrap()), "{ahead:?}");
+    // On the first day too little was known to look ahead, and that is said.
+    assert_eq!(days[0].1["capacity"]["unknown"], 1);
+}
+
+fn data(body: &Body) -> &serde_json::Map<String, serde_json::Value> {
+    let Body::Event { data, .. } = body else { panic!("no event") };
+    data
+}
+
+#[test]
 fn a_day_of_a_bin_is_told_after_midnight_and_stored_for_reports() {
     let service = Service { waste: Some(WasteKind::Organic), ..tagged() };
     let mut run = Run::new(service, Sensing::PLAIN);
@@ -381,6 +415,7 @@ fn a_day_of_a_bin_is_told_after_midnight_and_stored_for_reports() {
     assert_eq!(day, expected);
     let date = |text: &str| text.parse::<jiff::civil::Date>().unwrap();
     let latest = records.last().into_iter();
-    let rows = domain::waste::figures::rows(latest, date("2026-01-05"), date("2026-01-05"));
+    let days = (date("2026-01-05"), date("2026-01-05"));
+    let rows = domain::waste::figures::rows(latest, days, |_| None);
     assert_eq!((rows[0].figures.collections, rows[0].figures.lifted_g), (2, 48_000));
 }

@@ -14,8 +14,8 @@ use crate::site::{Kind, Site, VehicleKind};
 use crate::time::{ClockQuality, Moment, Now, Span};
 use crate::timers::Timer;
 use crate::units::Grams;
-use crate::waste::figures::{Days, Figures};
-use crate::waste::{Lift, Tag, Trip};
+use crate::waste::figures::{Days, Ended, Figures};
+use crate::waste::{Capacity, Lift, Tag, Trip};
 
 /// Nearer than this a vehicle can be emptying a bin.
 const NEAR_M: f64 = 30.0;
@@ -29,6 +29,8 @@ pub(super) struct Rounds {
     tags: BTreeMap<Tag, AssetKey>,
     /// Bins by their place.
     places: Vec<(Position, AssetKey)>,
+    /// The bins of each street that is an asset.
+    streets: BTreeMap<AssetKey, Vec<AssetKey>>,
     trips: BTreeMap<AssetKey, Trip>,
     pub(super) days: Days,
 }
@@ -40,6 +42,10 @@ impl Rounds {
             if let Kind::Bin(bin) = &asset.kind {
                 rounds.tags.extend(bin.service.tag.map(|tag| (tag, key.clone())));
                 rounds.places.extend(asset.position.map(|place| (place, key.clone())));
+                let street = asset.street.clone().map(|id| AssetKey::new(Class::Street, id));
+                if let Some(street) = street.filter(|key| site.assets.contains_key(key)) {
+                    rounds.streets.entry(street).or_default().push(key.clone());
+                }
             }
         }
         rounds
@@ -166,13 +172,35 @@ impl Engine {
         let calendar = &self.site.calendar;
         let today = calendar.date(at.utc);
         let Ok(yesterday) = today.yesterday() else { return };
+        let mut streets: BTreeMap<AssetKey, Figures> = BTreeMap::new();
         for (bin, ended) in self.rounds.days.of(yesterday) {
             let key = AssetKey::new(Class::Bin, bin.clone());
-            if self.site.assets.contains_key(&key) {
-                out.messages.push(publish::event(&key, "waste.day", to_map(&ended), at));
+            let Some(asset) = self.site.assets.get(&key) else { continue };
+            if let Some(street) = &asset.street {
+                let street = AssetKey::new(Class::Street, street.clone());
+                streets.entry(street).or_default().add(ended.figures);
             }
+            out.messages.push(publish::event(&key, "waste.day", to_map(&ended), at));
+        }
+        // Of a day before this box there is nothing to say; after a restart past midnight, only what the
+        // bins of the street were seen to do.
+        let was_there = calendar.date(self.started.utc) <= yesterday;
+        for (street, bins) in &self.rounds.streets {
+            let seen = streets.remove(street);
+            let Some(figures) = seen.or(was_there.then(Figures::default)) else { continue };
+            let mut data = to_map(&Ended::of(yesterday, &figures));
+            data.insert("capacity".into(), to_map(&self.capacity(bins, at)).into());
+            out.messages.push(publish::event(street, "waste.street", data, at));
         }
         out.records.extend(self.rounds.days.forget(today));
+    }
+
+    fn capacity(&self, bins: &[AssetKey], at: Moment) -> Capacity {
+        let of = |key: &AssetKey| match (&self.site.assets[key].kind, self.assets[key].bin()) {
+            (Kind::Bin(settings), Some(bin)) => (bin, settings),
+            _ => unreachable!("only bins are noted as the bins of a street"),
+        };
+        Capacity::of(bins.iter().map(of), at.utc)
     }
 
     fn weigh(

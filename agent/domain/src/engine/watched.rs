@@ -116,6 +116,14 @@ impl Watched {
         }
     }
 
+    /// The bin, to look at.
+    pub(super) fn bin(&self) -> Option<&Container> {
+        match &self.state {
+            State::Bin(bin) => Some(bin),
+            _ => None,
+        }
+    }
+
     /// Notes a report: what is missing before it, or `None` when it is one of the latest ones again.
     pub(super) fn note(&mut self, feed: &Feed, counter: Option<u32>, at: Utc) -> Option<Gap> {
         if counter.is_none() {

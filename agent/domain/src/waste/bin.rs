@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::emptying::{Collection, Emptying};
+use super::emptying::{Collection, Emptying, must_hold};
 use super::figures::{EARLY_BELOW_PCT, Figures};
 use super::filter::Median;
 use super::forecast::{Forecast, Habits};
@@ -148,6 +148,11 @@ impl Container {
         self.level
     }
 
+    /// The level to be expected `ahead` of `at` if nobody empties the bin; `None` while too little is known.
+    pub(crate) fn level_at(&self, at: Utc, ahead: Span) -> Option<Permille> {
+        self.habits.expected(self.level?, at, ahead)
+    }
+
     /// When the bin was last heard of.
     #[must_use]
     pub fn heard(&self) -> Option<Moment> {
@@ -287,7 +292,7 @@ impl Container {
                 let before = self.level.filter(|_| settled);
                 let seen = self.emptying.take(level, before, at, bin);
                 if seen.collection.is_some() {
-                    self.median.clear();
+                    self.median.keep_latest(must_hold(bin));
                     self.habits.emptied(level, at.utc);
                 }
                 self.take(level, at, bin);

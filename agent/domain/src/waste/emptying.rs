@@ -19,6 +19,8 @@ use crate::units::{Grams, Permille};
 const EMPTIED_FROM: Permille = Permille::from_percent(15);
 /// And it must have fallen by at least this much.
 const EMPTIED_BY: u16 = 200;
+/// Readings of one level are at most this far from each other.
+const AGREES_WITHIN: u16 = 150;
 /// From this level on a lift must show as a fall.
 const SHOWS_FROM: Permille = Permille::from_percent(30);
 /// Sensor and vehicle may be apart by this much.
@@ -58,11 +60,40 @@ pub struct Collection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Fall {
     before: Permille,
+    /// Where it went to.
+    #[serde(default)]
+    to: Permille,
     /// The last reading before it, and the first after it.
     from: Moment,
     at: Moment,
     /// Readings that have confirmed it.
     held: u8,
+    /// Readings that say neither this nor what was before.
+    #[serde(default)]
+    broken: u8,
+}
+
+impl Fall {
+    fn begin(before: Permille, to: Permille, from: Moment, at: Moment) -> Fall {
+        Fall { before, to, from, at, held: 0, broken: 0 }
+    }
+
+    /// Whether `level` is as low as an emptying from `before` leaves a bin.
+    fn is_from(before: Permille, level: Permille) -> bool {
+        before.get().saturating_sub(level.get()) >= EMPTIED_BY.max(before.get() / 2)
+    }
+
+    /// Whether `level` says the same as the first low reading. Where readings go astray often enough to
+    /// need a filter, two that are low by chance seldom agree on how low.
+    fn is_held_by(&self, level: Permille, must_hold: u8) -> bool {
+        let agrees = level.get().abs_diff(self.to.get()) <= AGREES_WITHIN;
+        Fall::is_from(self.before, level) && (must_hold == 1 || agrees)
+    }
+
+    /// Whether `level` says that nothing has happened since before.
+    fn is_denied_by(&self, level: Permille) -> bool {
+        level.get().abs_diff(self.before.get()) <= AGREES_WITHIN
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,30 +197,29 @@ impl Emptying {
         bin: &Bin,
     ) -> Seen {
         let mut seen = Seen::default();
-        let fell = |before: Permille| {
-            let needed = EMPTIED_BY.max(before.get() / 2);
-            before.get().saturating_sub(level.get()) >= needed
-        };
-        // A sensor whose readings need a filter errs more than once in a row.
-        let must_hold = if bin.sensing.median_of >= 3 { 2 } else { 1 };
+        let must_hold = must_hold(bin);
         match (self.fall, before) {
-            (Some(mut fall), _) if fell(fall.before) => {
-                fall.held += 1;
-                if fall.held >= must_hold {
-                    self.fall = None;
+            (Some(fall), _) if fall.is_held_by(level, must_hold) => {
+                let fall = Fall { held: fall.held + 1, ..fall };
+                self.fall = Some(fall).filter(|f| f.held < must_hold);
+                if self.fall.is_none() {
                     self.collected(fall, level, bin, &mut seen);
-                } else {
-                    self.fall = Some(fall);
-                    seen.falling = true;
                 }
             }
-            (None, Some(before)) if before >= EMPTIED_FROM && fell(before) => {
-                let from = self.reading.unwrap_or(at);
-                self.fall = Some(Fall { before, from, at, held: 0 });
-                seen.falling = true;
+            // One echo gone astray in between does not undo it where two must hold.
+            (Some(fall), _) if fall.broken + 1 < must_hold && !fall.is_denied_by(level) => {
+                self.fall = Some(Fall { broken: fall.broken + 1, ..fall });
+            }
+            // It was the first low reading that was astray.
+            (Some(fall), _) if Fall::is_from(fall.before, level) => {
+                self.fall = Some(Fall::begin(fall.before, level, fall.from, at));
+            }
+            (None, Some(before)) if before >= EMPTIED_FROM && Fall::is_from(before, level) => {
+                self.fall = Some(Fall::begin(before, level, self.reading.unwrap_or(at), at));
             }
             _ => self.fall = None,
         }
+        seen.falling = self.fall.is_some();
         if !seen.falling {
             self.reading = Some(at);
             self.without_fall(at, &mut seen);
@@ -273,9 +303,62 @@ impl Emptying {
     }
 }
 
+/// On how many more readings a fall must hold: a sensor that needs a filter errs more than once.
+pub(super) fn must_hold(bin: &Bin) -> u8 {
+    if bin.sensing.median_of >= 3 { 2 } else { 1 }
+}
+
 fn push_bounded<T>(queue: &mut VecDeque<T>, item: T) {
     if queue.len() == REMEMBERED {
         queue.pop_front();
     }
     queue.push_back(item);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::Sensing;
+    use crate::waste::bin::tests::{BIN, t};
+
+    /// Runs levels, in percent, of a bin that stood at 90 %; gives the place of the collection.
+    fn collected_at(median_of: u8, levels: &[i64]) -> Vec<usize> {
+        let bin = Bin { sensing: Sensing { median_of, ..Sensing::PLAIN }, ..BIN };
+        let mut emptying = Emptying::default();
+        let mut take = |i: usize, percent: i64| {
+            let before = Some(Permille::from_percent(90));
+            emptying.take(Permille::from_percent(percent), before, t(i as u64 * 10), &bin)
+        };
+        let found = |(i, &percent)| take(i, percent).collection.map(|_| i);
+        levels.iter().enumerate().filter_map(found).collect()
+    }
+
+    #[test]
+    fn a_fall_must_hold_and_how_often_is_the_sensors_matter() {
+        let plain: [(&[i64], &[usize]); 4] = [
+            (&[90, 2, 3], &[2]),
+            (&[90, 2, 90, 3, 90], &[]),
+            // Much was put in between two reports.
+            (&[90, 2, 40], &[2]),
+            (&[90, 2, 46], &[]),
+        ];
+        for (levels, places) in plain {
+            assert_eq!(collected_at(1, levels), places, "{levels:?}");
+        }
+        let filtered: [(&[i64], &[usize]); 7] = [
+            (&[90, 2, 3, 4], &[3]),
+            // One echo astray within, high or low, and one astray at the beginning.
+            (&[90, 2, 60, 3, 2], &[4]),
+            (&[90, 2, 40, 3, 2], &[4]),
+            (&[90, 35, 2, 3, 2, 3], &[5]),
+            // The old level again undoes it, and the fall begins anew.
+            (&[90, 2, 80, 3, 2, 3], &[5]),
+            // Echoes astray, and no emptying.
+            (&[90, 2, 90, 3, 90, 2, 90], &[]),
+            (&[90, 40, 5, 90, 24, 90, 90], &[]),
+        ];
+        for (levels, places) in filtered {
+            assert_eq!(collected_at(5, levels), places, "{levels:?}");
+        }
+    }
 }

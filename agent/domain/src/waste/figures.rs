@@ -2,7 +2,7 @@
 //!
 //! A day is a local day of the site; what happens is counted on the day on which it was seen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -76,7 +76,13 @@ pub(crate) struct Days(BTreeMap<(Date, AssetId), Figures>);
 pub(crate) struct Ended<'a> {
     day: String,
     #[serde(flatten)]
-    figures: &'a Figures,
+    pub(crate) figures: &'a Figures,
+}
+
+impl Ended<'_> {
+    pub(crate) fn of(day: Date, figures: &Figures) -> Ended<'_> {
+        Ended { day: day.to_string(), figures }
+    }
 }
 
 impl Days {
@@ -106,7 +112,7 @@ impl Days {
     /// What the bins did on `day`.
     pub(crate) fn of(&self, day: Date) -> impl Iterator<Item = (&AssetId, Ended<'_>)> {
         let of_day = self.0.iter().filter(move |((date, _), _)| *date == day);
-        of_day.map(move |((_, bin), figures)| (bin, Ended { day: day.to_string(), figures }))
+        of_day.map(move |((_, bin), figures)| (bin, Ended::of(day, figures)))
     }
 
     /// Forgets the days that are too old on `today`; gives the records that make it so on disk.
@@ -132,7 +138,7 @@ fn place(key: &str) -> Option<(Date, AssetId)> {
     Some((date.parse().ok()?, bin.parse().ok()?))
 }
 
-/// One bin over the days of a report.
+/// One bin or street over the days of a report.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
     /// Which.
@@ -144,19 +150,30 @@ pub struct Row {
     pub figures: Figures,
 }
 
-/// The bins among the engine's stored records, from `from` to `to`.
+/// The streets and bins among the engine's stored records, from `from` to `to`. `street_of` names the
+/// street that a bin belongs to.
 #[must_use]
-pub fn rows<'r>(records: impl Iterator<Item = &'r Record>, from: Date, to: Date) -> Vec<Row> {
-    let mut sums: BTreeMap<AssetId, (u64, Figures)> = BTreeMap::new();
+pub fn rows<'r>(
+    records: impl Iterator<Item = &'r Record>,
+    (from, to): (Date, Date),
+    street_of: impl Fn(&AssetId) -> Option<AssetId>,
+) -> Vec<Row> {
+    let mut sums: BTreeMap<(bool, AssetId), (BTreeSet<Date>, Figures)> = BTreeMap::new();
     for record in records {
         let Some((date, bin)) = record.key.strip_prefix("waste/").and_then(place) else { continue };
         let value = record.value.as_deref().and_then(|v| serde_json::from_slice(v).ok());
         let Some(figures) = value.filter(|_| from <= date && date <= to) else { continue };
-        let (days, sum) = sums.entry(bin).or_default();
-        *days += 1;
-        sum.add(&figures);
+        let street = street_of(&bin).map(|street| (false, street));
+        for place in street.into_iter().chain([(true, bin)]) {
+            let (days, sum) = sums.entry(place).or_default();
+            days.insert(date);
+            sum.add(&figures);
+        }
     }
-    let row = |(bin, (days, figures))| Row { asset: AssetKey::new(Class::Bin, bin), days, figures };
+    let row = |((is_bin, id), (days, figures)): ((bool, AssetId), (BTreeSet<Date>, Figures))| {
+        let class = if is_bin { Class::Bin } else { Class::Street };
+        Row { asset: AssetKey::new(class, id), days: days.len() as u64, figures }
+    };
     sums.into_iter().map(row).collect()
 }
 
@@ -218,11 +235,14 @@ mod tests {
             records.retain(|r: &Record| r.key != record.key);
             records.push(record);
         }
-        let rows = rows(records.iter(), date("2026-06-04"), date("2026-06-04"));
-        assert_eq!((rows.len(), rows[0].days, rows[0].figures.collections), (1, 1, 2));
+        let day = date("2026-06-04");
+        let rows = rows(records.iter(), (day, day), |_| Some("road".parse().unwrap()));
+        assert_eq!((rows.len(), rows[1].days, rows[1].figures.collections), (2, 1, 2));
+        assert_eq!(rows[0].asset.to_string(), "street/road");
+        assert_eq!(rows[0].figures, rows[1].figures, "it is its only bin");
         let lines = lines(&rows);
         assert_eq!(lines[0].len(), lines[1].len());
-        assert_eq!(lines[1][..5], ["bin/bin-1", "1", "60", "2", "2"]);
+        assert_eq!(lines[2][..5], ["bin/bin-1", "1", "60", "2", "2"]);
         let glass = lines[0].iter().position(|name| name == "glass_kg").unwrap();
         assert_eq!(lines[1][glass], "2.400");
         let mut again = Days::default();

@@ -29,6 +29,12 @@ impl Median {
         self.0.len() >= usize::from(of.clamp(1, 2))
     }
 
+    /// Keeps only the latest `n` levels: the ones before are of another filling.
+    pub(super) fn keep_latest(&mut self, n: u8) {
+        let old = self.0.len().saturating_sub(n.into());
+        self.0.drain(..old);
+    }
+
     /// Forgets the levels: what comes next has nothing to do with them.
     pub(super) fn clear(&mut self) {
         self.0.clear();
@@ -44,6 +50,18 @@ mod tests {
     fn run(of: u8, levels: &[u16]) -> Vec<u16> {
         let mut median = Median::default();
         levels.iter().map(|&l| median.push(Permille::clamped(l.into()), of).get()).collect()
+    }
+
+    #[test]
+    fn after_an_emptying_the_low_readings_count_and_the_high_ones_do_not() {
+        let mut median = Median::default();
+        for level in [900, 910, 900, 20, 30] {
+            median.push(Permille::clamped(level), 5);
+        }
+        median.keep_latest(2);
+        assert_eq!(median.push(Permille::clamped(25), 5).get(), 25);
+        median.push(Permille::clamped(800), 5);
+        assert_eq!(median.push(Permille::clamped(900), 5).get(), 30, "two wild ones");
     }
 
     #[test]

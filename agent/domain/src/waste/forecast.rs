@@ -165,6 +165,18 @@ impl Habits {
         Some(Forecast { at, earliest: with(fast), latest: with(slow) })
     }
 
+    /// The most likely level `ahead` of `from`, at most full; `None` while too little is known.
+    pub(crate) fn expected(&self, level: Permille, from: Utc, ahead: Span) -> Option<Permille> {
+        if self.learned < LEARNED_MIN {
+            return None;
+        }
+        let mut ratios: Vec<u32> = self.ratios.iter().copied().collect();
+        ratios.sort_unstable();
+        let ratio = if ratios.len() < CYCLES_MIN { 1000 } else { ratios[ratios.len() / 2] };
+        let gain = wide(self.filling(from, from + ahead), ratio.into(), 1_000_000);
+        Some(Permille::clamped(i64::from(level.get()).saturating_add_unsigned(gain)))
+    }
+
     /// When `need` millionths will have been filled from `from` on.
     fn reach(&self, need: u64, from: Utc) -> Option<Utc> {
         let (mut t, mut left) = (from, need);

@@ -8,10 +8,12 @@
 //! * `forecast`: when it will be full.
 //! * `trace`: deposits, lifts, trips.
 //! * `figures`: what a day adds up to.
+//! * `capacity`: what a street's bins hold and will hold.
 //! * `bin`: the state that all of this makes.
 //! * `profile`: the same in the words of others.
 
 pub(crate) mod bin;
+mod capacity;
 mod emptying;
 pub mod figures;
 mod filter;
@@ -24,6 +26,7 @@ mod trace;
 
 pub use bin::{BinState, Container, Status};
 pub(crate) use bin::{Change, refuse};
+pub(crate) use capacity::Capacity;
 pub use emptying::Collection;
 pub use forecast::{Forecast, Habits};
 pub use level::{BadTable, Geometry, Table, filling_level};

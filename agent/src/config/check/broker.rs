@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::super::fault::did_you_mean;
 use super::super::file::read_file;
 use super::super::section::{Section, Value};
-use super::super::{Broker, BrokerUrl, Scheme, Secret, defaults, values};
+use super::super::{Broker, BrokerUrl, Rate, Scheme, Secret, Traffic, Version, defaults, values};
 
 /// The longest password file; MQTT itself allows 64 KiB.
 const PASSWORD_MAX: u64 = 4096;
@@ -23,12 +23,43 @@ const SCHEMES: [(&str, Scheme, u16); 4] = [
 ];
 
 /// `[mqtt]`: the box's own broker, on which it is called `user` when nothing else is said.
-pub(super) fn own(section: &Section<'_>, user: Option<String>) -> Option<Broker> {
+pub(super) fn own(section: &Section<'_>, user: Option<String>) -> Option<(Broker, Traffic)> {
     let url = section.required("url", "\"mqtt://127.0.0.1:1883\"", url);
     let broker = url.map(|url| with_defaults(url, user));
     let broker = settings(section, broker);
+    let traffic = traffic(section);
     section.finish();
-    broker
+    Some((broker?, traffic))
+}
+
+/// How much is published.
+fn traffic(section: &Section<'_>) -> Traffic {
+    let default = Traffic::default();
+    Traffic {
+        protocol: section.or("protocol", default.protocol, protocol),
+        replay: Rate {
+            messages: section.or(
+                "replay_messages",
+                default.replay.messages,
+                values::integer(1..=1_000_000_u32),
+            ),
+            bytes: section.or("replay_bytes", default.replay.bytes, values::size(1024..=1 << 40)),
+        },
+        day_bytes: section.optional("day_bytes", values::size(64 * 1024..=1 << 50)),
+    }
+}
+
+fn protocol(value: &Value<'_>) -> Option<Option<Version>> {
+    match value.as_text("\"auto\", \"5\" or \"3.1.1\"")? {
+        "auto" => Some(None),
+        "5" => Some(Some(Version::V5)),
+        "3.1.1" => Some(Some(Version::V311)),
+        other => {
+            let fix = "write \"auto\", \"5\" or \"3.1.1\"";
+            value.error(format!("{other:?} is no version of MQTT that the box speaks"), fix);
+            None
+        }
+    }
 }
 
 /// The broker of a source: the one that it names, or `own`, with what it says about it.

@@ -1,0 +1,155 @@
+//! What the pipe asks of one connection, whichever version of the protocol it speaks.
+//!
+//! [`super::v5`] and [`super::v4`] do it. A connection is used once and then thrown away: what was on its
+//! way is known by the outbox.
+
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+/// What a connection for publishing is opened with.
+#[derive(Debug)]
+pub(super) struct Opening<'a> {
+    pub(super) client_id: &'a str,
+    /// Topic and payload of the last will: assured and retained.
+    pub(super) will: (String, Vec<u8>),
+    /// Assured parcels on their way at most.
+    pub(super) window: u16,
+    /// Packet ids used in turn, and requests that may wait for the event loop; more are refused.
+    pub(super) ids: u16,
+    /// Bytes of a packet at most, in either direction.
+    pub(super) packet_max: u32,
+}
+
+/// A message for the broker.
+#[derive(Debug, Clone)]
+pub(super) struct Parcel {
+    pub(super) topic: String,
+    pub(super) payload: Bytes,
+    /// QoS 1: to be acknowledged; otherwise QoS 0.
+    pub(super) assured: bool,
+    pub(super) retain: bool,
+    /// The media type of the payload.
+    pub(super) content_type: &'static str,
+    /// It is sent later than meant.
+    pub(super) replay: bool,
+    /// After this time it is of no use to anybody.
+    pub(super) expires: Option<Duration>,
+}
+
+/// What happened on a connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Signal {
+    /// The broker has accepted the connection.
+    Accepted(Limits),
+    /// An assured parcel, the oldest that was handed over, was written under this packet id.
+    Written(u16),
+    /// The oldest parcel that was handed over waits, because its packet id is still in use.
+    Waits,
+    /// The broker has answered for a packet id.
+    Answered(u16, Verdict),
+    /// A sign of life.
+    Alive,
+}
+
+/// What the broker says of a publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It has it.
+    Taken,
+    /// It has not taken it.
+    Refused(Refusal),
+}
+
+/// Why a broker did not take a publish (MQTT 5, 3.4.2.1). MQTT 3.1.1 knows no such answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Refusal {
+    /// 0x80, 0x83 and 0x91: without a reason that says anything about the message.
+    Unspecified,
+    /// 0x87: the box may not publish there.
+    NotAuthorized,
+    /// 0x90: not a topic for this broker.
+    TopicName,
+    /// 0x97: too much, for the time being.
+    Quota,
+    /// 0x99: the payload is not what it was said to be.
+    PayloadFormat,
+}
+
+impl Refusal {
+    /// The word for metrics and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Refusal::Unspecified => "unspecified",
+            Refusal::NotAuthorized => "not_authorized",
+            Refusal::TopicName => "topic_name",
+            Refusal::Quota => "quota",
+            Refusal::PayloadFormat => "payload_format",
+        }
+    }
+}
+
+/// What the broker allows, told when it accepts a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Limits {
+    /// Assured parcels that may be on their way (receive maximum).
+    pub(super) window: u16,
+    /// Bytes of a packet at most.
+    pub(super) packet_max: u32,
+    /// The longest time without an event.
+    pub(super) silence_max: Duration,
+    /// Whether it keeps retained messages. To send one to a broker that does not is a protocol error.
+    pub(super) retains: bool,
+    /// Whether it takes what is to be acknowledged. Without that nothing can be delivered.
+    pub(super) assures: bool,
+    /// Packet ids come round early, because few publishes may be on their way.
+    pub(super) narrow: bool,
+}
+
+/// The end of a connection.
+#[derive(Debug)]
+pub(super) struct Cut {
+    /// What it says about the version of the protocol.
+    pub(super) kind: CutKind,
+    /// In words.
+    pub(super) why: String,
+    /// What had happened and was not told yet.
+    pub(super) leftovers: Vec<Signal>,
+}
+
+/// What the end of a connection says about the version of the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CutKind {
+    /// The broker does not speak it.
+    WrongVersion,
+    /// There was a connection and no answer to CONNECT that could be read: perhaps for that reason.
+    Unanswered,
+    /// Nothing.
+    Other,
+}
+
+/// One connection for publishing.
+pub(super) trait Transport: Send {
+    /// Hands a parcel over, to be written.
+    ///
+    /// # Errors
+    /// The event loop is busy or has ended, in words. The parcel is not handed over.
+    fn publish(&self, parcel: Parcel) -> Result<(), String>;
+
+    /// Says goodbye when everything that was handed over is written.
+    ///
+    /// # Errors
+    /// As [`Transport::publish`].
+    fn disconnect(&self) -> Result<(), String>;
+
+    /// What is allowed before the broker has said so.
+    fn limits(&self) -> Limits;
+
+    /// Bytes of a packet beside its topic and payload, at most.
+    fn overhead(&self) -> usize;
+
+    /// What happens next. Loses nothing when it is dropped and asked again.
+    fn poll_signal(&mut self, cx: &mut Context<'_>) -> Poll<Result<Signal, Cut>>;
+}
