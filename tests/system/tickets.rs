@@ -30,7 +30,7 @@ impl Demo {
         let mqtt = format!("127.0.0.1:{port}");
         let dir = folder.path().display().to_string();
         // A quarter of an hour of the street in five seconds.
-        let args = ["demo", "--mqtt", &mqtt, "--http", "127.0.0.1:0", "--dir", &dir];
+        let args = ["demo", "--json", "--mqtt", &mqtt, "--http", "127.0.0.1:0", "--dir", &dir];
         let speed = ["--speed", "180", "--for", "10m"];
         let mut running = Running::start(&[&args[..], &speed[..]].concat());
         running.wait_for("http://127.0.0.1:");
