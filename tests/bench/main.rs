@@ -12,6 +12,7 @@
 mod engine;
 mod process;
 mod table;
+mod tickets;
 
 use std::process::ExitCode;
 
@@ -21,7 +22,8 @@ use table::Table;
 type Area = (&'static str, fn(&mut Table));
 
 /// In the order the data flows.
-const AREAS: &[Area] = &[("engine", engine::rows), ("process", process::rows)];
+const AREAS: &[Area] =
+    &[("engine", engine::rows), ("tickets", tickets::rows), ("process", process::rows)];
 
 fn known() -> String {
     AREAS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
