@@ -4,6 +4,8 @@
 //! one batch. While the store cannot take a turn (a full disk), the turn is held and tried again and
 //! nothing new is taken in: the sources wait, and what they have read stays where it is.
 
+mod early;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use domain::time::{Moment, Now};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use self::early::Early;
 use crate::clock::Clock;
 use crate::control::Wish;
 use crate::outbox::{CommitFault, Outbox, Turn};
@@ -69,6 +72,8 @@ pub struct EngineTask {
     pub status: watch::Sender<Status>,
     /// A turn that is stored before anything else (`P/info`).
     pub first: Turn,
+    /// Whether a receiver of the box's own will tell the time, and until then nobody knows it.
+    pub awaits_time: bool,
 }
 
 impl EngineTask {
@@ -81,12 +86,19 @@ impl EngineTask {
         let now = self.clock.now();
         self.decide(Input::Start, now, &mut turn);
         self.commit(turn, vec![]).await?;
+        let mut early = Early::new(self.awaits_time, now);
         let mut batch = Vec::with_capacity(TURN_MAX);
         loop {
             let ended = self.gather(&mut batch).await;
             let mut turn = Turn::default();
             let (mut waiting, mut answers) = (vec![], vec![]);
             let now = self.clock.now();
+            if let Some(waits) = &mut early {
+                batch = waits.take(batch, now);
+            }
+            if let Some(over) = early.take_if(|waits| ended || waits.is_over(now)) {
+                batch.extend(over.end(now));
+            }
             if batch.is_empty() {
                 self.decide(Input::Tick, now, &mut turn);
             }

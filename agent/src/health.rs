@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use domain::ids::SourceName;
+use domain::output::Lane;
 use domain::time::ClockQuality;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
@@ -25,6 +26,8 @@ const EVERY: Duration = Duration::from_secs(30);
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// systemd's time service leaves this file when the clock has been set.
 const TIME_SET: &str = "/run/systemd/timesync/synchronized";
+/// Where it keeps its own, while it runs.
+const TIME_KEPT: &str = "/run/systemd/timesync";
 
 /// Everything the heartbeat looks at.
 pub struct Health {
@@ -91,10 +94,7 @@ impl Health {
             "uptime_s": now.monotonic.as_ms() / 1000,
             "buffer": buffer(stats, now.utc),
             "buffer_max_b": stats.bytes_max,
-            "link": {
-                "since": link.since, "conn": link.conn, "reconnects": link.reconnects,
-                "sent": link.sent, "acked": link.acked,
-            },
+            "link": link_figures(&link),
             "engine": {
                 "inputs": engine.inputs, "rejected": engine.rejected,
                 "open_tickets": engine.open_tickets, "store_trouble": engine.store_trouble,
@@ -121,6 +121,13 @@ pub fn machine_clock() -> ClockQuality {
     if fs::exists(TIME_SET).unwrap_or(false) { ClockQuality::Ntp } else { ClockQuality::Estimated }
 }
 
+/// Whether the machine's time is what its time service has kept over the night, and not set yet. Where
+/// another service keeps the time, nobody says so here, and it is taken as it is.
+#[must_use]
+pub fn is_time_restored() -> bool {
+    fs::exists(TIME_KEPT).unwrap_or(false) && !fs::exists(TIME_SET).unwrap_or(false)
+}
+
 fn buffer(stats: &Stats, now: domain::time::Utc) -> Map<String, Value> {
     let lane = |lane: &crate::outbox::LaneStats| {
         let ledger = &lane.ledger;
@@ -134,10 +141,39 @@ fn buffer(stats: &Stats, now: domain::time::Utc) -> Map<String, Value> {
             "coalesced": ledger.coalesced,
             "dropped": dropped,
             "dropped_by_reason": ledger.dropped,
+            "quarantined": ledger.quarantined(),
+            "last_seq": ledger.last.seq,
+            "gaps": ledger.gaps,
         });
         (lane.lane.as_str().to_owned(), figures)
     };
     stats.lanes.iter().map(lane).collect()
+}
+
+fn link_figures(link: &LinkStatus) -> Value {
+    let lane = |lane: Lane| {
+        let traffic = &link.lanes[lane as usize];
+        let figures = json!({
+            "sent": traffic.sent,
+            "replayed": traffic.replayed,
+            "bytes": traffic.bytes,
+            "acked": traffic.acked,
+            "quarantined": traffic.quarantined,
+            "waiting": traffic.waiting,
+            "held_back": traffic.held_back,
+        });
+        (lane.as_str().to_owned(), figures)
+    };
+    let lanes: Map<String, Value> = Lane::ALL.into_iter().map(lane).collect();
+    let refused: BTreeMap<&str, u64> =
+        link.refusals.iter().map(|(why, count)| (why.as_str(), *count)).collect();
+    json!({
+        "since": link.since, "conn": link.conn, "reconnects": link.reconnects,
+        "protocol": link.version.map(|version| version.to_string()),
+        "sent": link.sent, "acked": link.acked, "refused": refused,
+        "undelivered": link.undelivered, "undelivered_gone": link.undelivered_gone,
+        "day_b": link.day_bytes, "lanes": lanes,
+    })
 }
 
 fn source(name: &SourceName, status: &sources::Status) -> Value {

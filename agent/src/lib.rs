@@ -24,6 +24,7 @@ pub mod health;
 
 pub mod run;
 
+pub mod audit;
 pub mod check;
 pub mod demo;
 pub mod record;

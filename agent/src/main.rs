@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use serde_json::{Map, Value};
-use steward::{check, demo, replay, report, run, ticket};
+use steward::{audit, check, demo, replay, report, run, ticket};
 
 /// Street sensors in, tickets out: an agent for roadside gateways and sanitation vehicles.
 ///
@@ -34,6 +34,8 @@ enum Command {
     Check(CheckArgs),
     /// Feed recorded inputs through the same decisions, offline: the same bytes every time
     Replay(ReplayArgs),
+    /// Prove at the far end that nothing is missing: gaps, repetitions and order, per box and lane
+    Audit(AuditArgs),
     /// Print the figures of days: of parking, of bins, or of tickets
     Report(ReportArgs),
     /// See tickets and move them, on a box that runs here
@@ -107,6 +109,36 @@ struct ReplayArgs {
     /// Write counts and last states into this file as one JSON object
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,
+}
+
+/// Listens to every box below the prefix. Exit code 0: between the first and the last number heard of each
+/// lane nothing is missing; 1: something is, or nothing was heard.
+#[derive(Debug, Args)]
+struct AuditArgs {
+    /// The broker, such as mqtt://127.0.0.1:1883
+    #[arg(long, value_name = "URL", required_unless_present = "input", conflicts_with = "input")]
+    broker: Option<String>,
+    /// Read a recording instead: a JSON object a line, as mosquitto_sub -F %j prints them
+    #[arg(long, value_name = "FILE")]
+    input: Option<PathBuf>,
+    /// Listen below this topic only
+    #[arg(long, value_name = "P", default_value = "steward/v1")]
+    prefix: String,
+    /// Listen for this time, such as 30s or 5m
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration, default_value = "1m")]
+    length: Duration,
+    /// The user name at the broker
+    #[arg(long, value_name = "NAME")]
+    username: Option<String>,
+    /// A file with the password, and nothing else
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// The certificate authority of the broker, PEM
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Print the verdict as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// One line per street and bay, per bin with --about waste, or per category with --about tickets. -1 stands where nobody knows: a time that was blind is not an empty one.
@@ -349,8 +381,10 @@ fn main() -> ExitCode {
         Err(error) => {
             // Nobody is left to tell if stderr is closed.
             let _ = writeln!(std::io::stderr(), "steward: {error}");
-            let wrong_use =
-                error.downcast_ref::<replay::Failure>().is_some_and(replay::Failure::is_wrong_use);
+            let wrong_use = error
+                .downcast_ref::<replay::Failure>()
+                .is_some_and(replay::Failure::is_wrong_use)
+                || error.downcast_ref::<audit::Failure>().is_some_and(audit::Failure::is_wrong_use);
             ExitCode::from(if wrong_use { 2 } else { INTERNAL })
         }
     }
@@ -393,6 +427,24 @@ fn dispatch(command: Command) -> anyhow::Result<bool> {
             Ok(true)
         }
         Command::Ticket(args) => ask_of_ticket(args),
+        Command::Audit(args) => {
+            run::log("error");
+            let from = match (args.broker, args.input) {
+                (Some(url), _) => audit::From::Broker(audit::At {
+                    url,
+                    username: args.username,
+                    password_file: args.password_file,
+                    ca_file: args.ca_file,
+                    prefix: args.prefix,
+                    length: args.length,
+                }),
+                (None, Some(path)) => audit::From::File(path),
+                (None, None) => unreachable!("one of the two is required"),
+            };
+            let mut stdout = std::io::stdout().lock();
+            let request = audit::Request { from, json: args.json };
+            Ok(runtime()?.block_on(audit::audit(request, &mut stdout))?)
+        }
         Command::Report(args) => {
             let Some(config) = check::load(&args.config)? else { return Ok(false) };
             let ReportArgs { from, to, inputs, format: form, about, .. } = args;

@@ -26,11 +26,11 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::clock::Clock;
-use crate::config::{Broker, Config, Scheme};
+use crate::config::{self, Broker, Config, Scheme, SourceKind};
 use crate::control::audit::Audit;
 use crate::control::{self, Desk, local};
 use crate::engine::{self, EngineTask};
-use crate::health::{Health, machine_clock, notify};
+use crate::health::{Health, is_time_restored, machine_clock, notify};
 use crate::http;
 use crate::mqtt::LinkStatus;
 use crate::mqtt::inbound::{self, COMMANDS_MAX};
@@ -226,8 +226,15 @@ impl Station {
             recorder,
             status,
             first: Turn { messages: vec![info(config, &self.clock)], ..Turn::default() },
+            awaits_time: self.awaits_time(config),
         };
         self.tasks.spawn(async { (ENGINE, task.run().await.map_err(|e| e.to_string())) });
+    }
+
+    /// Whether a receiver of the box's own will tell the time, and until then nobody knows it.
+    fn awaits_time(&self, config: &Config) -> bool {
+        let unknown = self.clock.now().clock == ClockQuality::Unset || is_time_restored();
+        self.clock.is_machines() && unknown && config.sources.iter().any(tells_time)
     }
 
     fn spawn_sources(&mut self, config: &Config, arrivals: &mpsc::Sender<sources::Arrival>) {
@@ -310,6 +317,13 @@ impl Station {
             files: http::files::Files::embedded(),
             broker: bridge(broker),
             patience: http::bridge::Patience::default(),
+            metrics: Some(http::metrics::Metrics {
+                clock: self.clock.clone(),
+                outbox: self.outbox.clone(),
+                engine: self.engine.clone(),
+                link: self.link.clone(),
+                sources: self.sources.clone(),
+            }),
             names: vec![],
         };
         let stop = self.rest.clone();
@@ -461,6 +475,11 @@ fn info(config: &Config, clock: &Clock) -> Message {
         quality: if now.clock > ClockQuality::Unset { Quality::Good } else { Quality::Uncertain },
         body: Body::Flat(body),
     }
+}
+
+/// Whether the source is a satellite receiver of the box's own.
+fn tells_time(source: &config::Source) -> bool {
+    matches!(source.kind, SourceKind::Gnss(_) | SourceKind::Gpsd(_))
 }
 
 /// The board's name as its firmware tells it; elsewhere the processor's kind.

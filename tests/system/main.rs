@@ -14,6 +14,8 @@ mod parking_year;
 mod sweeping;
 mod waste;
 
+mod audit;
+mod link_hostile;
 mod link_unkind;
 mod outbox_chaos;
 mod outbox_commands;

@@ -38,10 +38,13 @@ pub enum Action {
     Ping,
     /// `cmd/refresh`: publish every retained topic again.
     Refresh,
-    /// `cmd/coverage`: what of a street was swept in its present window, as GeoJSON.
+    /// `cmd/coverage`: what was swept in the windows of the last day and now, as GeoJSON.
     Coverage {
-        /// Which street.
-        street: AssetId,
+        /// Which street; `None`: all.
+        street: Option<AssetId>,
+        /// So many stretches were answered already.
+        #[serde(default)]
+        from: usize,
     },
     /// `cmd/ticket`: move a ticket.
     Ticket(TicketOrder),
@@ -204,7 +207,10 @@ struct Envelope {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CoverageArgs {
-    street: AssetId,
+    #[serde(default)]
+    street: Option<AssetId>,
+    #[serde(default)]
+    from: usize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -308,9 +314,12 @@ fn read_action(name: &str, args: Value) -> Result<Action, String> {
         "ping" => Ok(Action::Ping),
         "refresh" => Ok(Action::Refresh),
         "coverage" => {
-            let args: CoverageArgs = serde_json::from_value(args)
-                .map_err(|e| format!("args of cmd/coverage: {e}; they are {{\"street\"}}"))?;
-            Ok(Action::Coverage { street: args.street })
+            // Without any, they are left out.
+            let args = if args.is_null() { serde_json::json!({}) } else { args };
+            let args: CoverageArgs = serde_json::from_value(args).map_err(|e| {
+                format!("args of cmd/coverage: {e}; they are {{\"street\"?,\"from\"?}}")
+            })?;
+            Ok(Action::Coverage { street: args.street, from: args.from })
         }
         "ticket" => {
             let args: TicketArgs = serde_json::from_value(args).map_err(|e| {

@@ -83,6 +83,12 @@ impl Position {
         Ok(Position { lat_e7, lon_e7, datum })
     }
 
+    /// The same numbers, taken to be of another datum: another place.
+    #[must_use]
+    pub const fn read_as(self, datum: Datum) -> Position {
+        Position { datum, ..self }
+    }
+
     /// Degrees north.
     #[must_use]
     pub fn lat(self) -> f64 {

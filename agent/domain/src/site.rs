@@ -4,6 +4,7 @@
 //! everything in here is already valid.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::calendar::{Calendar, DayClasses, Period};
 use serde::Serialize;
@@ -15,6 +16,7 @@ use crate::ids::{
 use crate::parking::tariff::Tariff;
 use crate::place::Position;
 use crate::rules::{Rule, Severity};
+use crate::sweeping::{Course, Round, Zone};
 use crate::tickets::{TimeLimit, WorkingHours};
 use crate::time::{Span, Utc};
 use crate::units::{
@@ -262,7 +264,7 @@ impl Default for Service {
 }
 
 /// Settings of a vehicle.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Vehicle {
     /// What it does.
     pub kind: VehicleKind,
@@ -272,6 +274,43 @@ pub struct Vehicle {
     pub parked_after: Span,
     /// Without a position for this long the vehicle is `unknown`.
     pub stale_after: Span,
+    /// Where it is to go, and what it tells of its way.
+    pub duty: Duty,
+}
+
+/// Where a vehicle is to go, and what it tells of its way.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Duty {
+    /// No fix is further from the track that is sent, at its own time.
+    pub track_error: Millimetres,
+    /// Every fix is sent as it is, beside the track.
+    pub raw_fixes: bool,
+    /// Trips further apart than this belong to different shifts.
+    pub shift_ends_after: Span,
+    /// The areas it is to stay in, must not enter, or may rest in.
+    pub zones: Vec<Arc<Zone>>,
+    /// The lines along which it is to go.
+    pub courses: Vec<Arc<Course>>,
+    /// The stops of its routes.
+    pub round: Option<Round>,
+}
+
+impl Duty {
+    /// Nothing is planned; the track is good to five metres.
+    pub const NONE: Duty = Duty {
+        track_error: Millimetres(5000),
+        raw_fixes: false,
+        shift_ends_after: Span::from_mins(3 * 60),
+        zones: vec![],
+        courses: vec![],
+        round: None,
+    };
+
+    /// The bound of the track in metres.
+    #[must_use]
+    pub fn track_error_m(&self) -> f64 {
+        f64::from(self.track_error.0) / 1000.0
+    }
 }
 
 /// What a vehicle does.

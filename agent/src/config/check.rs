@@ -7,7 +7,10 @@ mod assets;
 mod bins;
 mod broker;
 mod parking;
+mod roads;
+mod routes;
 mod rules;
+mod schedule;
 mod sources;
 mod sweep;
 mod tickets;
@@ -26,10 +29,11 @@ use super::section::{Report, Section, Spot, Tree, Value};
 use super::values;
 use super::{Broker, Buffer, Config, Http, defaults};
 
+pub(super) use self::broker::by_url as broker_by_url;
 pub(super) use self::rules::built_in as built_in_rules;
 
 /// Sections that have their place in the configuration and are not built in yet.
-const LATER: [&str; 5] = ["gauge", "camera", "route", "zone", "uplink"];
+const LATER: [&str; 3] = ["gauge", "camera", "uplink"];
 
 /// One mebibyte.
 const MIB: u64 = 1024 * 1024;
@@ -60,6 +64,7 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
     let permits = parking::permits(tree, &assets.assets);
     let calendar = parking::calendar(tree, zone.clone());
     sweep::set_zone(&mut assets.assets, &zone);
+    routes::read(tree, &mut assets.assets, &zone);
     let rules = rules::read(tree, &assets);
     let tickets = tickets::read(tree, &assets.assets);
     let http = read_http(tree.table("http").as_ref(), broker.as_ref());

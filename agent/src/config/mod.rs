@@ -92,6 +92,14 @@ pub struct Config {
     pub hash: String,
 }
 
+/// The broker at a URL, as a command line names it; everything else is as by default.
+///
+/// # Errors
+/// The URL is none; says why and what to write.
+pub fn broker_by_url(url: &str) -> Result<Broker, String> {
+    check::broker_by_url(url)
+}
+
 /// A broker and how to speak to it.
 #[derive(Debug, Clone)]
 pub struct Broker {

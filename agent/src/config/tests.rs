@@ -322,7 +322,7 @@ fn explained_in_plain_words() {
         "  bin-full*         4 bins  medium bin_overflow       when level_pct is at or above the \
          bin's full_at in 2 readings; over at or below the bin's clear_at\n",
         "  bay-overstay      5 bays  medium overstay           when the longest stay is passed by 2m\n",
-        "  nothing to watch for vehicle-silent, vehicle-weigh, street-unswept\n",
+        "  nothing to watch for vehicle-silent, vehicle-weigh, vehicle-overspeed, ",
     ] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }

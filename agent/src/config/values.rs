@@ -21,7 +21,7 @@ use super::section::Value;
 const NAME_MAX: usize = 100;
 
 /// The datums, as they are written in payloads.
-const DATUMS: [(&str, Datum); 4] = [
+pub(super) const DATUMS: [(&str, Datum); 4] = [
     ("WGS84", Datum::Wgs84),
     ("CGCS2000", Datum::Cgcs2000),
     ("GCJ02", Datum::Gcj02),
@@ -326,18 +326,32 @@ pub(super) fn point(value: &Value<'_>, datum: Datum) -> Option<Position> {
     place(value, lat?, lon?, datum)
 }
 
+/// A line of `[lon, lat]`: at least two points.
+pub(super) fn line(value: &Value<'_>, datum: Datum) -> Option<Vec<Position>> {
+    let items = value.items("[119.974, 31.811], [119.975, 31.812]")?;
+    if items.len() < 2 {
+        value.error("a line has at least two points".to_owned(), "add a point [lon, lat]");
+        return None;
+    }
+    // Every point is read, so that every wrong one is told.
+    let points: Vec<_> = items.iter().map(|item| point(item, datum)).collect();
+    points.into_iter().collect::<Option<Vec<_>>>()
+}
+
 fn place(value: &Value<'_>, lat: f64, lon: f64, datum: Datum) -> Option<Position> {
     Position::from_degrees(lat, lon, datum)
-        .map_err(|bad| {
-            let swapped = Position::from_degrees(lon, lat, datum).is_ok();
-            let fix = match bad {
-                BadPosition::Latitude(_) if swapped => "are lat and lon swapped?",
-                BadPosition::Null => "measure the place, or leave the position out",
-                _ => "write degrees, north and east positive",
-            };
-            value.error(bad.to_string(), fix);
-        })
+        .map_err(|bad| value.error(bad.to_string(), what_to_do(bad, lat, lon)))
         .ok()
+}
+
+/// What to do about coordinates that are no place.
+pub(super) fn what_to_do(bad: BadPosition, lat: f64, lon: f64) -> &'static str {
+    let swapped = Position::from_degrees(lon, lat, Datum::default()).is_ok();
+    match bad {
+        BadPosition::Latitude(_) if swapped => "are lat and lon swapped?",
+        BadPosition::Null => "measure the place, or leave the position out",
+        _ => "write degrees, north and east positive",
+    }
 }
 
 #[cfg(test)]

@@ -8,9 +8,11 @@
 //! | `/`, `/assets/…` | the dashboard ([`files`]) |
 //! | `/mqtt` | a WebSocket with subprotocol `mqtt`, carried to the box's broker |
 //! | `/healthz` | 200 while the process serves |
+//! | `/metrics` | the box's counts, for Prometheus ([`metrics`]) |
 
 pub mod bridge;
 pub mod files;
+pub mod metrics;
 
 use std::io;
 use std::net::SocketAddr;
@@ -32,6 +34,7 @@ use tracing::{info, warn};
 
 use self::bridge::{Bridge, CONNECTIONS_MAX, Connect, Foreign, Patience, Refusal, check_origin};
 use self::files::{Files, plain};
+use self::metrics::Metrics;
 
 /// How long requests may take to finish when the server stops.
 const STOP_WITHIN: Duration = Duration::from_secs(3);
@@ -44,6 +47,8 @@ pub struct Site {
     pub broker: Connect,
     /// How long the bridge waits.
     pub patience: Patience,
+    /// The counts; `None`: there are none.
+    pub metrics: Option<Metrics>,
     /// Public names of the box (behind a reverse proxy) whose pages may use the bridge.
     pub names: Vec<String>,
 }
@@ -131,19 +136,28 @@ impl Listening {
 struct Shared {
     files: Files,
     bridge: Bridge,
+    metrics: Option<Metrics>,
     names: Vec<String>,
 }
 
 fn routes(site: Site, stop: CancellationToken) -> Router {
-    let Site { files, broker, patience, names } = site;
+    let Site { files, broker, patience, metrics, names } = site;
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let bridge = Bridge { connect: broker, patience, places, stop };
     Router::new()
         .route("/healthz", get(|| async { plain(StatusCode::OK, "ok\n") }))
+        .route("/metrics", get(counts))
         .route("/mqtt", any(mqtt))
         .fallback(get(file))
         .layer(map_response(secure))
-        .with_state(Arc::new(Shared { files, bridge, names }))
+        .with_state(Arc::new(Shared { files, bridge, metrics, names }))
+}
+
+async fn counts(State(shared): State<Arc<Shared>>) -> Response<Body> {
+    match &shared.metrics {
+        Some(metrics) => metrics.answer().await,
+        None => plain(StatusCode::NOT_FOUND, "this server has no counts\n"),
+    }
 }
 
 async fn file(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap) -> Response<Body> {

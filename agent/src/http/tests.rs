@@ -29,6 +29,7 @@ async fn serve(broker: SocketAddr, patience: Patience) -> Box_ {
         files: files::tests::files(),
         broker: bridge::tcp(broker.ip().to_string(), broker.port()),
         patience,
+        metrics: None,
         names: Vec::new(),
     };
     let task = tokio::spawn(listening.serve(site, stop.clone()));

@@ -39,6 +39,9 @@ const PACKET_MAX: usize = 1024 * 1024;
 /// So many connections in a row ended by a packet beyond [`PACKET_MAX`]: the broker would send it
 /// for ever, so the session is thrown away with it.
 const POISONED_AFTER: u32 = 3;
+/// How long [`forget`] tries.
+const FORGET_WITHIN: Duration = Duration::from_secs(3);
+
 /// A message from a broker.
 #[derive(Debug)]
 pub struct Delivery {
@@ -140,6 +143,24 @@ pub async fn subscribe(
         }
         status.send_modify(|s| s.reconnects += 1);
     }
+}
+
+/// Takes away what the broker keeps for `client_id`: its session, with everything that was subscribed to.
+/// Tries once, for at most [`FORGET_WITHIN`]: a broker that is away keeps it until it expires.
+pub async fn forget(settings: &Broker, client_id: &str) {
+    let Ok(mut session) = Session::new(settings, client_id, None) else { return };
+    // A clean session ends the one before it (MQTT 3.1.1, 3.1.2.4).
+    session.options.set_clean_session(true);
+    let mut connection = Connection::open(session, 1);
+    let goodbye = async {
+        while let Ok(event) = connection.event().await {
+            if matches!(event, Event::Incoming(Incoming::ConnAck(_))) {
+                // The queue is empty: nothing else was asked.
+                let _ = connection.client.try_disconnect();
+            }
+        }
+    };
+    let _late = tokio::time::timeout(FORGET_WITHIN, goodbye).await;
 }
 
 /// Receives the commands for the box at `prefix` until `stop`. `settings` carry the box's user name.

@@ -195,7 +195,7 @@ impl Committer {
             Request::Take { max, lanes, reply } => {
                 // Whoever asked may have given up waiting: then nothing may be taken.
                 if !reply.is_closed() {
-                    answer(reply, self.queue.take(max, lanes));
+                    answer(reply, self.queue.take_of(lanes, max));
                 }
             }
             Request::Settle(settled) => {

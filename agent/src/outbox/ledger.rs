@@ -136,6 +136,13 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// Of what was dropped: kept aside by the link, to be looked at.
+    #[must_use]
+    pub fn quarantined(&self) -> u64 {
+        let aside = self.dropped.iter().filter(|(reason, _)| reason.is_quarantined());
+        aside.map(|(_, count)| count).sum()
+    }
+
     /// The position for the next message, which is counted as accepted.
     pub(super) fn accept(&mut self, numbered: bool, bytes: u64) -> Position {
         self.last =

@@ -278,7 +278,7 @@ impl Queue {
     ///
     /// # Errors
     /// The store cannot be read; nothing is taken.
-    pub(super) fn take(&mut self, max: usize, lanes: Lanes) -> Result<Vec<Entry>, StoreError> {
+    pub(super) fn take_of(&mut self, lanes: Lanes, max: usize) -> Result<Vec<Entry>, StoreError> {
         self.ensure_open()?;
         let mut entries = Vec::new();
         if self.conn == 0 {

@@ -22,6 +22,13 @@ use super::store::{Batch, Pair, Store};
 use super::*;
 use crate::mqtt::payload::Stamp;
 
+impl Queue {
+    /// Takes of every lane.
+    fn take(&mut self, max: usize) -> Result<Vec<Entry>, StoreError> {
+        self.take_of(Lanes::ALL, max)
+    }
+}
+
 fn identity() -> Identity {
     Identity {
         tenant: TenantId::new("t").unwrap(),
@@ -99,7 +106,7 @@ fn taken(queue: &mut Queue) -> Vec<String> {
     if queue.conn == 0 {
         queue.link_up(77).unwrap();
     }
-    queue.take(1000, Lanes::ALL).unwrap().iter().map(text).collect()
+    queue.take(1000).unwrap().iter().map(text).collect()
 }
 
 /// `path value` of everything, each acknowledged when its turn comes.
@@ -107,7 +114,7 @@ fn drained(queue: &mut Queue) -> Vec<String> {
     let mut all = vec![];
     queue.link_up(78).unwrap();
     loop {
-        let entries = queue.take(1000, Lanes::ALL).unwrap();
+        let entries = queue.take(1000).unwrap();
         if entries.is_empty() {
             return all;
         }
@@ -154,7 +161,7 @@ fn a_retained_topic_is_in_flight_once_and_the_next_waits_for_it() {
     queue.link_up(1).unwrap();
     let revisions = (0..3).map(|value| message(Lane::Ticket, 1, value)).collect();
     queue.commit(&[turn(revisions)]).unwrap();
-    let first = queue.take(10, Lanes::ALL).unwrap();
+    let first = queue.take(10).unwrap();
     assert_eq!(first.len(), 1);
     assert_eq!(taken(&mut queue), Vec::<String>::new());
     queue.settle(first[0].key, Outcome::Acknowledged);
@@ -169,7 +176,7 @@ fn a_state_replaces_one_never_sent_and_keeps_its_number() {
     queue.link_up(1).unwrap();
     queue.commit(&[turn(vec![message(Lane::State, 1, 10), message(Lane::State, 2, 20)])]).unwrap();
     queue.commit(&[turn(vec![message(Lane::State, 1, 11)])]).unwrap();
-    let first = queue.take(1, Lanes::ALL).unwrap().remove(0);
+    let first = queue.take(1).unwrap().remove(0);
     assert_eq!((value_of(&first), first.key.position.seq), (Some(11), 1));
     // Now it may have been sent: what follows stands behind it, also after the link died.
     queue.link_down();
@@ -215,7 +222,7 @@ fn an_empty_payload_has_no_number_and_goes_when_a_state_comes() {
 fn backlog_is_marked_and_live_messages_are_not() {
     let mut queue = new_queue(u64::MAX);
     let marks = |queue: &mut Queue| -> Vec<bool> {
-        queue.take(10, Lanes::ALL).unwrap().iter().map(|entry| entry.replay).collect()
+        queue.take(10).unwrap().iter().map(|entry| entry.replay).collect()
     };
     queue.commit(&[turn(vec![message(Lane::Event, 1, 1)])]).unwrap();
     queue.link_up(1).unwrap();
@@ -264,7 +271,7 @@ fn what_is_in_flight_is_not_evicted_and_keeps_tickets_from_it() {
     let mut queue = new_queue(400);
     queue.link_up(1).unwrap();
     queue.commit(&[turn(vec![message(Lane::Telemetry, 1, 0)])]).unwrap();
-    assert_eq!(queue.take(1, Lanes::ALL).unwrap().len(), 1);
+    assert_eq!(queue.take(1).unwrap().len(), 1);
     for value in 0..10 {
         queue.commit(&[turn(vec![message(Lane::Ticket, 1, value)])]).unwrap();
     }
@@ -283,9 +290,9 @@ fn a_large_payload_travels_in_pieces_and_leaves_nothing_behind() {
     body.insert("evidence".into(), json!("x".repeat(100_000)));
     queue.commit(&[turn(vec![large])]).unwrap();
     let mut queue = restart(queue).queue;
-    assert_eq!(queue.take(1, Lanes::ALL).unwrap(), [], "no link, nothing taken");
+    assert_eq!(queue.take(1).unwrap(), [], "no link, nothing taken");
     queue.link_up(1).unwrap();
-    let entry = queue.take(1, Lanes::ALL).unwrap().remove(0);
+    let entry = queue.take(1).unwrap().remove(0);
     assert!(entry.payload.len() > 100_000 && value_of(&entry) == Some(7));
     queue.settle(entry.key, Outcome::Acknowledged);
     queue.flush().unwrap();
@@ -547,7 +554,7 @@ fn run(actions: Vec<Action>) -> Result<(), TestCaseError> {
                 queue.commit(&[turn(all)]).unwrap();
             }
             Action::Take(max) => {
-                let entries = queue.take(max, Lanes::ALL).unwrap();
+                let entries = queue.take(max).unwrap();
                 prop_assert!(entries.len() <= max);
                 prop_assert!(entries.is_sorted_by_key(|entry| entry.key));
                 entries.iter().try_for_each(|entry| far.see(entry))?;
@@ -596,7 +603,7 @@ fn run(actions: Vec<Action>) -> Result<(), TestCaseError> {
 fn drain(mut queue: Queue, mut far: Far) -> Result<(), TestCaseError> {
     queue.link_up(1000).unwrap();
     loop {
-        let entries = queue.take(7, Lanes::ALL).unwrap();
+        let entries = queue.take(7).unwrap();
         if entries.is_empty() {
             break;
         }

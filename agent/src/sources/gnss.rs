@@ -17,8 +17,11 @@ pub(super) async fn run(settings: Serial, context: Context) {
     let mut line = Line::new(settings, Accept::TtyOrFile, context.clone());
     let mut intake = None;
     while let Some(mut stream) = line.open().await {
-        let intake =
-            intake.get_or_insert_with(|| Intake::new(decoder(&stream, &context), context.clone()));
+        let intake = intake.get_or_insert_with(|| {
+            let intake = Intake::new(decoder(&stream, &context), context.clone());
+            // What a recording says was the time once.
+            if matches!(stream, Stream::Tty(_)) { intake.of_own_receiver() } else { intake }
+        });
         let end = pump(&mut stream, intake, &context).await;
         if matches!(end, Err(End::Stopped)) || intake.finish().await.is_err() {
             return;

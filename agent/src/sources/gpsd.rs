@@ -51,7 +51,7 @@ impl From<io::Error> for End {
 
 /// Reads the receiver until the box stops.
 pub(super) async fn run(settings: GpsdServer, context: Context) {
-    let mut intake = Intake::new(decoder(&settings, &context), context.clone());
+    let mut intake = Intake::new(decoder(&settings, &context), context.clone()).of_own_receiver();
     let mut retry = RETRY_MIN;
     loop {
         let Err(end) = converse(&settings, &mut intake, &context, &mut retry).await;

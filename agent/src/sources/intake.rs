@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use domain::decode::{Decode, Raw};
 use domain::input::Input;
-use domain::sample::Sample;
+use domain::sample::{Quantity, Sample};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior};
 
@@ -28,13 +28,20 @@ pub(super) struct Intake<D> {
     decoder: D,
     publish: Interval,
     changed: bool,
+    /// Whether its fixes tell the box the time: a receiver of its own, heard as it speaks.
+    tells_time: bool,
 }
 
 impl<D: Decode> Intake<D> {
     pub(super) fn new(decoder: D, context: Context) -> Intake<D> {
         let mut publish = tokio::time::interval(PUBLISH_EVERY);
         publish.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Intake { context, decoder, publish, changed: false }
+        Intake { context, decoder, publish, changed: false, tells_time: false }
+    }
+
+    /// The same, of a receiver of the box's own: its fixes tell the time.
+    pub(super) fn of_own_receiver(self) -> Intake<D> {
+        Intake { tells_time: true, ..self }
     }
 
     pub(super) fn decoder(&mut self) -> &mut D {
@@ -69,6 +76,10 @@ impl<D: Decode> Intake<D> {
         self.changed = true;
         let mut samples = samples.into_iter();
         while let Some(sample) = samples.next() {
+            let has_fix = sample.quantities.iter().any(|q| matches!(q, Quantity::Fix(_)));
+            if let (true, true, Some(at)) = (self.tells_time, has_fix, sample.at) {
+                self.context.clock.hear_gnss(at);
+            }
             let Ok(place) = self.place().await else {
                 self.publish_now();
                 let samples = 1 + samples.len();

@@ -35,6 +35,7 @@ fn street(service: Service, sensing: Sensing) -> Site {
         work_speed_max: MillimetresPerSecond::from_kmh(15),
         parked_after: Span::from_mins(10),
         stale_after: Span::from_mins(5),
+        duty: domain::site::Duty::NONE,
     };
     let weigh = Rule {
         id: RuleId::new("weigh").unwrap(),

@@ -7,6 +7,7 @@
 //! * `parking`: what concerns many bays at once: streets, hours, and people's commands.
 //! * `storm`: many silences that are one problem.
 //! * `streets`: from the way of vehicles to the coverage of streets.
+//! * `vehicles`: what a vehicle has to tell, and what is sent of its track.
 
 mod answers;
 mod parking;
@@ -14,6 +15,7 @@ mod publish;
 mod rounds;
 mod storm;
 mod streets;
+mod vehicles;
 mod watched;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +35,7 @@ use crate::reading::{Reading, date};
 use crate::rules::{Due, RuleBook, Seen};
 use crate::sample::Sample;
 use crate::site::{Feed, Kind, Site};
-use crate::sweeping::Network;
+use crate::sweeping::{Arrival, DatumDoubt, Network};
 use crate::tickets::{Desk, News, State};
 use crate::time::{ClockQuality, Moment, Monotonic, Now, Span};
 use crate::timers::{Timer, Timers};
@@ -49,6 +51,8 @@ pub struct Engine {
     desk: Desk,
     /// The streets that are to be swept.
     network: Network,
+    /// By vehicle: whether the streets lie where it sweeps.
+    doubts: BTreeMap<AssetKey, DatumDoubt>,
     answers: Answers,
     rounds: Rounds,
     ledger: Ledger,
@@ -98,6 +102,7 @@ impl Engine {
             rules: RuleBook::default(),
             desk: Desk::default(),
             network,
+            doubts: BTreeMap::new(),
             answers: Answers::default(),
             rounds,
             ledger: Ledger::default(),
@@ -294,15 +299,23 @@ impl Engine {
             }
         }
         let place = out.messages.len();
-        let mut level = None;
-        let hearing = Hearing { feed: &feed, gap, quantities: &quantities, at, now };
+        let (mut level, mut duplicate) = (None, false);
+        let arrival = Arrival { at, now, dated: sample.at == Some(at.utc) };
+        let hearing = Hearing { feed: &feed, gap, quantities: &quantities, arrival };
         self.change(&key, at, now, out, |w, id, place| {
             let told = w.report(id, place, &hearing);
-            level = told.level;
+            (level, duplicate) = (told.level, told.duplicate);
             told
         });
-        let reading = Reading { asset: &key, at, quality, quantities: &quantities };
-        out.messages.insert(place, publish::telemetry(&reading, level));
+        if duplicate {
+            let detail = format!("{key} has a fix of {} already", at.utc);
+            return reject(&feed.source, Reason::Duplicate, detail, out);
+        }
+        let raw = vehicles::sent_raw(&self.site.assets[&key].kind, &quantities);
+        if !raw.is_empty() || quantities.is_empty() {
+            let reading = Reading { asset: &key, at, quality, quantities: &raw };
+            out.messages.insert(place, publish::telemetry(&reading, level));
+        }
         self.on_round(&key, &feed.source, &quantities, at, now, out);
     }
 
@@ -333,11 +346,12 @@ impl Engine {
         if told.state {
             self.guide(key, at, out);
         }
+        out.messages.extend(told.track.iter().map(|sent| vehicles::track(key, sent, at)));
         let seen = self.rules.observe(&self.site, key, &told.facts, at, now);
         self.rearm(key, now);
         self.conclude(key, seen, out);
         for piece in &told.pieces {
-            self.sweep(piece, at, now, out);
+            self.sweep(key, piece, at, now, out);
         }
     }
 
@@ -383,8 +397,9 @@ impl Engine {
             Err((code, why)) => answers::no(&command.id, code, &why),
         };
         out.messages.push(publish::reply(&command.by, answer.clone(), now));
-        // A question may be asked again; only what changes something must not be done twice.
-        if !matches!(command.action, Action::Tickets(_)) {
+        // A question may be asked again, and a map is too large to be kept; only what changes something
+        // must not be done twice.
+        if !matches!(command.action, Action::Tickets(_) | Action::Coverage { .. }) {
             out.records.extend(self.answers.keep(&command.id, answer));
         }
     }
@@ -417,7 +432,7 @@ impl Engine {
             Action::Bay { bay, step, permit } => {
                 self.bay_step(bay, *step, permit.as_ref(), now, out)
             }
-            Action::Coverage { street } => self.coverage_of(street),
+            Action::Coverage { street, from } => self.coverage_of(street.as_ref(), *from),
             Action::Tickets(query) => {
                 let answer = self.desk.query(&self.site, query);
                 answer.map_err(|refusal| ("refused", refusal.to_string()))

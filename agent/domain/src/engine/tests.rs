@@ -610,6 +610,7 @@ proptest! {
     }
 }
 
+mod forms;
 mod orders;
 mod reports;
 mod streets;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::vehicles;
 use crate::calendar::Calendar;
 use crate::commands::BayStep;
 use crate::ids::{AssetKey, PermitId};
@@ -14,7 +15,7 @@ use crate::reading::{Gap, Heard};
 use crate::rules::{Fact, FactName};
 use crate::sample::{NoData, Quantity};
 use crate::site::{Asset, Bay, Feed, Kind, Site};
-use crate::sweeping::{Piece, Road, Tracker};
+use crate::sweeping::{Arrival, Piece, Road, Sent, Tracker};
 use crate::time::{Moment, Monotonic, Now, Span, Utc};
 use crate::units::Permille;
 use crate::waste::{self, Container};
@@ -35,7 +36,7 @@ pub(super) struct Watched {
 enum State {
     Bay(Occupancy),
     Bin(Box<Container>),
-    Vehicle(Tracker),
+    Vehicle(Box<Tracker>),
     Street(Road),
 }
 
@@ -56,6 +57,10 @@ pub(super) struct Told {
     pub(super) recalibrate: Vec<Feed>,
     /// Pieces of way that a vehicle has made.
     pub(super) pieces: Vec<Piece>,
+    /// A piece of a vehicle's track that is to be sent.
+    pub(super) track: Option<Sent>,
+    /// The report was there before: it tells nothing.
+    pub(super) duplicate: bool,
     /// Nothing changed that is worth storing now.
     pub(super) keeps: bool,
 }
@@ -66,7 +71,7 @@ impl Watched {
         let state = match kind {
             Kind::Bay(_) => State::Bay(Occupancy::default()),
             Kind::Bin(_) => State::Bin(Box::default()),
-            Kind::Vehicle(_) => State::Vehicle(Tracker::default()),
+            Kind::Vehicle(_) => State::Vehicle(Box::default()),
             Kind::Street { line, sweep } => State::Street(Road::new(line, sweep.as_ref()?)),
         };
         let meter = matches!(state, State::Bay(_)).then(Meter::default);
@@ -163,7 +168,8 @@ impl Watched {
 
     /// Takes what one of its devices reports.
     pub(super) fn report(&mut self, id: &str, place: &Place<'_>, heard: &Hearing<'_>) -> Told {
-        let Hearing { feed, gap, quantities, at, now } = *heard;
+        let Hearing { feed, gap, quantities, arrival } = *heard;
+        let Arrival { at, now, .. } = arrival;
         if matches!(self.state, State::Bay(_)) {
             let sensor = name_of(feed);
             let rank = place.asset.feeds.iter().position(|f| f == feed).unwrap_or_default();
@@ -180,11 +186,11 @@ impl Watched {
                 bin_told(bin.report(quantities, at, place.asset.position, settings))
             }
             (State::Vehicle(vehicle), Kind::Vehicle(settings)) => {
-                let change = vehicle.report(quantities, at, settings);
-                let milli_kmh = |mm_s: u32| i64::from(mm_s) * 36 / 10;
-                let speed = change.speed.map(|s| Fact::Value(FactName::SpeedKmh, milli_kmh(s.0)));
-                let facts = speed.into_iter().collect();
-                Told { state: change.state, facts, pieces: change.pieces, ..Told::default() }
+                let told = vehicles::told(vehicle.report(quantities, arrival, settings), settings);
+                if told.duplicate {
+                    return told;
+                }
+                told
             }
             _ => unreachable!("a watched asset keeps the kind it was made of"),
         };
@@ -219,7 +225,7 @@ impl Watched {
                 self.bay(id, place, at, at, |bay, settings| bay.settle(id, at, settings))
             }
             (State::Vehicle(vehicle), Kind::Vehicle(settings)) => {
-                Told { state: vehicle.settle(at, settings), ..Told::default() }
+                vehicles::told(vehicle.settle(at, settings), settings)
             }
             (State::Street(road), Kind::Street { sweep: Some(plan), .. }) => {
                 road_told(road.settle(plan, at))
@@ -235,7 +241,7 @@ impl Watched {
                 let asked = verdict.next.map(|utc| now.at(utc).monotonic);
                 bay.settle_at(now, settings).into_iter().chain(asked).min()
             }
-            (State::Vehicle(vehicle), Kind::Vehicle(settings)) => vehicle.parked_at(now, settings),
+            (State::Vehicle(vehicle), Kind::Vehicle(settings)) => vehicle.due(now, settings),
             (State::Street(road), _) => road.settle_at(now),
             _ => None,
         }
@@ -243,13 +249,15 @@ impl Watched {
 
     /// Nothing was heard for too long.
     pub(super) fn silent(&mut self, id: &str, place: &Place<'_>, at: Moment) -> Told {
-        match &mut self.state {
-            State::Bay(_) => self.bay(id, place, at, at, |bay, _| bay.lose(NoData::Silent, at)),
-            State::Bin(bin) => Told { state: bin.silent(), ..Told::default() },
-            State::Vehicle(vehicle) => {
-                Told { state: vehicle.lose(NoData::Silent, at), ..Told::default() }
+        match (&mut self.state, &place.asset.kind) {
+            (State::Bay(_), _) => {
+                self.bay(id, place, at, at, |bay, _| bay.lose(NoData::Silent, at))
             }
-            State::Street(_) => Told::default(),
+            (State::Bin(bin), _) => Told { state: bin.silent(), ..Told::default() },
+            (State::Vehicle(vehicle), Kind::Vehicle(settings)) => {
+                vehicles::told(vehicle.silent(at, settings), settings)
+            }
+            _ => Told::default(),
         }
     }
 
@@ -405,8 +413,7 @@ pub(super) struct Hearing<'a> {
     pub(super) feed: &'a Feed,
     pub(super) gap: Gap,
     pub(super) quantities: &'a [Quantity],
-    pub(super) at: Moment,
-    pub(super) now: Now,
+    pub(super) arrival: Arrival,
 }
 
 /// A device's name inside its asset.

@@ -47,6 +47,13 @@ impl Position {
         }
     }
 
+    /// Whether the place lies in China, as the formula of GCJ-02 has it: a box around it. There the
+    /// datum of a map has to be asked for.
+    #[must_use]
+    pub fn is_in_china(self) -> bool {
+        in_china((self.lat(), self.lon()))
+    }
+
     /// A place at most a kilometre from `self`; at the edge of the world, where there is none, the
     /// numbers stay.
     fn moved(self, (lat, lon): (f64, f64), datum: Datum) -> Position {

@@ -145,11 +145,31 @@ pub enum FactName {
     NoLift,
     /// How far the lifts of a trip are from the weighbridge, in percent.
     WeighDifferencePct,
+    /// How much faster a vehicle is than it may be while its working parts run, in km/h.
+    OverspeedKmh,
+    /// How long a vehicle has not left a place where it may not rest, in minutes.
+    StoppedMin,
+    /// How long a vehicle has stood with its ignition on, in minutes.
+    IdlingMin,
+    /// A vehicle is where it must not be: 1, else 0.
+    OutOfArea,
+    /// How far a vehicle is from its course, in metres; 0 outside of its hours.
+    DeviationM,
+    /// How long a vehicle was heard without a position, in minutes.
+    NoFixMin,
+    /// Stops that a vehicle has skipped in this round.
+    StopsSkipped,
+    /// Stops that a vehicle has served too late in this round.
+    StopsLate,
+    /// Stops that a vehicle has served too early in this round.
+    StopsEarly,
+    /// The planned roads fit the way of the vehicles only in another datum: 1, else 0.
+    PlanShifted,
 }
 
 impl FactName {
     /// Every fact.
-    pub const ALL: [FactName; 23] = [
+    pub const ALL: [FactName; 33] = [
         FactName::LevelPct,
         FactName::TemperatureC,
         FactName::BatteryPct,
@@ -173,6 +193,16 @@ impl FactName {
         FactName::NoFall,
         FactName::NoLift,
         FactName::WeighDifferencePct,
+        FactName::OverspeedKmh,
+        FactName::StoppedMin,
+        FactName::IdlingMin,
+        FactName::OutOfArea,
+        FactName::DeviationM,
+        FactName::NoFixMin,
+        FactName::StopsSkipped,
+        FactName::StopsLate,
+        FactName::StopsEarly,
+        FactName::PlanShifted,
     ];
 
     /// Whether it is so or not, rather than how much: its values are 0 and 1.
@@ -192,7 +222,10 @@ impl FactName {
             | FactName::WeighDifferencePct => "%",
             FactName::TemperatureC => "°C",
             FactName::BatteryV => "V",
-            FactName::SpeedKmh => "km/h",
+            FactName::SpeedKmh | FactName::OverspeedKmh => "km/h",
+            FactName::StoppedMin | FactName::IdlingMin | FactName::NoFixMin => "min",
+            FactName::DeviationM => "m",
+            FactName::StopsSkipped | FactName::StopsLate | FactName::StopsEarly => "stops",
             FactName::CollectionLateH => "h",
             FactName::Overflow
             | FactName::Burning
@@ -207,7 +240,9 @@ impl FactName {
             | FactName::BayContested
             | FactName::BayForbidden
             | FactName::BayUnpermitted
-            | FactName::BayZombie => "",
+            | FactName::BayZombie
+            | FactName::OutOfArea
+            | FactName::PlanShifted => "",
         }
     }
 
@@ -238,6 +273,16 @@ impl FactName {
             FactName::NoFall => "no_fall",
             FactName::NoLift => "no_lift",
             FactName::WeighDifferencePct => "weigh_difference_pct",
+            FactName::OverspeedKmh => "overspeed_kmh",
+            FactName::StoppedMin => "stopped_min",
+            FactName::IdlingMin => "idling_min",
+            FactName::OutOfArea => "out_of_area",
+            FactName::DeviationM => "deviation_m",
+            FactName::NoFixMin => "no_fix_min",
+            FactName::StopsSkipped => "stops_skipped",
+            FactName::StopsLate => "stops_late",
+            FactName::StopsEarly => "stops_early",
+            FactName::PlanShifted => "plan_shifted",
         }
     }
 }

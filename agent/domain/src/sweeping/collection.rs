@@ -15,6 +15,8 @@ use super::window::Window;
 /// A stop of a round.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stop {
+    /// The route it belongs to.
+    pub route: String,
     /// What people call it.
     pub name: String,
     /// Where.
@@ -77,10 +79,10 @@ pub struct Visit {
     pub outcome: Outcome,
 }
 
-/// A round: its stops, in the order they are driven.
+/// What a vehicle is to do: the stops of its routes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Round {
-    /// The stops.
+    /// The stops, in the order they are driven.
     pub stops: Vec<Stop>,
     /// What counts.
     pub tolerance: Tolerance,
@@ -169,6 +171,106 @@ impl Progress {
     }
 }
 
+/// Stops that are due this much later belong to another round.
+const ROUND_APART: Span = Span::from_mins(4 * 60);
+
+/// A round as far as it is decided, and at its end the data of `route.round`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    from: Utc,
+    until: Utc,
+    stops: u32,
+    served: u32,
+    early: u32,
+    late: u32,
+    skipped: u32,
+}
+
+/// What became known of a round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RoundNews {
+    /// How a stop went, and the round so far.
+    Stop(Visit, Tally),
+    /// The round is over.
+    Over(Tally),
+}
+
+/// A vehicle's rounds, one after the other.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct RoundLog {
+    progress: Progress,
+    tally: Option<Tally>,
+}
+
+impl Tally {
+    /// Stops that were skipped, were served late, and were served early.
+    pub(crate) fn faults(&self) -> [u32; 3] {
+        [self.skipped, self.late, self.early]
+    }
+
+    fn add(&mut self, visit: &Visit) {
+        self.until = self.until.max(visit.due);
+        self.stops += 1;
+        *match visit.outcome {
+            Outcome::Served => &mut self.served,
+            Outcome::Early => &mut self.early,
+            Outcome::Late => &mut self.late,
+            Outcome::Skipped => &mut self.skipped,
+        } += 1;
+    }
+}
+
+impl RoundLog {
+    /// The vehicle is at a place.
+    pub(crate) fn take(
+        &mut self,
+        round: &Round,
+        position: Position,
+        speed: Option<MillimetresPerSecond>,
+        at: Utc,
+        news: &mut Vec<RoundNews>,
+    ) {
+        let mut visits = vec![];
+        self.progress.take(round, position, speed, at, &mut visits);
+        self.tell(visits, news);
+    }
+
+    /// Time has come to `now`.
+    pub(crate) fn pass(&mut self, round: &Round, now: Utc, news: &mut Vec<RoundNews>) {
+        let mut visits = vec![];
+        self.progress.pass(round, now, &mut visits);
+        self.tell(visits, news);
+    }
+
+    /// When [`RoundLog::pass`] has something to do; `None` before the first look.
+    pub(crate) fn deadline(&self, round: &Round) -> Option<Utc> {
+        self.progress.deadline(round)
+    }
+
+    fn tell(&mut self, visits: Vec<Visit>, news: &mut Vec<RoundNews>) {
+        for visit in visits {
+            let (from, until) = (visit.due, visit.due);
+            let tally = self.tally.get_or_insert(Tally {
+                from,
+                until,
+                stops: 0,
+                served: 0,
+                early: 0,
+                late: 0,
+                skipped: 0,
+            });
+            tally.add(&visit);
+            news.push(RoundNews::Stop(visit, tally.clone()));
+        }
+        let next = self.progress.awaited.iter().flatten().min();
+        let over = |tally: &Tally| next.is_none_or(|next| next.since(tally.until) >= ROUND_APART);
+        if let Some(tally) = self.tally.take_if(|tally| over(tally)) {
+            news.push(RoundNews::Over(tally));
+        }
+    }
+}
+
 /// The planned time that follows `due`: a stop's window is a minute long.
 fn after(round: &Round, stop: usize, due: Utc) -> Option<Utc> {
     round.due(stop, due + Span::from_mins(1))
@@ -189,6 +291,7 @@ mod tests {
 
     fn stop(n: u16) -> Stop {
         Stop {
+            route: "r".into(),
             name: format!("stop {n}"),
             position: Position::from_degrees(23.0 + f64::from(n) * 0.01, 120.1, Datum::Wgs84)
                 .unwrap(),

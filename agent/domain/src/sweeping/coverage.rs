@@ -159,6 +159,12 @@ impl Layout {
         self.cells.iter().filter_map(|cell| self.plane.position(cell.centre))
     }
 
+    /// Whether a swept piece would do one of the cells.
+    pub(crate) fn fits(&self, piece: &Piece) -> bool {
+        let stroke = Stroke::new(piece, &self.plane);
+        stroke.is_some_and(|stroke| self.cells.iter().any(|cell| stroke.sweeps(cell)))
+    }
+
     /// How many cells there are.
     #[must_use]
     pub fn cells(&self) -> usize {
@@ -303,14 +309,22 @@ impl Coverage {
             };
             let Some(to) = layout.plane.position(end(1.0)) else { continue };
             let joins = last.is_some_and(|l| l.centre.from(cell.centre).length() < 2.0 * CELL_M);
+            let straight = last.is_some_and(|l| l.heading == cell.heading);
             last = Some(cell);
             let (state, passes) = (mark.state(), mark.passes);
             match stretches.last_mut() {
-                Some(s) if joins && s.state == state && s.passes == passes => s.line.push(to),
+                Some(s) if joins && s.state == state && s.passes == passes => {
+                    // On a straight leg the end moves on, and the line stays short.
+                    if straight && s.line.len() > 1 {
+                        s.line.pop();
+                    }
+                    s.line.push(to);
+                    s.cells += 1;
+                }
                 _ => {
                     let from = layout.plane.position(end(-1.0));
                     let line = from.into_iter().chain([to]).collect();
-                    stretches.push(Stretch { state, passes, line });
+                    stretches.push(Stretch { state, passes, cells: 1, line });
                 }
             }
         }
@@ -325,6 +339,8 @@ pub struct Stretch {
     pub state: CellState,
     /// How often.
     pub passes: u8,
+    /// How many cells.
+    pub cells: usize,
     /// Where, in WGS84.
     pub line: Vec<Position>,
 }

@@ -23,14 +23,15 @@ pub(crate) struct Network(BTreeMap<Tile, BTreeSet<AssetKey>>);
 
 impl Network {
     pub(crate) fn add(&mut self, key: &AssetKey, layout: &Layout) {
+        // The next cell mostly touches the tiles of the one before.
+        let mut last = [None; 4];
         for (lat, lon) in layout.centres().map(e7) {
-            for north in [-MARGIN_E7, MARGIN_E7] {
-                for east in [-2 * MARGIN_E7, 2 * MARGIN_E7] {
-                    let tile = tile((lat.saturating_add(north), lon.saturating_add(east)));
-                    let roads = self.0.entry(tile).or_default();
-                    if !roads.contains(key) {
-                        roads.insert(key.clone());
-                    }
+            let corners = [(-1, -2), (-1, 2), (1, -2), (1, 2)];
+            for (last, (north, east)) in last.iter_mut().zip(corners) {
+                let north = lat.saturating_add(north * MARGIN_E7);
+                let tile = tile((north, lon.saturating_add(east * MARGIN_E7)));
+                if last.replace(tile) != Some(tile) {
+                    self.0.entry(tile).or_default().insert(key.clone());
                 }
             }
         }

@@ -27,6 +27,14 @@ impl Flat {
     pub(crate) fn length(self) -> f64 {
         libm::sqrt(self.dot(self))
     }
+
+    /// Distance to the nearest point between `a` and `b`.
+    pub(crate) fn beside(self, a: Flat, b: Flat) -> f64 {
+        let (way, there) = (b.from(a), self.from(a));
+        let square = way.dot(way);
+        let part = if square > 0.0 { (there.dot(way) / square).clamp(0.0, 1.0) } else { 0.0 };
+        there.from(Flat { x: way.x * part, y: way.y * part }).length()
+    }
 }
 
 /// The plane that touches the world at its origin.

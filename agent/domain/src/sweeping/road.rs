@@ -12,10 +12,19 @@ use crate::time::{ClockQuality, Moment, Monotonic, Now, Span, Utc};
 /// this of its coverage.
 const TELL_EVERY: Span = Span::from_secs(15);
 
+/// A window that is over is shown for this long: a day.
+const PAST_FOR: Span = Span::from_mins(24 * 60);
+/// Windows that are over and still shown; with more in a day the oldest is forgotten. `sweep.road` has
+/// told each.
+const PAST_MAX: usize = 8;
+
 /// A planned street.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Road {
     coverage: Coverage,
+    /// Windows that are over, the oldest first; at most [`PAST_MAX`], for [`PAST_FOR`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    past: Vec<Coverage>,
     /// Made of the configuration at every start.
     #[serde(skip)]
     layout: Layout,
@@ -76,7 +85,7 @@ impl Road {
 
     /// Takes over what was stored of the same street.
     pub(crate) fn restore(&mut self, stored: Road) {
-        self.coverage = stored.coverage;
+        (self.coverage, self.past) = (stored.coverage, stored.past);
     }
 
     /// The cells.
@@ -97,10 +106,10 @@ impl Road {
         self.coverage.shift()
     }
 
-    /// Stretches of equal state.
-    #[must_use]
-    pub fn stretches(&self) -> Vec<Stretch> {
-        self.coverage.stretches(&self.layout)
+    /// Every window of the last day and the present one, each in stretches of equal state.
+    pub fn windows(&self) -> impl Iterator<Item = (Shift, Vec<Stretch>)> {
+        let all = self.past.iter().chain([&self.coverage]);
+        all.filter_map(|coverage| Some((coverage.shift()?, coverage.stretches(&self.layout))))
     }
 
     pub(crate) fn view(&self, plan: &Plan) -> RoadState {
@@ -152,9 +161,16 @@ impl Road {
         }
         match self.coverage.shift() {
             Some(shift) if at.utc < shift.until => return change,
-            Some(shift) => change.ended = Some(self.end(plan, shift)),
+            Some(shift) => {
+                change.ended = Some(self.end(plan, shift));
+                self.past.push(std::mem::take(&mut self.coverage));
+            }
             None => {}
         }
+        let old = |past: &Coverage| past.shift().is_none_or(|s| s.until + PAST_FOR <= at.utc);
+        self.past.retain(|past| !old(past));
+        let excess = self.past.len().saturating_sub(PAST_MAX);
+        self.past.drain(..excess);
         self.coverage.open(&self.layout, plan, at.utc);
         change.tell = true;
         change

@@ -1,16 +1,39 @@
 //! The state of a vehicle.
+//!
+//! * `belief`: which fixes are believed.
+//! * `motion`: whether it stands, and how far it has gone.
+//! * `facts`: what the rules are told.
+//! * `trip`: trips and shifts.
+//! * `view`: what is published.
+
+mod belief;
+mod facts;
+mod motion;
+mod trip;
+mod view;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::belief::Arrival;
+use self::belief::{Belief, Verdict};
+use self::facts::{Facts, Told};
+use self::motion::{Motion, Moved};
+pub(crate) use self::trip::Over;
+pub use self::trip::Travelled;
+use self::trip::{Step as Travelling, Travels};
+pub(crate) use self::view::PositionView;
+pub use self::view::VehicleState;
+use super::collection::{RoundLog, RoundNews};
 use super::path::{Path, Piece, Step};
-use crate::place::{Datum, Position};
+use super::track::{Doing, Sent, TrackLog};
+use crate::place::Position;
 use crate::sample::{Fix, Missing, NoData, Quantity};
 use crate::site::{Vehicle, VehicleKind};
-use crate::time::{Moment, Monotonic, Now, Span, Utc};
+use crate::time::{ClockQuality, Moment, Monotonic, Now, Span};
 use crate::units::MillimetresPerSecond;
 
 /// What a vehicle does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activity {
     /// Sweeping, washing, collecting.
@@ -22,126 +45,72 @@ pub enum Activity {
     /// Standing for long.
     Parked,
     /// No position.
+    #[default]
     Unknown,
 }
 
+impl Activity {
+    /// Whether the vehicle goes somewhere.
+    const fn moves(self) -> bool {
+        matches!(self, Activity::Working | Activity::Travelling)
+    }
+}
+
 /// One vehicle.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Tracker {
     activity: Activity,
     since: Option<Moment>,
     last: Option<(Fix, Moment)>,
-    /// From a brush, pump or ignition input; `None` where the vehicle has none.
+    /// From a brush, pump or suction input; `None` where the vehicle has none.
     working: Option<bool>,
-    standing_since: Option<Moment>,
-    distance_mm: u64,
+    ignition: Option<bool>,
     fixes: u64,
     reason: Option<NoData>,
     heard: Option<Moment>,
     published: Option<Moment>,
+    belief: Belief,
+    motion: Motion,
+    facts: Facts,
+    travels: Travels,
+    rounds: RoundLog,
     /// The way at work, for the coverage of roads.
-    #[serde(default)]
     path: Path,
-    /// A fix too far from the one before to be true, and how many have agreed with it.
-    #[serde(default)]
-    doubted: Option<(Fix, Moment, u8)>,
-    /// Fixes that were not believed.
-    #[serde(default)]
-    jumps: u64,
+    /// The same of fixes that came late.
+    past: Path,
+    log: TrackLog,
+    /// What was not stored since then.
+    #[serde(skip)]
+    unsaved_since: Option<Moment>,
 }
 
-/// The published state of a vehicle.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct VehicleState {
-    position: Option<PositionView>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    position_at: Option<Utc>,
-    speed_kmh: Option<f64>,
-    course_deg: Option<f64>,
-    activity: Activity,
-    /// How the activity is known.
-    activity_from: ActivityFrom,
-    since: Option<Utc>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<NoData>,
-    distance_m: f64,
-    fixes: u64,
-    /// Fixes that were too far from the others to be true.
-    jumps: u64,
-}
-
-/// How the activity is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum ActivityFrom {
-    /// A signal of the working parts.
-    Signal,
-    /// The speed alone.
-    Speed,
-}
-
-/// A position as it is published.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct PositionView {
-    lat: f64,
-    lon: f64,
-    datum: Datum,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hacc_m: Option<f64>,
-}
-
-impl PositionView {
-    pub(crate) fn new(position: Position, accuracy_mm: Option<u32>) -> PositionView {
-        PositionView {
-            lat: position.lat(),
-            lon: position.lon(),
-            datum: position.datum,
-            hacc_m: accuracy_mm.map(|mm| f64::from(mm) / 1000.0),
-        }
-    }
-}
-
-/// What a report changed.
+/// What a report or a deadline changed.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Change {
     pub(crate) state: bool,
-    pub(crate) speed: Option<MillimetresPerSecond>,
+    /// The report was there before: nothing has changed.
+    pub(crate) duplicate: bool,
+    /// Nothing changed that is worth a write of its own.
+    pub(crate) keeps: bool,
+    pub(crate) facts: Told,
     /// Pieces of way that are complete now.
     pub(crate) pieces: Vec<Piece>,
+    /// Trips and shifts that are over.
+    pub(crate) over: Vec<Over>,
+    pub(crate) rounds: Vec<RoundNews>,
+    /// A piece of the track is to be sent.
+    pub(crate) track: Option<Sent>,
 }
 
-/// Below this a vehicle stands: a receiver at rest reports up to some decimetres per second.
-const STANDING_BELOW: MillimetresPerSecond = MillimetresPerSecond::from_kmh(1);
+/// No receiver at rest reports this.
+const SURELY_MOVES: MillimetresPerSecond = MillimetresPerSecond::from_kmh(3);
 /// While nothing else changes, a moving vehicle's state is published at most this often; the track
 /// itself travels as telemetry.
 const PUBLISH_EVERY: Span = Span::from_secs(5);
-
-/// Faster than this is no street vehicle, and faster than [`JUMP_MIN_M`] allows for noise: 70 m/s.
-const SPEED_MAX_MM_S: u64 = 70_000;
-/// A fix may be this far off without being a jump: urban canyons do that.
-const JUMP_MIN_M: f64 = 80.0;
-/// So many fixes in a row that agree with each other are right, and those before them were wrong.
-const AGREED: u8 = 3;
-
-impl Default for Tracker {
-    fn default() -> Tracker {
-        Tracker {
-            activity: Activity::Unknown,
-            since: None,
-            last: None,
-            working: None,
-            standing_since: None,
-            distance_mm: 0,
-            fixes: 0,
-            reason: None,
-            heard: None,
-            published: None,
-            path: Path::default(),
-            doubted: None,
-            jumps: 0,
-        }
-    }
-}
+/// While nothing else changes, a moving vehicle is stored at most this often: a power cut takes less
+/// than this of its track.
+const STORE_EVERY: Span = Span::from_secs(15);
 
 impl Tracker {
     /// What the vehicle does.
@@ -156,10 +125,10 @@ impl Tracker {
         self.fixes
     }
 
-    /// The way so far in millimetres: great circles between consecutive valid positions.
+    /// The way so far in millimetres, in legs between positions.
     #[must_use]
     pub fn distance_mm(&self) -> u64 {
-        self.distance_mm
+        self.motion.distance_mm
     }
 
     /// When the vehicle was last heard of.
@@ -174,121 +143,118 @@ impl Tracker {
         self.last.map(|(fix, _)| fix.position)
     }
 
-    /// What is published.
-    #[must_use]
-    pub fn view(&self) -> VehicleState {
-        let present = self.last.filter(|_| self.activity != Activity::Unknown);
-        let fix = present.map(|(fix, _)| fix);
-        VehicleState {
-            position: fix.map(|f| PositionView::new(f.position, f.accuracy.map(|mm| mm.0))),
-            position_at: present.map(|(_, at)| at.utc),
-            speed_kmh: fix.and_then(|f| f.speed).map(|s| rounded(s.kmh())),
-            course_deg: fix.and_then(|f| f.course).map(|c| f64::from(c.0) / 100.0),
-            activity: self.activity,
-            activity_from: match self.working {
-                Some(_) => ActivityFrom::Signal,
-                None => ActivityFrom::Speed,
-            },
-            since: self.since.map(|m| m.utc),
-            reason: self.reason,
-            distance_m: rounded(self.distance_mm as f64 / 1000.0),
-            fixes: self.fixes,
-            jumps: self.jumps,
-        }
-    }
-
-    /// Takes a report measured at `at`.
-    pub(crate) fn report(&mut self, quantities: &[Quantity], at: Moment, v: &Vehicle) -> Change {
-        self.heard = Some(at);
+    /// Takes a report.
+    pub(crate) fn report(
+        &mut self,
+        quantities: &[Quantity],
+        arrival: Arrival,
+        v: &Vehicle,
+    ) -> Change {
         let mut change = Change::default();
-        let mut moved = None;
         for quantity in quantities {
             match *quantity {
                 Quantity::Working(yes) => self.working = Some(yes),
-                Quantity::Fix(fix) if self.believes(fix, at) => {
-                    self.moved(fix, at);
-                    change.speed = fix.speed;
-                    moved = Some(fix);
-                }
-                Quantity::Absent(a) if a.what == Missing::Fix => {
-                    change.state |= self.lose(a.why, at);
-                    return change;
-                }
+                Quantity::Ignition(on) => self.ignition = Some(on),
                 _ => {}
             }
         }
-        let became = self.judge(at, v);
-        change.state |= became;
-        if let Some(fix) = moved {
-            let accuracy_mm = fix.accuracy.map(|mm| mm.0);
-            let step = Step { position: fix.position.to_wgs84(), at: at.utc, accuracy_mm };
-            self.path.take(step, self.activity == Activity::Working, &mut change.pieces);
+        let fix = quantities.iter().find_map(|quantity| match *quantity {
+            Quantity::Fix(fix) => Some(fix),
+            _ => None,
+        });
+        let verdict = fix.map(|fix| (fix, self.belief.judge(self.last, fix, arrival)));
+        match verdict {
+            Some((_, Verdict::Duplicate)) => {
+                (change.duplicate, change.keeps) = (true, true);
+                return change;
+            }
+            Some((fix, Verdict::Past)) => {
+                self.remember(&fix, arrival.at, v, &mut change);
+                return change;
+            }
+            Some((fix, Verdict::Present)) => self.moved(&fix, arrival, v, &mut change),
+            Some((fix, Verdict::Elsewhere)) => {
+                self.motion.forget_place();
+                self.moved(&fix, arrival, v, &mut change);
+            }
+            Some((_, Verdict::Jump)) | None => {
+                self.heard = Some(arrival.at);
+                self.judge(arrival.at, v, &mut change);
+            }
         }
-        let due = self.published.is_none_or(|p| at.since(p) >= PUBLISH_EVERY);
-        if (became || due) && self.activity != Activity::Unknown {
-            self.published = Some(at);
-            change.state = true;
+        let lost = quantities.iter().find_map(|quantity| match *quantity {
+            Quantity::Absent(absent) if absent.what == Missing::Fix => Some(absent.why),
+            _ => None,
+        });
+        if let Some(why) = lost.filter(|_| fix.is_none()) {
+            self.lose(why, arrival.at, &mut change);
         }
+        self.finish(arrival.at, v, &mut change);
         change
     }
 
-    /// Whether a vehicle can have come here since the last fix. One that stays where it jumped to is
-    /// believed in the end: the wrong fix was the one before.
-    fn believes(&mut self, fix: Fix, at: Moment) -> bool {
-        let reachable = |(from, then): (Fix, Moment)| {
-            let allowed = at.since(then).as_ms().saturating_mul(SPEED_MAX_MM_S) as f64 / 1e6;
-            let metres = from.position.to_wgs84().distance_m(fix.position.to_wgs84());
-            metres.is_none_or(|metres| metres <= JUMP_MIN_M + allowed)
-        };
-        if self.last.is_none_or(reachable) {
-            self.doubted = None;
-            return true;
-        }
-        let agreed = match self.doubted {
-            Some((other, then, agreed)) if reachable((other, then)) => agreed + 1,
-            _ => 1,
-        };
-        if agreed >= AGREED {
-            // The way between the two places was not driven.
-            (self.doubted, self.last) = (None, None);
-            return true;
-        }
-        self.doubted = Some((fix, at, agreed));
-        self.jumps += 1;
-        false
+    /// A fix of the past: the roads that were swept there count, the present stays as it is.
+    fn remember(&mut self, fix: &Fix, at: Moment, v: &Vehicle, change: &mut Change) {
+        self.fixes += 1;
+        let works = fix.speed.is_some_and(|speed| self.works(speed, v));
+        self.past.take(step(fix, at), works, &mut change.pieces);
     }
 
-    fn moved(&mut self, fix: Fix, at: Moment) {
+    fn moved(&mut self, fix: &Fix, arrival: Arrival, v: &Vehicle, change: &mut Change) {
+        let Arrival { at, now, .. } = arrival;
+        self.heard = Some(at);
         self.fixes += 1;
         self.reason = None;
-        if let Some((before, _)) = self.last
-            && let Some(metres) = before.position.distance_m(fix.position)
-        {
-            // Rounded per step: below a millimetre nothing is known anyway.
-            self.distance_mm += libm::round(metres * 1000.0) as u64;
+        let before = self.activity;
+        let moved = self.motion.take(fix, at);
+        self.last = Some((*fix, at));
+        self.become_(self.doing(at, &moved, v), at, change);
+        let works = self.activity == Activity::Working;
+        let too_fast =
+            self.working == Some(true) && fix.speed.is_some_and(|speed| speed > v.work_speed_max);
+        let position = fix.position.to_wgs84();
+        self.path.take(step(fix, at), works, &mut change.pieces);
+        let stands = self.motion.standing_since().is_some();
+        let doing = Doing { works, stands, too_fast };
+        self.log.take(position, at.utc, doing, v.duty.track_error_m());
+        let travelling = Travelling { moved, at, before, too_fast };
+        self.travels.take(position, &travelling, &self.motion, v, &mut change.over);
+        if let Some(round) = v.duty.round.as_ref().filter(|_| at.clock > ClockQuality::Unset) {
+            self.rounds.take(round, position, moved.speed, at.utc, &mut change.rounds);
         }
-        self.last = Some((fix, at));
-        let stands = fix.speed.is_some_and(|s| s < STANDING_BELOW);
-        match (stands, self.standing_since) {
-            (true, None) => self.standing_since = Some(at),
-            (false, Some(_)) => self.standing_since = None,
-            _ => {}
+        let here = facts::Now {
+            fix,
+            at,
+            motion: &self.motion,
+            working: self.working,
+            ignition: self.ignition,
+        };
+        self.facts.take(&here, v, &mut change.facts);
+        if now.utc.since(at.utc) >= v.stale_after {
+            // It was there a long time ago: where it is now nobody knows.
+            self.lose(NoData::Silent, at, change);
         }
     }
 
-    /// Works out the activity; answers whether it is a new one.
-    fn judge(&mut self, at: Moment, v: &Vehicle) -> bool {
-        let Some((fix, _)) = self.last else { return false };
-        let activity = match (self.standing_since, fix.speed) {
-            (Some(since), _) if at.since(since) >= v.parked_after => Activity::Parked,
-            (Some(_), _) => Activity::Idle,
-            (None, Some(speed)) if self.works(speed, v) => Activity::Working,
-            (None, Some(_)) => Activity::Travelling,
+    /// What a vehicle does that has moved so.
+    fn doing(&self, at: Moment, moved: &Moved, v: &Vehicle) -> Activity {
+        let rested = self.motion.has_rested(v.parked_after, at);
+        let stands = self.motion.standing_since().is_some();
+        // A receiver at rest may report the speed of a slow sweeper: there only a signal is believed.
+        let parked = rested && moved.speed.is_none_or(|speed| speed < SURELY_MOVES);
+        match moved.speed {
+            Some(speed)
+                if !stands && self.works(speed, v) && (!parked || self.working.is_some()) =>
+            {
+                Activity::Working
+            }
+            _ if parked => Activity::Parked,
+            _ if stands => Activity::Idle,
+            Some(_) => Activity::Travelling,
             // A receiver that gives no speed leaves what was.
-            (None, None) if self.activity == Activity::Unknown => Activity::Travelling,
-            (None, None) => self.activity,
-        };
-        self.become_(activity, at)
+            None if self.activity == Activity::Unknown => Activity::Travelling,
+            None => self.activity,
+        }
     }
 
     /// By the signal of the working parts where there is one, else by a sweeper's speed.
@@ -300,140 +266,108 @@ impl Tracker {
         }
     }
 
-    fn become_(&mut self, activity: Activity, at: Moment) -> bool {
-        if self.activity == activity {
-            return false;
+    /// A signal came without a position.
+    fn judge(&mut self, at: Moment, v: &Vehicle, change: &mut Change) {
+        if self.activity == Activity::Unknown {
+            return;
         }
-        self.activity = activity;
-        self.since = Some(at);
-        true
+        if let Some((fix, _)) = self.last {
+            let moved = Moved { speed: fix.speed, ..Moved::default() };
+            self.become_(self.doing(at, &moved, v), at, change);
+        }
+        if self.activity != Activity::Working {
+            self.path.end(&mut change.pieces);
+        }
     }
 
-    /// When a standing vehicle becomes a parked one, seen from `now`.
-    pub(crate) fn parked_at(&self, now: Now, v: &Vehicle) -> Option<Monotonic> {
-        (self.activity == Activity::Idle)
-            .then(|| self.standing_since.map(|s| s.deadline(v.parked_after, now)))
-            .flatten()
+    fn become_(&mut self, activity: Activity, at: Moment, change: &mut Change) {
+        if self.activity != activity {
+            self.activity = activity;
+            self.since = Some(at);
+            change.state = true;
+            if activity == Activity::Parked {
+                self.log.end();
+            }
+        }
     }
 
-    /// A deadline came: a standing vehicle may have become a parked one.
-    pub(crate) fn settle(&mut self, at: Moment, v: &Vehicle) -> bool {
-        self.activity == Activity::Idle && self.judge(at, v)
+    /// Whether what has changed is to be told and stored now.
+    fn finish(&mut self, at: Moment, v: &Vehicle, change: &mut Change) {
+        let due = self.published.is_none_or(|p| at.since(p) >= PUBLISH_EVERY);
+        change.state |= due && self.activity != Activity::Unknown;
+        if change.state {
+            self.published = Some(at);
+        }
+        let rests = matches!(self.activity, Activity::Parked | Activity::Unknown);
+        if rests || self.log.is_due(at.utc) {
+            change.track = self.log.send(v.duty.track_error_m());
+        }
+        let since = *self.unsaved_since.get_or_insert(at);
+        let told = !change.over.is_empty() || !change.rounds.is_empty() || change.track.is_some();
+        change.keeps = !told && at.since(since) < STORE_EVERY;
+        if !change.keeps {
+            self.unsaved_since = None;
+        }
     }
 
-    /// There is no position any more; answers whether that is news.
-    pub(crate) fn lose(&mut self, why: NoData, at: Moment) -> bool {
-        let news = self.reason != Some(why);
+    /// When [`Tracker::settle`] has something to do, seen from `now`.
+    pub(crate) fn due(&self, now: Now, v: &Vehicle) -> Option<Monotonic> {
+        let rest = self.motion.rest().filter(|_| self.activity == Activity::Idle);
+        let parked = rest.map(|(_, since)| since.deadline(v.parked_after, now));
+        let trip = self.travels.due(&self.motion, v, now);
+        let unsaved = self.unsaved_since.map(|since| since.deadline(STORE_EVERY, now));
+        let known = now.clock > ClockQuality::Unset;
+        let stop = v.duty.round.as_ref().filter(|_| known).map(|round| {
+            match self.rounds.deadline(round) {
+                Some(due) if due > now.utc => now.at(due).monotonic,
+                _ => now.monotonic,
+            }
+        });
+        [parked, trip, unsaved, stop, self.log.due(now)].into_iter().flatten().min()
+    }
+
+    /// A deadline came: a standing vehicle may be a parked one, a trip or a stop may be over.
+    pub(crate) fn settle(&mut self, at: Moment, v: &Vehicle) -> Change {
+        let mut change = Change::default();
+        if self.activity == Activity::Idle {
+            self.judge(at, v, &mut change);
+        }
+        self.travels.settle(&self.motion, v, at, &mut change.over);
+        if let Some(round) = v.duty.round.as_ref().filter(|_| at.clock > ClockQuality::Unset) {
+            self.rounds.pass(round, at.utc, &mut change.rounds);
+        }
+        if self.log.is_due(at.utc) {
+            change.track = self.log.send(v.duty.track_error_m());
+        }
+        self.unsaved_since = None;
+        change
+    }
+
+    /// Nothing was heard for too long.
+    pub(crate) fn silent(&mut self, at: Moment, v: &Vehicle) -> Change {
+        let mut change = Change::default();
+        self.lose(NoData::Silent, at, &mut change);
+        self.finish(at, v, &mut change);
+        change
+    }
+
+    /// There is no position any more.
+    fn lose(&mut self, why: NoData, at: Moment, change: &mut Change) {
+        change.state |= self.reason != Some(why);
         self.reason = Some(why);
-        self.standing_since = None;
-        self.become_(Activity::Unknown, at) || news
+        self.motion.lose();
+        self.log.end();
+        if why != NoData::Silent {
+            self.facts.lose(at, &mut change.facts);
+        }
+        self.become_(Activity::Unknown, at, change);
     }
 }
 
-/// Two decimals: centimetres per hour and per kilometre are noise.
-fn rounded(value: f64) -> f64 {
-    libm::round(value * 100.0) / 100.0
+fn step(fix: &Fix, at: Moment) -> Step {
+    let accuracy_mm = fix.accuracy.map(|mm| mm.0);
+    Step { position: fix.position.to_wgs84(), at: at.utc, accuracy_mm }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sample::Absent;
-    use crate::time::{Boot, ClockQuality};
-
-    const SWEEPER: Vehicle = Vehicle {
-        kind: VehicleKind::Sweeper,
-        work_speed_max: MillimetresPerSecond::from_kmh(15),
-        parked_after: Span::from_mins(10),
-        stale_after: Span::from_mins(5),
-    };
-
-    fn t(s: u64) -> Moment {
-        Moment {
-            boot: Boot(1),
-            monotonic: Monotonic::from_ms(s * 1000),
-            utc: Utc::from_ms(1_780_000_000_000) + Span::from_secs(s),
-            clock: ClockQuality::Gnss,
-        }
-    }
-
-    fn fix(lat: f64, kmh: u32) -> Quantity {
-        Quantity::Fix(Fix {
-            position: Position::from_degrees(lat, 119.97, Datum::Wgs84).unwrap(),
-            speed: Some(MillimetresPerSecond::from_kmh(kmh)),
-            course: None,
-            accuracy: None,
-            satellites: Some(9),
-        })
-    }
-
-    #[test]
-    fn the_activity_follows_the_speed_and_says_that_it_is_inferred() {
-        let mut v = Tracker::default();
-        let run =
-            [(0, 8, Activity::Working), (1, 40, Activity::Travelling), (2, 0, Activity::Idle)];
-        for (s, kmh, activity) in run {
-            v.report(&[fix(31.81, kmh)], t(s), &SWEEPER);
-            assert_eq!(v.activity(), activity, "{kmh} km/h");
-        }
-        assert_eq!(v.parked_at(t(2), &SWEEPER), Some(Monotonic::from_ms(602_000)));
-        assert!(v.settle(t(602), &SWEEPER));
-        assert_eq!(v.activity(), Activity::Parked);
-        assert_eq!(v.view().activity_from, ActivityFrom::Speed);
-    }
-
-    #[test]
-    fn a_raised_brush_is_travelling_at_any_speed() {
-        let mut v = Tracker::default();
-        v.report(&[Quantity::Working(false), fix(31.81, 8)], t(0), &SWEEPER);
-        assert_eq!(v.activity(), Activity::Travelling);
-        v.report(&[Quantity::Working(true), fix(31.81, 8)], t(1), &SWEEPER);
-        assert_eq!(v.activity(), Activity::Working);
-        v.report(&[fix(31.81, 18)], t(2), &SWEEPER);
-        assert_eq!(v.activity(), Activity::Travelling, "too fast to sweep");
-    }
-
-    #[test]
-    fn the_way_is_the_sum_of_great_circles() {
-        let mut v = Tracker::default();
-        for s in 0..=10u32 {
-            let lat = 31.81 + f64::from(s) * 0.0009;
-            v.report(&[fix(lat, 8)], t(u64::from(s)), &SWEEPER);
-        }
-        let metres = v.distance_mm() as f64 / 1000.0;
-        assert!((metres - 1000.75).abs() < 0.2, "{metres}");
-        assert_eq!(v.fixes(), 11);
-    }
-
-    #[test]
-    fn no_fix_is_unknown_and_not_a_place() {
-        let mut v = Tracker::default();
-        v.report(&[fix(31.81, 8)], t(0), &SWEEPER);
-        let absent = Quantity::Absent(Absent { what: Missing::Fix, why: NoData::NoFix });
-        assert!(v.report(&[absent], t(1), &SWEEPER).state);
-        assert!(!v.report(&[absent], t(2), &SWEEPER).state, "said once");
-        assert_eq!((v.activity(), v.view().position), (Activity::Unknown, None));
-    }
-
-    #[test]
-    fn a_jump_is_not_believed_until_it_stays() {
-        let mut v = Tracker::default();
-        for (s, lat) in [(0, 31.81), (1, 31.91), (2, 31.81), (3, 31.91), (4, 31.91)] {
-            v.report(&[fix(lat, 8)], t(s), &SWEEPER);
-            assert_eq!(v.position().unwrap().lat(), 31.81, "{s}");
-        }
-        v.report(&[fix(31.91, 8)], t(5), &SWEEPER);
-        assert_eq!((v.position().unwrap().lat(), v.fixes(), v.jumps), (31.91, 3, 3));
-        assert_eq!(v.distance_mm(), 0, "the way in between was not driven");
-        let far_later = t(5 + 3600);
-        v.report(&[fix(32.4, 8)], far_later, &SWEEPER);
-        assert_eq!(v.fixes(), 4, "an hour is enough for 55 km");
-    }
-
-    #[test]
-    fn a_moving_vehicle_is_published_every_five_seconds() {
-        let mut v = Tracker::default();
-        let published = (0..20).filter(|&s| v.report(&[fix(31.81, 8)], t(s), &SWEEPER).state);
-        assert_eq!(published.count(), 4);
-    }
-}
+mod tests;

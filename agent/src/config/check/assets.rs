@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use domain::decode::lorawan::Codec;
 use domain::ids::{AssetId, AssetKey, Class, DeviceKey, TariffId};
 use domain::place::{Datum, Position};
-use domain::site::{Asset, Bay, Feed, Kind, Vehicle, VehicleKind};
+use domain::site::{Asset, Bay, Duty, Feed, Kind, Vehicle, VehicleKind};
 use domain::time::Span;
+use domain::units::Millimetres;
 use jiff::tz::TimeZone;
 use toml::de::DeValue;
 
@@ -14,10 +15,10 @@ use super::super::fault::{Place, did_you_mean};
 use super::super::section::{Section, Tree, Value};
 use super::super::{defaults, values};
 use super::sources::{Sources, Tag};
-use super::{bins, parking, sweep};
+use super::{bins, parking, roads, sweep};
 
 /// Farther from the first asset than this, one of the two positions is wrong.
-const APART_MAX_M: f64 = 200_000.0;
+pub(super) const APART_MAX_M: f64 = 200_000.0;
 
 const VEHICLES: [(&str, VehicleKind); 4] = [
     ("sweeper", VehicleKind::Sweeper),
@@ -52,6 +53,9 @@ impl Assets {
         };
         for section in &streets {
             reading.asset(section, Class::Street, street);
+        }
+        for section in &tree.list("plan") {
+            roads::read(section, &mut reading.assets, &mut reading.places);
         }
         for section in &tree.list("bay") {
             reading.asset(section, Class::Bay, bay);
@@ -218,13 +222,13 @@ pub(super) fn names(section: &Section<'_>) -> BTreeMap<String, String> {
     if let (Some(_), Some(_), Some(value)) = (&name, &names, section.value("name")) {
         value.error("both name and names are given".to_owned(), "keep one of the two");
     }
-    // People write the name of a place in its language.
-    let language = |name: &str| if name.chars().any(is_han) { "zh" } else { "en" };
-    names
-        .unwrap_or_default()
-        .into_iter()
-        .chain(name.map(|n| (language(&n).to_owned(), n)))
-        .collect()
+    names.unwrap_or_default().into_iter().chain(name.map(by_language)).collect()
+}
+
+/// A name with its language: people write the name of a place in the language of the place.
+pub(super) fn by_language(name: String) -> (String, String) {
+    let language = if name.chars().any(is_han) { "zh" } else { "en" };
+    (language.to_owned(), name)
 }
 
 fn named(language: &str, value: &Value<'_>) -> Option<(String, String)> {
@@ -328,22 +332,21 @@ fn vehicle(section: &Section<'_>) -> Option<Kind> {
     let work_speed_max = section.or("work_speed_max", defaults::WORK_SPEED_MAX, values::speed);
     let parked_after = section.or("parked_after", defaults::PARKED_AFTER, parked);
     let stale_after = stale_after(section, defaults::VEHICLE_STALE_AFTER);
-    Some(Kind::Vehicle(Vehicle { kind: kind?, work_speed_max, parked_after, stale_after }))
+    let shift = values::span(Span::from_mins(1)..=Span::from_mins(48 * 60));
+    let error = values::integer(1000..=100_000_u32);
+    let duty = Duty {
+        track_error: Millimetres(section.or("track_error_mm", Duty::NONE.track_error.0, error)),
+        raw_fixes: section.or("raw_fixes", Duty::NONE.raw_fixes, values::boolean),
+        shift_ends_after: section.or("shift_ends_after", Duty::NONE.shift_ends_after, shift),
+        ..Duty::NONE
+    };
+    Some(Kind::Vehicle(Vehicle { kind: kind?, work_speed_max, parked_after, stale_after, duty }))
 }
 
 fn street(section: &Section<'_>) -> Option<Kind> {
     let datum = section.or("datum", Datum::default(), values::datum);
     let example = "[[119.974, 31.811], [119.975, 31.812]]";
-    let line = section.required("line", example, |value| {
-        let items = value.items("[119.974, 31.811], [119.975, 31.812]")?;
-        if items.len() < 2 {
-            value.error("a line has at least two points".to_owned(), "add a point [lon, lat]");
-            return None;
-        }
-        // Every point is read, so that every wrong one is told.
-        let points: Vec<_> = items.iter().map(|item| values::point(item, datum)).collect();
-        points.into_iter().collect::<Option<Vec<_>>>()
-    });
+    let line = section.required("line", example, |value| values::line(value, datum));
     let sweep = section.optional("sweep", sweep::read);
     Some(Kind::Street { line: line?, sweep })
 }

@@ -22,6 +22,12 @@ const SCHEMES: [(&str, Scheme, u16); 4] = [
     ("wss", Scheme::Wss, 443),
 ];
 
+/// The broker at the URL `text`, with everything else as it is by default.
+pub(crate) fn by_url(text: &str) -> Result<Broker, String> {
+    let url = parse_url(text).map_err(|(cause, fix)| format!("{cause}: {text:?}; {fix}"))?;
+    Ok(with_defaults(url, None))
+}
+
 /// `[mqtt]`: the box's own broker, on which it is called `user` when nothing else is said.
 pub(super) fn own(section: &Section<'_>, user: Option<String>) -> Option<(Broker, Traffic)> {
     let url = section.required("url", "\"mqtt://127.0.0.1:1883\"", url);

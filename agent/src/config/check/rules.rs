@@ -61,7 +61,20 @@ const fn facts(class: Class) -> &'static [FactName] {
             FactName::NoFall,
             FactName::NoLift,
         ],
-        Class::Vehicle => &[FactName::SpeedKmh, FactName::WeighDifferencePct],
+        Class::Vehicle => &[
+            FactName::SpeedKmh,
+            FactName::WeighDifferencePct,
+            FactName::OverspeedKmh,
+            FactName::StoppedMin,
+            FactName::IdlingMin,
+            FactName::OutOfArea,
+            FactName::DeviationM,
+            FactName::NoFixMin,
+            FactName::StopsSkipped,
+            FactName::StopsLate,
+            FactName::StopsEarly,
+            FactName::PlanShifted,
+        ],
         Class::Street => &[FactName::SweptPct],
         Class::Gauge | Class::Camera | Class::Node => &[],
     }
@@ -76,7 +89,10 @@ const fn possible(fact: FactName) -> std::ops::RangeInclusive<i64> {
         | FactName::WeighDifferencePct => 0..=100,
         FactName::TemperatureC => -60..=120,
         FactName::BatteryV => 0..=60,
-        FactName::SpeedKmh => 0..=200,
+        FactName::SpeedKmh | FactName::OverspeedKmh => 0..=200,
+        FactName::StoppedMin | FactName::IdlingMin | FactName::NoFixMin => 0..=10_080,
+        FactName::DeviationM => 0..=100_000,
+        FactName::StopsSkipped | FactName::StopsLate | FactName::StopsEarly => 0..=1000,
         FactName::CollectionLateH => -168..=168,
         FactName::Overflow
         | FactName::Burning
@@ -91,7 +107,9 @@ const fn possible(fact: FactName) -> std::ops::RangeInclusive<i64> {
         | FactName::BayContested
         | FactName::BayForbidden
         | FactName::BayUnpermitted
-        | FactName::BayZombie => 0..=1,
+        | FactName::BayZombie
+        | FactName::OutOfArea
+        | FactName::PlanShifted => 0..=1,
         FactName::StayPct => 0..=100_000,
     }
 }
@@ -370,6 +388,16 @@ mod tests {
             "bay-battery-low",
             "bin-battery-low",
             "street-unswept",
+            "vehicle-overspeed",
+            "vehicle-long-stop",
+            "vehicle-idling",
+            "vehicle-out-of-area",
+            "vehicle-off-course",
+            "vehicle-no-fix",
+            "vehicle-stops-skipped",
+            "vehicle-stops-late",
+            "vehicle-stops-early",
+            "vehicle-plan-shifted",
         ] {
             assert!(ids.contains(&expected), "{expected} is not among {ids:?}");
         }

@@ -11,7 +11,7 @@ use super::super::defaults;
 use super::super::section::Value;
 use super::super::values;
 
-const SIDES: [(&str, Side); 5] = [
+pub(super) const SIDES: [(&str, Side); 5] = [
     ("along", Side::Along),
     ("either", Side::Either),
     ("right", Side::Right),
@@ -26,22 +26,25 @@ const EXAMPLE: &str = "mon-fri 06:00-09:00";
 /// The plan; its hours are UTC until [`set_zone`].
 pub(super) fn read(value: &Value<'_>) -> Option<Plan> {
     let section = value.as_section("{ windows = [\"mon-fri 06:00-09:00\"], passes = 1 }")?;
-    let windows = section.required("windows", "[\"mon-fri 06:00-09:00\"]", |value| {
-        let items = value.items("\"mon-fri 06:00-09:00\"")?;
-        if items.is_empty() {
-            value.error("there is no window".to_owned(), format!("add one: [{EXAMPLE:?}]"));
-            return None;
-        }
-        // Every window is read, so that every wrong one is told.
-        let windows: Vec<_> = items.iter().map(window).collect();
-        windows.into_iter().collect::<Option<Vec<_>>>()
-    });
+    let windows = section.required("windows", "[\"mon-fri 06:00-09:00\"]", windows);
     let side = section.or("side", Side::default(), values::word(&SIDES));
     let width_m = section.or("width_mm", defaults::ROAD_WIDTH, values::integer(1000..=100_000_u32));
     let passes = section.or("passes", 1, values::integer(1..=20_u8));
     section.finish();
     let width_m = f64::from(width_m) / 1000.0;
     Some(Plan { side, width_m, windows: windows?, passes, zone: TimeZone::UTC })
+}
+
+/// Hours, at least one window of them.
+pub(super) fn windows(value: &Value<'_>) -> Option<Vec<Window>> {
+    let items = value.items("\"mon-fri 06:00-09:00\"")?;
+    if items.is_empty() {
+        value.error("there is no window".to_owned(), format!("add one: [{EXAMPLE:?}]"));
+        return None;
+    }
+    // Every window is read, so that every wrong one is told.
+    let windows: Vec<_> = items.iter().map(window).collect();
+    windows.into_iter().collect::<Option<Vec<_>>>()
 }
 
 /// Gives every plan the site's time zone.
@@ -64,13 +67,13 @@ fn window(value: &Value<'_>) -> Option<Window> {
     found
 }
 
-fn parse(text: &str) -> Option<Window> {
+pub(super) fn parse(text: &str) -> Option<Window> {
     let (days, hours) = text.trim().split_once(' ')?;
     let (from, until) = hours.trim().split_once('-')?;
     Window::new(parse_days(days)?, minute(from)?, minute(until)?)
 }
 
-fn parse_days(text: &str) -> Option<[bool; 7]> {
+pub(super) fn parse_days(text: &str) -> Option<[bool; 7]> {
     let number = |day: &str| DAYS.iter().position(|known| *known == day);
     let mut days = [false; 7];
     for part in text.split(',') {
@@ -88,7 +91,7 @@ fn parse_days(text: &str) -> Option<[bool; 7]> {
     Some(days)
 }
 
-fn minute(text: &str) -> Option<u16> {
+pub(super) fn minute(text: &str) -> Option<u16> {
     let (hour, minute) = text.split_once(':')?;
     let two = |digits: &str| (digits.len() == 2).then(|| digits.parse::<u16>().ok()).flatten();
     let (hour, minute) = (two(hour)?, two(minute)?);

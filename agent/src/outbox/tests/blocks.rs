@@ -16,7 +16,7 @@ fn readings(queue: &mut Queue, asset: u8, values: std::ops::Range<u32>) {
 fn blocks(queue: &mut Queue) -> Vec<(u64, Vec<u64>)> {
     let mut blocks = vec![];
     loop {
-        let entries = queue.take(1000, Lanes::ALL).unwrap();
+        let entries = queue.take(1000).unwrap();
         if entries.is_empty() {
             return blocks;
         }
@@ -124,7 +124,7 @@ fn blocks_are_stored_compressed_and_can_travel_so() {
     assert!(matches!(stored.content, Content::Packed(_)));
     assert_eq!((page.len(), slot.pieces), (1, 1));
     queue.link_up(1).unwrap();
-    let entry = queue.take(1, Lanes::ALL).unwrap().remove(0);
+    let entry = queue.take(1).unwrap().remove(0);
     assert!(entry.replay && slot.bytes * 4 < entry.payload.len() as u64, "{}", slot.bytes);
     let travelled = zstd::stream::decode_all(&entry.compressed().unwrap()[..]).unwrap();
     assert_eq!(travelled, crate::mqtt::payload::mark_replay(&entry.payload));

@@ -19,7 +19,7 @@ fn telemetry(queue: &mut Queue, values: std::ops::Range<u32>) {
 }
 
 fn acknowledge(queue: &mut Queue, max: usize) -> Vec<u64> {
-    let entries = queue.take(max, Lanes::ALL).unwrap();
+    let entries = queue.take(max).unwrap();
     let numbers = entries.iter().map(|entry| entry.key.position.seq).collect();
     entries.iter().for_each(|entry| queue.settle(entry.key, Outcome::Acknowledged));
     numbers
@@ -56,7 +56,7 @@ fn a_link_that_dies_stores_what_is_in_memory_and_a_restart_has_no_gap() {
     let mut queue = online();
     telemetry(&mut queue, 0..10);
     assert_eq!(acknowledge(&mut queue, 4), [1, 2, 3, 4]);
-    assert_eq!(queue.take(3, Lanes::ALL).unwrap().len(), 3, "in flight when the link dies");
+    assert_eq!(queue.take(3).unwrap().len(), 3, "in flight when the link dies");
     queue.link_down();
     queue.spill().unwrap();
     assert_eq!(on_disk(&queue), 6);

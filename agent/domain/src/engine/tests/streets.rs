@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::sample::Fix;
-use crate::site::{Vehicle, VehicleKind};
+use crate::site::{Duty, Vehicle, VehicleKind};
 use crate::sweeping::{Plan, Window};
 use crate::units::MillimetresPerSecond;
 
@@ -23,6 +23,7 @@ fn sweeping_site() -> Site {
         work_speed_max: MillimetresPerSecond::from_kmh(15),
         parked_after: Span::from_mins(10),
         stale_after: Span::from_mins(5),
+        duty: Duty::NONE,
     };
     site.assets.extend([asset("v-1", Kind::Vehicle(vehicle))]);
     for (i, name) in STREETS.iter().enumerate() {
@@ -91,7 +92,7 @@ fn coverage(engine: &mut Engine, id: &str, now: Now) -> Map<String, Value> {
         by: Requester::new("duty").unwrap(),
         issued_at: None,
         expires_at: None,
-        action: Action::Coverage { street },
+        action: Action::Coverage { street: Some(street), from: 0 },
     });
     reply(&engine.step(ask, now))["result"].as_object().unwrap().clone()
 }

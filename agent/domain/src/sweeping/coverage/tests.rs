@@ -104,7 +104,7 @@ fn a_gap_is_unknown_and_not_missed() {
     assert_eq!((sums.done + sums.unknown, sums.unknown), (20, 8), "{sums:?}");
     assert!(sums.done_milli_pct() < Some(100_000));
     let states: Vec<_> =
-        road.coverage.stretches(&road.layout).iter().map(|s| (s.state, s.line.len() - 1)).collect();
+        road.coverage.stretches(&road.layout).iter().map(|s| (s.state, s.cells)).collect();
     assert_eq!(states, [(CellState::Done, 6), (CellState::Unknown, 8), (CellState::Done, 6)]);
     // Swept later, the unknown is known.
     road.sweep(2000, 20.0, 80.0, 0.0);
@@ -193,7 +193,7 @@ proptest! {
             prop_assert!(sums.done + sums.unknown <= sums.cells);
             prop_assert!(sums.fulfilled <= sums.done);
             let cells: usize =
-                road.coverage.stretches(&road.layout).iter().map(|s| s.line.len() - 1).sum();
+                road.coverage.stretches(&road.layout).iter().map(|s| s.cells).sum();
             prop_assert_eq!(cells, sums.cells);
         }
     }

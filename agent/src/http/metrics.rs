@@ -1,0 +1,243 @@
+//! `/metrics`: the box's counts in the text format of Prometheus (version 0.0.4).
+//!
+//! The same counts as in `P/health`, read from the same places. Base units, counters end in `_total`, and no
+//! label names an asset, so that the number of series does not grow with the street.
+
+use std::collections::BTreeMap;
+use std::fmt::{Display, Write as _};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderValue, Response, StatusCode};
+use domain::ids::SourceName;
+use domain::time::Utc;
+use tokio::sync::watch;
+
+use super::files::plain;
+use crate::clock::Clock;
+use crate::engine;
+use crate::mqtt::{LaneTraffic, LinkStatus};
+use crate::outbox::{LaneStats, Outbox, Stats};
+use crate::sources;
+
+/// How long the outbox may take to answer: whoever scrapes has other boxes to ask.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// Where the counts are read.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    /// The time.
+    pub clock: Clock,
+    /// The buffer.
+    pub outbox: Outbox,
+    /// The engine.
+    pub engine: watch::Receiver<engine::Status>,
+    /// The link to the broker.
+    pub link: watch::Receiver<LinkStatus>,
+    /// Every source.
+    pub sources: BTreeMap<SourceName, watch::Receiver<sources::Status>>,
+}
+
+impl Metrics {
+    pub(super) async fn answer(&self) -> Response<Body> {
+        let Ok(Ok(stats)) = tokio::time::timeout(ANSWER_WITHIN, self.outbox.stats()).await else {
+            return plain(StatusCode::SERVICE_UNAVAILABLE, "the buffer does not answer\n");
+        };
+        let mut answer = Response::new(Body::from(self.text(&stats)));
+        let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+        answer.headers_mut().insert(CONTENT_TYPE, kind);
+        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        answer
+    }
+
+    fn text(&self, stats: &Stats) -> String {
+        let mut text = Text::default();
+        text.family("build_info", "gauge", "The program that runs; always 1.");
+        text.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+        text.one("boot", "gauge", "Starts of the box so far.", stats.boot.0);
+        buffer(&mut text, stats, self.clock.now().utc);
+        link(&mut text, &self.link.borrow());
+        let engine = self.engine.borrow();
+        text.one("engine_inputs_total", "counter", "Inputs decided.", engine.inputs);
+        let open = "Tickets on which work may still be due.";
+        text.one("tickets_open", "gauge", open, engine.open_tickets);
+        let stuck = "Whether the buffer does not take what was decided.";
+        text.one("buffer_trouble", "gauge", stuck, u8::from(engine.store_trouble.is_some()));
+        self.of_sources(&mut text);
+        text.0
+    }
+
+    fn of_sources(&self, text: &mut Text) {
+        let shown: Vec<_> = self.sources.iter().map(|(n, s)| (n, s.borrow().clone())).collect();
+        text.family("source_connected", "gauge", "Whether a source's device or broker is there.");
+        for (name, status) in &shown {
+            text.sample(&[("source", name.as_str())], u8::from(status.connected));
+        }
+        text.family("source_samples_total", "counter", "Samples that a source has read.");
+        for (name, status) in &shown {
+            text.sample(&[("source", name.as_str())], status.tally.samples);
+        }
+        text.family("source_rejected_total", "counter", "What a source could not use.");
+        for (name, status) in &shown {
+            for (reason, count) in &status.tally.rejected {
+                text.sample(&[("source", name.as_str()), ("reason", reason.as_str())], count);
+            }
+        }
+    }
+}
+
+fn buffer(text: &mut Text, stats: &Stats, now: Utc) {
+    let mut lanes = |name: &str, kind: &str, help: &str, value: &dyn Fn(&LaneStats) -> u64| {
+        text.family(name, kind, help);
+        for lane in &stats.lanes {
+            text.sample(&[("lane", lane.lane.as_str())], value(lane));
+        }
+    };
+    lanes("buffer_messages", "gauge", "Messages that are not delivered.", &|lane| {
+        lane.ledger.stored.saturating_sub(lane.settled)
+    });
+    lanes("buffer_bytes", "gauge", "Their bytes.", &|lane| lane.ledger.bytes);
+    lanes("buffer_oldest_age_seconds", "gauge", "The age of the oldest; 0 for none.", &|lane| {
+        lane.oldest_at.map_or(0, |at| now.since(at).as_secs())
+    });
+    lanes("last_seq", "gauge", "The last number given.", &|lane| lane.ledger.last.seq);
+    lanes("accepted_total", "counter", "Messages taken in.", &|lane| lane.ledger.accepted);
+    let replaced = "Of those: replaced by a newer one before they were sent.";
+    lanes("coalesced_total", "counter", replaced, &|lane| lane.ledger.coalesced);
+    let told = "Of those: acknowledged by the broker.";
+    lanes("acknowledged_total", "counter", told, &|lane| lane.ledger.acknowledged + lane.settled);
+    text.family("dropped_total", "counter", "Of those: not delivered, by reason.");
+    for lane in &stats.lanes {
+        for (reason, count) in &lane.ledger.dropped {
+            text.sample(&[("lane", lane.lane.as_str()), ("reason", reason.as_str())], count);
+        }
+    }
+}
+
+fn link(text: &mut Text, link: &LinkStatus) {
+    let there = "Whether the broker has accepted a connection that has not broken.";
+    text.one("uplink_connected", "gauge", there, u8::from(link.connected));
+    text.one("uplink_reconnects_total", "counter", "Tries after the first.", link.reconnects);
+    let bytes = "Bytes of packets sent today (UTC).";
+    text.one("uplink_day_bytes", "gauge", bytes, link.day_bytes);
+    let aside = "Messages kept aside because they cannot be delivered.";
+    text.one("uplink_undelivered", "gauge", aside, link.undelivered);
+    let gone = "Messages kept aside that made room for others.";
+    text.one("uplink_undelivered_gone_total", "counter", gone, link.undelivered_gone);
+    text.family("uplink_refused_total", "counter", "Publishes that the broker did not take.");
+    for (reason, count) in &link.refusals {
+        text.sample(&[("reason", reason.as_str())], count);
+    }
+    let mut lanes = |name: &str, kind: &str, help: &str, value: &dyn Fn(&LaneTraffic) -> u64| {
+        text.family(name, kind, help);
+        for lane in domain::output::Lane::ALL {
+            text.sample(&[("lane", lane.as_str())], value(&link.lanes[lane as usize]));
+        }
+    };
+    lanes("uplink_sent_total", "counter", "Publishes, repeated ones included.", &|l| l.sent);
+    lanes("uplink_replayed_total", "counter", "Of those: late.", &|l| l.replayed);
+    lanes("uplink_sent_bytes_total", "counter", "Bytes of their packets.", &|l| l.bytes);
+    lanes("uplink_acknowledged_total", "counter", "Of those: acknowledged.", &|l| l.acked);
+    lanes("uplink_quarantined_total", "counter", "Messages kept aside.", &|l| l.quarantined);
+    lanes("uplink_waiting", "gauge", "Taken from the buffer, not sent.", &|l| l.waiting as u64);
+    let held = "Whether the day's bytes leave nothing for the lane.";
+    lanes("uplink_held_back", "gauge", held, &|l| u64::from(l.held_back));
+}
+
+/// The text, family by family.
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    /// Begins a family; its samples follow.
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        let written =
+            writeln!(self.0, "# HELP steward_{name} {help}\n# TYPE steward_{name} {kind}");
+        written.expect("a text takes everything");
+    }
+
+    /// A sample of the family begun last.
+    fn sample(&mut self, labels: &[(&str, &str)], value: impl Display) {
+        let name = self.0.rsplit_once("# TYPE ").and_then(|(_, rest)| rest.split(' ').next());
+        let name = name.expect("a family was begun").to_owned();
+        let quoted =
+            |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let labels: Vec<String> =
+            labels.iter().map(|(key, text)| format!("{key}=\"{}\"", quoted(text))).collect();
+        let braces =
+            if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        writeln!(self.0, "{name}{braces} {value}").expect("a text takes everything");
+    }
+
+    /// A family of one sample without labels.
+    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+        self.family(name, kind, help);
+        self.sample(&[], value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_quoted_and_families_named_once() {
+        let mut text = Text::default();
+        text.family("a_total", "counter", "Help.");
+        text.sample(&[("x", "say \"a\\b\"\n"), ("y", "z")], 1);
+        text.sample(&[], 2);
+        text.one("b", "gauge", "More.", 0.5);
+        let expected = "# HELP steward_a_total Help.\n# TYPE steward_a_total counter\n\
+            steward_a_total{x=\"say \\\"a\\\\b\\\"\\n\",y=\"z\"} 1\nsteward_a_total 2\n\
+            # HELP steward_b More.\n# TYPE steward_b gauge\nsteward_b 0.5\n";
+        assert_eq!(text.0, expected);
+    }
+
+    #[tokio::test]
+    async fn what_the_buffer_and_the_link_count_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            "[box]\nid = \"b\"\ntenant = \"t\"\nsite = \"s\"\ntimezone = \"UTC\"\n\
+             [mqtt]\nurl = \"mqtt://127.0.0.1\"\n[buffer]\ndir = {:?}\n",
+            folder.path()
+        );
+        let config = crate::config::load_text("t.toml", &text).unwrap().config;
+        let opened = Outbox::in_memory(&config.buffer, &config.site.identity).unwrap();
+        let mut status = LinkStatus { connected: true, reconnects: 3, ..LinkStatus::default() };
+        status.lanes[0].sent = 7;
+        status.refusals.insert(crate::mqtt::Refusal::Quota, 2);
+        let metrics = Metrics {
+            clock: Clock::system(opened.boot),
+            outbox: opened.outbox.clone(),
+            engine: watch::channel(engine::Status::default()).1,
+            link: watch::channel(status).1,
+            sources: BTreeMap::from([(
+                SourceName::new("gnss").unwrap(),
+                watch::channel(sources::Status::default()).1,
+            )]),
+        };
+        let told = metrics.text(&opened.outbox.stats().await.unwrap());
+        for line in [
+            "steward_boot 1",
+            "steward_buffer_messages{lane=\"telemetry\"} 0",
+            "steward_uplink_connected 1",
+            "steward_uplink_reconnects_total 3",
+            "steward_uplink_sent_total{lane=\"ticket\"} 7",
+            "steward_uplink_refused_total{reason=\"quota\"} 2",
+            "steward_source_connected{source=\"gnss\"} 0",
+        ] {
+            assert!(told.lines().any(|found| found == line), "{line} is not in\n{told}");
+        }
+        let families: Vec<_> = told.lines().filter(|line| line.starts_with("# TYPE ")).collect();
+        let unique: std::collections::BTreeSet<_> = families.iter().collect();
+        assert_eq!(unique.len(), families.len());
+        for line in told.lines().filter(|line| !line.starts_with('#')) {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            assert!(value.parse::<f64>().is_ok(), "{line}");
+            let family = name.split('{').next().unwrap();
+            let counted = families.iter().any(|f| f.starts_with(&format!("# TYPE {family} ")));
+            assert!(counted, "{line}");
+        }
+    }
+}
