@@ -48,7 +48,6 @@ fn an_ngsi_ld_alert() {
     let (engine, id) = handled();
     let ticket = engine.desk.get(&id).unwrap();
     let alert = outward::ngsi_ld(engine.site(), ticket);
-    println!("ALERT {alert}");
     let expected = json!({
         "id": format!("urn:ngsi-ld:Alert:{id}"), "type": "Alert",
         "@context": [
