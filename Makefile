@@ -36,7 +36,7 @@ $(DIST): $(DASHBOARD)/node_modules/.package-lock.json $(DASHBOARD_SOURCES)
 	@touch $@
 
 .PHONY: test
-test: needs check no-std tests docs dashboard-test deny ## Every check there is
+test: needs peers check no-std tests docs dashboard-test deny ## Every check there is
 	@echo
 	@echo "make test: everything passed"
 
@@ -47,7 +47,15 @@ bench: dashboard ## Figures: counts and ratios in one table, also in target/benc
 
 .PHONY: needs
 needs: ## What the tests need from Debian: installed when it may be, named when not
-	@tests/needs mosquitto mosquitto-clients gpsd gpsd-clients python3-gps
+	@tests/needs mosquitto mosquitto-clients gpsd gpsd-clients python3-gps python3-venv socat
+
+.PHONY: peers
+peers: target/peers/installed ## Peers for the tests that come from PyPI: a Modbus device
+
+target/peers/installed: tests/peers/needs.txt
+	python3 -m venv target/peers
+	target/peers/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 .PHONY: check
 check: dashboard ## Formatting and lints

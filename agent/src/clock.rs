@@ -236,6 +236,13 @@ fn decode(code: u8) -> ClockQuality {
     }
 }
 
+/// The present for waiting: what time limits are counted from. Goes on while the wall clock is set, and
+/// stands in tests that pause it.
+#[must_use]
+pub(crate) fn instant() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,9 +9,11 @@ mod early;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use domain::commands::{Action, Command};
 use domain::decode::Reason;
-use domain::input::Input;
-use domain::output::{Body, Message, Outputs, Rejected, Request, Topic, Wanted};
+use domain::ids::SourceName;
+use domain::input::{Input, Trouble};
+use domain::output::{Body, Message, Outputs, Rejected, Request, Topic};
 use domain::time::{Moment, Now};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -44,6 +46,8 @@ pub struct Status {
     pub rejected: BTreeMap<String, BTreeMap<Reason, u64>>,
     /// Tickets on which work may still be due.
     pub open_tickets: usize,
+    /// Requests to devices that their source could not take.
+    pub not_asked: u64,
     /// Why the store does not take turns at present.
     pub store_trouble: Option<String>,
 }
@@ -70,8 +74,13 @@ pub struct EngineTask {
     pub recorder: Option<Recorder>,
     /// What the task shows.
     pub status: watch::Sender<Status>,
-    /// A turn that is stored before anything else (`P/info`).
-    pub first: Turn,
+    /// What was found wrong with the box before there was an engine.
+    pub trouble: Vec<Trouble>,
+    /// What the box says of itself (`P/info`): stored before anything else, and again with everything
+    /// that is published afresh.
+    pub info: Message,
+    /// Where to put what devices are asked to do, by the source that has them.
+    pub requests: BTreeMap<SourceName, mpsc::Sender<Request>>,
     /// Whether a receiver of the box's own will tell the time, and until then nobody knows it.
     pub awaits_time: bool,
 }
@@ -82,9 +91,12 @@ impl EngineTask {
     /// # Errors
     /// The outbox is gone: the box must not go on without it.
     pub async fn run(mut self) -> Result<(), EngineError> {
-        let mut turn = std::mem::take(&mut self.first);
         let now = self.clock.now();
+        let mut turn = Turn { messages: vec![self.info.clone()], ..Turn::default() };
         self.decide(Input::Start, now, &mut turn);
+        for trouble in std::mem::take(&mut self.trouble) {
+            self.decide(Input::Trouble(trouble), now, &mut turn);
+        }
         self.commit(turn, vec![]).await?;
         let mut early = Early::new(self.awaits_time, now);
         let mut batch = Vec::with_capacity(TURN_MAX);
@@ -147,14 +159,36 @@ impl EngineTask {
                 recorder.record(now, &input);
             }
         }
+        if is_refresh(&input) {
+            let info = Message { at: now.utc, clock: now.clock, ..self.info.clone() };
+            turn.messages.push(info);
+        }
         let mut outputs = self.engine.step(input, now);
         self.status.send_modify(|status| {
             status.inputs += u64::from(!ticked);
             count(status, &outputs.rejected);
         });
         let answer = wish.and_then(|wish| take_answer(&mut outputs.messages, wish.local));
+        self.ask(&outputs.requests);
         absorb(turn, outputs, now);
         answer
+    }
+
+    /// Passes on what devices are asked to do. One that its source cannot take is dropped and counted:
+    /// nothing waits for it, and who wants it asks again.
+    fn ask(&mut self, requests: &[Request]) {
+        for request in requests {
+            let Request { feed, what } = request;
+            let device = feed.device.as_ref().map_or("", |d| d.as_str());
+            let taken = self.requests.get(&feed.source).map(|to| to.try_send(request.clone()));
+            if matches!(taken, Some(Ok(()))) {
+                tracing::info!(source = %feed.source, device, ?what, "device is asked");
+            } else {
+                let why = "the source has no way to its devices, or too much to ask already";
+                tracing::warn!(source = %feed.source, device, ?what, why, "device is not asked");
+                self.status.send_modify(|status| status.not_asked += 1);
+            }
+        }
     }
 
     async fn commit(
@@ -242,24 +276,21 @@ fn count(status: &mut Status, rejected: &[Rejected]) {
     }
 }
 
+/// Whether everything that brokers keep is published again.
+fn is_refresh(input: &Input) -> bool {
+    let asked = |command: &Command| command.action == Action::Refresh;
+    *input == Input::Refresh || matches!(input, Input::Command(command) if asked(command))
+}
+
 /// Adds what a step decided to the turn. Points of one asset join one telemetry message.
 fn absorb(turn: &mut Turn, outputs: Outputs, now: Moment) {
-    let Outputs { records, messages, rejected: _, requests } = outputs;
-    ask(&requests);
+    let Outputs { records, messages, rejected: _, requests: _ } = outputs;
     turn.records.extend(records);
     for message in messages {
         tell(&message, now);
         if !join(&mut turn.messages, &message) {
             turn.messages.push(message);
         }
-    }
-}
-
-/// Logs what devices are asked to do.
-fn ask(requests: &[Request]) {
-    for Request { feed, what: Wanted::Recalibrate } in requests {
-        let device = feed.device.as_ref().map_or("", |d| d.as_str());
-        tracing::info!(source = %feed.source, device, "recalibration is due");
     }
 }
 

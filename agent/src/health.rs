@@ -98,6 +98,7 @@ impl Health {
             "engine": {
                 "inputs": engine.inputs, "rejected": engine.rejected,
                 "open_tickets": engine.open_tickets, "store_trouble": engine.store_trouble,
+                "not_asked": engine.not_asked,
             },
             "sources": sources,
             "disk_free_b": disk_free(&self.dir),
@@ -185,6 +186,18 @@ fn source(name: &SourceName, status: &sources::Status) -> Value {
         "rejected": status.tally.rejected_total(),
         "rejected_by_reason": status.tally.rejected,
         "last_at": status.tally.last_at,
+        "bytes": status.tally.bytes,
+        "frames": status.tally.frames,
+        "unacknowledged": status.unacknowledged,
+        "commands_done": status.carried_out,
+        "commands_failed": status.not_carried_out,
+        "turned_away": status.turned_away,
+        "last_heard_at": status.heard.last,
+        "per_minute": status.heard.per_minute,
+        "usual_pause_s": status.heard.pause.map(domain::time::Span::as_secs),
+        "silent": status.heard.silent,
+        "silent_devices": status.heard.silent_devices,
+        "silent_count": status.heard.silent_count,
     })
 }
 

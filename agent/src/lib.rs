@@ -30,4 +30,5 @@ pub mod demo;
 pub mod record;
 pub mod replay;
 pub mod report;
+pub mod stored;
 pub mod ticket;

@@ -8,8 +8,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use domain::output::Lane;
 use serde_json::{Map, Value};
-use steward::{audit, check, demo, replay, report, run, ticket};
+use steward::{audit, check, demo, replay, report, run, stored, ticket};
 
 /// Street sensors in, tickets out: an agent for roadside gateways and sanitation vehicles.
 ///
@@ -40,6 +41,95 @@ enum Command {
     Report(ReportArgs),
     /// See tickets and move them, on a box that runs here
     Ticket(TicketArgs),
+    /// Look into the buffer of a box that is stopped
+    #[command(subcommand)]
+    Outbox(OutboxCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum OutboxCommand {
+    /// The counts of every lane: what was taken in, acknowledged, is stored, was lost and why
+    Stats(OutboxArgs),
+    /// What is stored, oldest first
+    Ls {
+        #[command(flatten)]
+        args: OutboxArgs,
+        /// Of this lane only: ticket, event, state or telemetry
+        #[arg(long, value_parser = lane)]
+        lane: Option<Lane>,
+        /// At most so many
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: usize,
+    },
+    /// The payload of one message
+    Peek {
+        #[command(flatten)]
+        args: OutboxArgs,
+        /// Its lane: ticket, event, state or telemetry
+        #[arg(long, value_parser = lane)]
+        lane: Lane,
+        /// Its number; the oldest by default
+        #[arg(long, value_name = "N")]
+        seq: Option<u64>,
+    },
+    /// Read everything: 0 all of it is there, 1 it is not
+    Verify(OutboxArgs),
+    /// Every message as a JSON line; what is exported stays
+    Export {
+        #[command(flatten)]
+        args: OutboxArgs,
+        /// Of this lane only: ticket, event, state or telemetry
+        #[arg(long, value_parser = lane)]
+        lane: Option<Lane>,
+    },
+    /// Every message that can be found in what was damaged and moved aside, as a JSON line
+    ///
+    /// Finds messages up to 6 KB in any order, also some that had been acknowledged: their ids tell.
+    Salvage {
+        #[command(flatten)]
+        args: OutboxArgs,
+        /// Look in this directory
+        #[arg(long, value_name = "DIR")]
+        from: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+struct OutboxArgs {
+    /// The configuration
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// For programs
+    #[arg(long)]
+    json: bool,
+}
+
+impl OutboxCommand {
+    fn request(self) -> (OutboxArgs, stored::Request) {
+        use stored::Request;
+        match self {
+            OutboxCommand::Stats(args) => {
+                let json = args.json;
+                (args, Request::Stats { json })
+            }
+            OutboxCommand::Ls { args, lane, limit } => {
+                let json = args.json;
+                (args, Request::Ls { lane, limit, json })
+            }
+            OutboxCommand::Peek { args, lane, seq } => (args, Request::Peek { lane, seq }),
+            OutboxCommand::Verify(args) => {
+                let json = args.json;
+                (args, Request::Verify { json })
+            }
+            OutboxCommand::Export { args, lane } => (args, Request::Export { lane }),
+            OutboxCommand::Salvage { args, from } => (args, Request::Salvage { from }),
+        }
+    }
+}
+
+fn lane(text: &str) -> Result<Lane, String> {
+    let lane = Lane::ALL.into_iter().find(|lane| lane.as_str() == text);
+    lane.ok_or_else(|| "there are ticket, event, state and telemetry".to_owned())
 }
 
 /// Starts a street of 20 bays, 12 bins and 2 sweepers whose sensors speak the real wire formats into the
@@ -109,6 +199,9 @@ struct ReplayArgs {
     /// Write counts and last states into this file as one JSON object
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,
+    /// Write into this file how each parking fee came about, window by window
+    #[arg(long, value_name = "FILE")]
+    fees: Option<PathBuf>,
 }
 
 /// Listens to every box below the prefix. Exit code 0: between the first and the last number heard of each
@@ -420,6 +513,7 @@ fn dispatch(command: Command) -> anyhow::Result<bool> {
                 format: args.format,
                 until: args.until,
                 summary: args.summary,
+                fees: args.fees,
             };
             let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
             replay::replay(&config, &request, &mut stdout)?;
@@ -454,7 +548,18 @@ fn dispatch(command: Command) -> anyhow::Result<bool> {
             stdout.flush()?;
             Ok(any)
         }
+        Command::Outbox(command) => look_into(command),
     }
+}
+
+fn look_into(command: OutboxCommand) -> anyhow::Result<bool> {
+    run::log("error");
+    let (args, request) = command.request();
+    let Some(config) = check::load(&args.config)? else { return Ok(false) };
+    let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
+    let answer = stored::outbox(&config, &request, &mut stdout)?;
+    stdout.flush()?;
+    Ok(answer)
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

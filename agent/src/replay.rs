@@ -3,11 +3,13 @@
 //! Reads no clock and sends nothing: what would be published is printed, one JSON line per message, with
 //! the numbers that an outbox of its own would have given. The same inputs give the same bytes.
 
+mod fees;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use domain::Engine;
 use domain::decode::{Reason, Tally};
@@ -17,6 +19,7 @@ use domain::time::{Boot, Now, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use self::fees::Fees;
 use crate::config::Config;
 use crate::mqtt::payload::{Stamp, message_id, render};
 use crate::mqtt::topics::{self, Prefix};
@@ -33,6 +36,8 @@ pub struct Request {
     pub until: Option<String>,
     /// Where the summary is written.
     pub summary: Option<PathBuf>,
+    /// Where it is written how each fee came about.
+    pub fees: Option<PathBuf>,
 }
 
 /// Why a replay failed.
@@ -53,9 +58,9 @@ pub enum Failure {
     /// The messages cannot be printed.
     #[error("cannot print: {0}")]
     Print(#[source] io::Error),
-    /// The summary cannot be written.
+    /// A file beside the messages cannot be written.
     #[error("cannot write {path}: {source}")]
-    Summary {
+    Write {
         /// The file.
         path: PathBuf,
         /// What the system says.
@@ -129,6 +134,13 @@ fn run(
     let inputs = inputs.collect::<Result<Vec<InputFile>, Failure>>()?;
     let mut replay = Replay::open(&config.sources, &inputs)?;
     let mut offline = Offline::new(config);
+    let unwritten = |path: &Path| {
+        let path = path.to_owned();
+        |source| Failure::Write { path, source }
+    };
+    if let Some(path) = &request.fees {
+        offline.fees = Some(Fees::create(path).map_err(unwritten(path))?);
+    }
     for event in &mut replay {
         match event? {
             Event::Input { now, input, recorded: _ } => offline.step(input, now, out)?,
@@ -146,7 +158,11 @@ fn run(
         let summary = offline.summary(&replay);
         let mut text = serde_json::to_vec_pretty(&summary).expect("a summary is plain data");
         text.push(b'\n');
-        fs::write(path, text).map_err(|source| Failure::Summary { path: path.clone(), source })?;
+        fs::write(path, text).map_err(unwritten(path))?;
+    }
+    if let Some(fees) = &mut offline.fees {
+        let finished = fees.finish();
+        finished.map_err(unwritten(fees.path()))?;
     }
     Ok(offline.records)
 }
@@ -171,6 +187,7 @@ struct Offline<'c> {
     open: BTreeMap<String, String>,
     rejected: BTreeMap<Option<String>, BTreeMap<Reason, u64>>,
     last: Option<Now>,
+    fees: Option<Fees>,
 }
 
 impl<'c> Offline<'c> {
@@ -186,6 +203,7 @@ impl<'c> Offline<'c> {
             open: BTreeMap::new(),
             rejected: BTreeMap::new(),
             last: None,
+            fees: None,
         }
     }
 
@@ -222,6 +240,10 @@ impl<'c> Offline<'c> {
         }
         for message in &messages {
             self.count(message);
+            if let Some(fees) = &mut self.fees {
+                let noted = fees.note(message, &self.config.site.calendar);
+                noted.map_err(|source| Failure::Write { path: fees.path().to_owned(), source })?;
+            }
             self.print(message, now.boot, out).map_err(Failure::Print)?;
         }
         Ok(())

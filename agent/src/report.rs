@@ -1,7 +1,7 @@
 //! `steward report`: the figures of days, from a box's store or from recordings.
 //!
-//! Reads what the engine stored when it closed a day. A box that runs holds its store; its figures are
-//! published as events each hour and day.
+//! Reads what the engine stored when it closed a day, beside a box that runs as well as without one, and
+//! changes nothing.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -14,7 +14,7 @@ use domain::waste::figures;
 use jiff::civil::Date;
 
 use crate::config::Config;
-use crate::outbox::{OpenError, Opened, Outbox};
+use crate::outbox::{self, OpenError};
 use crate::replay;
 
 /// What is wanted.
@@ -57,8 +57,8 @@ pub enum Form {
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The store, which a box that runs holds for itself.
-    #[error("cannot open the store (a box that runs holds it; --input takes recordings): {0}")]
+    /// The store.
+    #[error("cannot read the store (--input takes recordings in its place): {0}")]
     Store(#[from] OpenError),
     /// A recording.
     #[error(transparent)]
@@ -74,8 +74,7 @@ pub enum Failure {
 /// The store or a recording cannot be read, or the output cannot be written.
 pub fn report(config: &Config, request: &Request, out: &mut impl Write) -> Result<bool, Failure> {
     let records: Vec<Record> = if request.inputs.is_empty() {
-        let Opened { records, .. } = Outbox::open(&config.buffer, &config.site.identity)?;
-        records
+        outbox::look(&config.buffer, &config.site.identity)?
     } else {
         let inputs =
             replay::Request { inputs: request.inputs.clone(), ..replay::Request::default() };

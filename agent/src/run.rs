@@ -3,6 +3,7 @@
 //! ```text
 //! sources ──(1024, waits)──► engine ──► outbox ──► pipe ──► broker
 //!    ▲ stop first              │ ends when nobody sends any more       stop last ▲
+//!    ▲──(64, refuses)── requests ◄── engine
 //! control ◄──(16, waits)── commands ◄──────────────────────────────── broker
 //! ```
 //! A task that ends before it is told to, or panics, ends the box: a service manager starts it again, and
@@ -16,7 +17,8 @@ use std::time::Duration;
 use domain::Engine;
 use domain::decode::{Reason, Tally};
 use domain::ids::SourceName;
-use domain::output::{Body, Lane, Message, Quality, Topic};
+use domain::input::{Fault, Trouble};
+use domain::output::{Body, Lane, Message, Quality, Request, Topic};
 use domain::time::{Boot, ClockQuality, Utc};
 use serde_json::{Map, Value, json};
 use tokio::signal::unix::{SignalKind, signal};
@@ -36,9 +38,10 @@ use crate::mqtt::LinkStatus;
 use crate::mqtt::inbound::{self, COMMANDS_MAX};
 use crate::mqtt::pipe::Pipe;
 use crate::mqtt::topics::Prefix;
-use crate::outbox::{LaneStats, OpenError, Outbox, OutboxError, Turn};
+use crate::outbox::{LaneStats, OpenError, Outbox, OutboxError, Quarantined};
 use crate::record::{self, Recorder};
-use crate::sources::{self, ARRIVALS_MAX, Context};
+use crate::sources::http_json::Inlets;
+use crate::sources::{self, ARRIVALS_MAX, Context, Inbox};
 
 /// At a stop, the backlog is sent for at most this long while the broker takes it.
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);
@@ -171,8 +174,10 @@ impl Station {
     pub async fn start(config: Config, launch: Launch) -> Result<Station, RunError> {
         let opened = open(&config).await?;
         let clock = launch.pace.clock(opened.boot);
+        let mut trouble = vec![];
         if let Some(bad) = &opened.quarantined {
             tracing::error!(moved_to = %bad.moved_to.display(), error = bad.cause, "the buffer was damaged; started with an empty one");
+            trouble.push(damaged(bad));
         }
         for name in &opened.damaged {
             tracing::error!(record = name, "a stored record cannot be read");
@@ -196,14 +201,17 @@ impl Station {
             rest: CancellationToken::new(),
         };
         let engine = Engine::new(config.site.clone(), opened.records, station.clock.now());
-        station.spawn_engine(&config, engine, received, recorder);
-        station.spawn_sources(&config, &arrivals);
-        let desk = Desk::new(arrivals, station.clock.clone(), Audit::new(&config.buffer.dir));
+        let (requests, mut inboxes) = sources::inboxes(&config.sources);
+        let inlets = sources::http_json::inlets(&config.sources, &mut inboxes);
+        station.spawn_engine(&config, engine, received, recorder, requests, trouble);
+        station.spawn_sources(&config, &arrivals, inboxes);
+        let desk =
+            Desk::new(arrivals.clone(), station.clock.clone(), Audit::new(&config.buffer.dir));
         station.spawn_local(&config, desk.clone())?;
-        station.spawn_commands(&config, desk);
+        station.spawn_commands(&config, arrivals, desk);
         station.spawn_link(&config);
         if let Some(listening) = listening {
-            station.spawn_http(&config.broker, listening);
+            station.spawn_http(&config.broker, listening, inlets);
         }
         notify(&[sd_notify::NotifyState::Ready]);
         Ok(station)
@@ -215,6 +223,8 @@ impl Station {
         engine: Engine,
         arrivals: mpsc::Receiver<sources::Arrival>,
         recorder: Option<Recorder>,
+        requests: BTreeMap<SourceName, mpsc::Sender<Request>>,
+        trouble: Vec<Trouble>,
     ) {
         let (status, engine_status) = watch::channel(engine::Status::default());
         self.engine = engine_status;
@@ -225,7 +235,9 @@ impl Station {
             clock: self.clock.clone(),
             recorder,
             status,
-            first: Turn { messages: vec![info(config, &self.clock)], ..Turn::default() },
+            trouble,
+            info: info(config, &self.clock),
+            requests,
             awaits_time: self.awaits_time(config),
         };
         self.tasks.spawn(async { (ENGINE, task.run().await.map_err(|e| e.to_string())) });
@@ -237,7 +249,12 @@ impl Station {
         self.clock.is_machines() && unknown && config.sources.iter().any(tells_time)
     }
 
-    fn spawn_sources(&mut self, config: &Config, arrivals: &mpsc::Sender<sources::Arrival>) {
+    fn spawn_sources(
+        &mut self,
+        config: &Config,
+        arrivals: &mpsc::Sender<sources::Arrival>,
+        mut inboxes: BTreeMap<SourceName, Inbox>,
+    ) {
         for source in &config.sources {
             let (status, shown) = watch::channel(sources::Status::default());
             self.sources.insert(source.name.clone(), shown);
@@ -248,12 +265,19 @@ impl Station {
                 status,
                 stop: self.intake.clone(),
             };
-            sources::spawn(source, context, &config.site.identity.id, &mut self.source_tasks);
+            let inbox = inboxes.remove(&source.name).unwrap_or_default();
+            let box_id = &config.site.identity.id;
+            sources::spawn(source, context, box_id, inbox, &mut self.source_tasks);
         }
     }
 
     /// Commands come over a session of their own; when it ends, the last sender of arrivals is gone.
-    fn spawn_commands(&mut self, config: &Config, desk: Desk) {
+    fn spawn_commands(
+        &mut self,
+        config: &Config,
+        arrivals: mpsc::Sender<sources::Arrival>,
+        desk: Desk,
+    ) {
         let (tell, commands) = mpsc::channel(COMMANDS_MAX);
         let mut settings = config.broker.clone();
         let box_id = config.site.identity.id.to_string();
@@ -268,6 +292,8 @@ impl Station {
                 tracing::error!(error = %error, "commands cannot be received");
             }
         });
+        let every = control::refresh_every(config.site.identity.id.as_str());
+        self.source_tasks.spawn(control::refresh(every, arrivals, self.intake.clone()));
         self.source_tasks.spawn(control::run(commands, desk));
     }
 
@@ -312,7 +338,7 @@ impl Station {
         });
     }
 
-    fn spawn_http(&mut self, broker: &Broker, listening: http::Listening) {
+    fn spawn_http(&mut self, broker: &Broker, listening: http::Listening, inlets: Inlets) {
         let site = http::Site {
             files: http::files::Files::embedded(),
             broker: bridge(broker),
@@ -325,6 +351,7 @@ impl Station {
                 sources: self.sources.clone(),
             }),
             names: vec![],
+            inlets,
         };
         let stop = self.rest.clone();
         self.tasks.spawn(async move {
@@ -446,6 +473,16 @@ async fn open(config: &Config) -> Result<crate::outbox::Opened, RunError> {
     let (buffer, identity) = (config.buffer.clone(), config.site.identity.clone());
     let opening = tokio::task::spawn_blocking(move || Outbox::open(&buffer, &identity));
     Ok(opening.await.map_err(|e| RunError::Panicked(e.to_string()))??)
+}
+
+/// What the ticket about a damaged buffer says.
+fn damaged(bad: &Quarantined) -> Trouble {
+    let (place, cause) = (bad.moved_to.display(), &bad.cause);
+    let text = format!(
+        "the buffer was damaged ({cause}) and moved to {place}; look at the card, and read what is left \
+         of it: steward outbox salvage"
+    );
+    Trouble { fault: Fault::Store, text }
 }
 
 fn open_recorder(path: PathBuf) -> Result<Recorder, RunError> {

@@ -9,7 +9,10 @@
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up cannot be measured")]
 
+mod decoders;
 mod engine;
+mod link;
+mod outbox;
 mod process;
 mod sweeping;
 mod table;
@@ -24,8 +27,11 @@ type Area = (&'static str, fn(&mut Table));
 
 /// In the order the data flows.
 const AREAS: &[Area] = &[
+    ("decoders", decoders::rows),
     ("engine", engine::rows),
     ("tickets", tickets::rows),
+    ("outbox", outbox::rows),
+    ("link", link::rows),
     ("process", process::rows),
     ("sweeping", sweeping::rows),
 ];
@@ -71,6 +77,10 @@ fn run() -> Result<(), String> {
 }
 
 fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if outbox::run(&args) {
+        return ExitCode::SUCCESS;
+    }
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(said) => {

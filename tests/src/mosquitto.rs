@@ -13,6 +13,7 @@ pub struct Mosquitto {
     /// Where it listens on 127.0.0.1.
     pub port: u16,
     dir: PathBuf,
+    lines: String,
 }
 
 /// A mosquitto that is stopped and can be started again as it was.
@@ -20,6 +21,7 @@ pub struct Mosquitto {
 pub struct Stopped {
     port: u16,
     dir: PathBuf,
+    lines: String,
 }
 
 /// Where Debian puts it; `/usr/sbin` is not on everybody's path.
@@ -33,6 +35,16 @@ impl Mosquitto {
     /// It is installed and does not start.
     #[must_use]
     pub fn start(dir: &Path) -> Option<Mosquitto> {
+        Mosquitto::start_with(dir, "persistence true\nautosave_interval 1\nlog_type all\n")
+    }
+
+    /// Starts one in `dir` with these lines of configuration beside its listener, and every message it
+    /// is given allowed to wait. As [`Mosquitto::start`].
+    ///
+    /// # Panics
+    /// As [`Mosquitto::start`].
+    #[must_use]
+    pub fn start_with(dir: &Path, lines: &str) -> Option<Mosquitto> {
         let Some(program) = installed() else {
             let told = writeln!(
                 std::io::stderr(),
@@ -44,7 +56,7 @@ impl Mosquitto {
         // A port that was free a moment ago may be taken by another test: then another one is tried.
         for _ in 0..20 {
             let port = free_port();
-            if let Some(broker) = launch(program, port, dir.to_owned()) {
+            if let Some(broker) = launch(program, port, dir.to_owned(), lines.to_owned()) {
                 return Some(broker);
             }
         }
@@ -61,7 +73,24 @@ impl Mosquitto {
         let killed = Command::new("kill").args(["-TERM", &pid]).status().expect("kill exists");
         assert!(killed.success(), "mosquitto was gone already");
         self.child.wait().expect("a child can be waited for");
-        Stopped { port: self.port, dir: self.dir.clone() }
+        Stopped { port: self.port, dir: self.dir.clone(), lines: self.lines.clone() }
+    }
+
+    /// Ends it as a power failure would: at once.
+    ///
+    /// # Panics
+    /// It cannot be signalled.
+    #[must_use]
+    pub fn kill(mut self) -> Stopped {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("a child can be waited for");
+        Stopped { port: self.port, dir: self.dir.clone(), lines: self.lines.clone() }
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Its address as a URL.
@@ -79,7 +108,7 @@ impl Stopped {
     #[must_use]
     pub fn start(self) -> Mosquitto {
         let program = installed().expect("it ran before");
-        launch(program, self.port, self.dir).expect("its port is still free")
+        launch(program, self.port, self.dir, self.lines).expect("its port is still free")
     }
 }
 
@@ -108,12 +137,11 @@ fn installed() -> Option<&'static str> {
     PLACES.iter().copied().find(|program| runs(program))
 }
 
-fn launch(program: &str, port: u16, dir: PathBuf) -> Option<Mosquitto> {
+fn launch(program: &str, port: u16, dir: PathBuf, lines: String) -> Option<Mosquitto> {
     let config = dir.join("mosquitto.conf");
     let text = format!(
-        "listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\n\
-         persistence_location {}/\nautosave_interval 1\nmax_queued_messages 0\n\
-         max_inflight_messages 0\nuser root\nlog_dest stderr\nlog_type all\n",
+        "listener {port} 127.0.0.1\nallow_anonymous true\npersistence_location {}/\n\
+         max_queued_messages 0\nmax_inflight_messages 0\nuser root\nlog_dest stderr\n{lines}",
         dir.display()
     );
     fs::write(&config, text).expect("the test's directory can be written");
@@ -130,7 +158,7 @@ fn launch(program: &str, port: u16, dir: PathBuf) -> Option<Mosquitto> {
         if said.contains(" running") {
             // Its log must be read on, or it stops when the pipe is full.
             std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-            return Some(Mosquitto { child, port, dir });
+            return Some(Mosquitto { child, port, dir, lines });
         }
     }
     child.wait().expect("a child can be waited for");

@@ -126,7 +126,7 @@ pub fn start(opened: Opened, dir: &Path, settings: Broker, traffic: Traffic) -> 
 /// `version` alone, and as fast as it goes.
 #[must_use]
 pub fn only(version: Version) -> Traffic {
-    Traffic { protocol: Some(version), replay: Rate::UNLIMITED, day_bytes: None }
+    Traffic { protocol: Some(version), replay: Rate::UNLIMITED, day_bytes: None, compress: false }
 }
 
 /// Waits until `holds` is true of what `outbox` holds.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "here a panic is the verdict, helpers of tests included")]
 
 mod gnss_receivers;
+mod hazards;
 mod jt808_frames;
 mod lns_events;
 mod lorawan_vectors;
@@ -10,7 +11,9 @@ mod nmea_drives;
 mod nmea_receivers;
 mod parking_cities;
 mod parking_polls;
+mod parking_report;
 mod parking_year;
+mod peers;
 mod sweeping;
 mod waste;
 
@@ -19,6 +22,7 @@ mod link_hostile;
 mod link_unkind;
 mod outbox_chaos;
 mod outbox_commands;
+mod outbox_damage;
 mod outbox_kills;
 
 mod bad_input;

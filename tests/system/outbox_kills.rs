@@ -13,7 +13,8 @@ use steward::outbox::{Outbox, Outcome, Turn};
 use system_tests::broker::Random;
 use system_tests::outbox::{buffer, identity, message, value_of};
 
-const KILLS: u64 = 30;
+/// Kills in a test run; `STEWARD_KILLS` for more.
+const KILLS: u64 = 300;
 /// Tells the test program that it is the one to be killed: the directory, and the first value to commit.
 const DIR: &str = "STEWARD_TEST_COMMIT_IN";
 const FIRST: &str = "STEWARD_TEST_COMMIT_FROM";
@@ -33,9 +34,10 @@ fn committing_process() {
     writeln!(out, "\nboot {}", opened.boot.0).unwrap();
     runtime().block_on(async {
         loop {
-            let lane = if value.is_multiple_of(3) { Lane::Ticket } else { Lane::Event };
+            let lane = [Lane::Ticket, Lane::Event, Lane::Telemetry][value as usize % 3];
             let messages = vec![message(lane, 1, value).unwrap()];
-            opened.outbox.commit(Turn { messages, ..Turn::default() }).await.unwrap();
+            let turn = Turn { messages, durable: true, ..Turn::default() };
+            opened.outbox.commit(turn).await.unwrap();
             // Said only now that it is committed.
             writeln!(out, "committed {value}").unwrap();
             out.flush().unwrap();
@@ -120,7 +122,8 @@ fn whatever_was_committed_survives_a_kill() {
     let dir = tempfile::tempdir().unwrap();
     let mut random = Random(11);
     let (mut seen, mut values, mut first, mut total) = (BTreeSet::new(), BTreeSet::new(), 1, 0);
-    for kill in 0..KILLS {
+    let kills = std::env::var("STEWARD_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(KILLS);
+    for kill in 0..kills {
         let said = one_life(dir.path(), first, &mut random);
         runtime().block_on(look(dir.path(), &mut seen, &mut values));
         for value in &said {

@@ -22,12 +22,12 @@ use domain::parking::tariff::{
 use domain::sample::{Quantity, Sample};
 use domain::site::{Asset, Bay, BayPolicy, Feed, Identity, Kind, Parking, Site, TicketPolicy};
 use domain::time::{Boot, ClockQuality, Moment, Monotonic, Span, Utc};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-const DAY_S: u64 = 86_400;
-const SEED: u64 = 0x5eed_2026;
+pub(super) const DAY_S: u64 = 86_400;
+pub(super) const SEED: u64 = 0x5eed_2026;
 
-fn start() -> Utc {
+pub(super) fn start() -> Utc {
     Utc::parse("2026-01-01T00:00:00+08:00").unwrap()
 }
 
@@ -53,7 +53,7 @@ impl Chance {
 
 /// A stay as it was, in seconds from the start.
 #[derive(Debug, Clone, Copy)]
-struct Truth {
+pub(super) struct Truth {
     from: u64,
     to: u64,
 }
@@ -76,10 +76,10 @@ fn stays(chance: &mut Chance, until: u64) -> Vec<Truth> {
 }
 
 /// A report on its way.
-struct Arriving {
-    arrives: u64,
-    bay: usize,
-    sample: Sample,
+pub(super) struct Arriving {
+    pub(super) arrives: u64,
+    pub(super) bay: usize,
+    pub(super) sample: Sample,
 }
 
 fn device(bay: usize) -> DeviceKey {
@@ -90,6 +90,7 @@ fn device(bay: usize) -> DeviceKey {
 /// state before and dates its reports; the others say occupied or free, and no more.
 fn reports(chance: &mut Chance, bay: usize, stays: &[Truth], until: u64) -> Vec<Arriving> {
     let counts = bay.is_multiple_of(2);
+    let (source, device) = (SourceName::new("s").unwrap(), device(bay));
     let mut edges: Vec<(u64, bool, Option<u64>)> = vec![(1, false, None)];
     let mut last = 0;
     for stay in stays {
@@ -118,8 +119,8 @@ fn reports(chance: &mut Chance, bay: usize, stays: &[Truth], until: u64) -> Vec<
                 error: Span::from_ms(1000 + s / 2),
             }));
             let sample = Sample {
-                source: SourceName::new("s").unwrap(),
-                device: Some(device(bay)),
+                source: source.clone(),
+                device: Some(device.clone()),
                 counter: Some(counter),
                 at: counts.then(|| start() + Span::from_secs(now)),
                 quantities,
@@ -222,17 +223,52 @@ fn site(bays: usize) -> Site {
     }
 }
 
+/// A stay as the box told it.
+#[derive(Debug)]
+pub(super) struct Told {
+    bay: usize,
+    from: i64,
+    to: i64,
+    quality: String,
+    error_s: u64,
+    /// What was billed for it, if anything.
+    pub(super) billed: Option<u64>,
+}
+
+impl Told {
+    fn read(bay: usize, session: &Map<String, Value>) -> Told {
+        let billed = session["billable"] == true;
+        Told {
+            bay,
+            from: seconds(&session["start"]),
+            to: seconds(&session["end"]),
+            quality: session["quality"].as_str().unwrap().to_owned(),
+            error_s: session["error_s"].as_u64().unwrap(),
+            billed: billed.then(|| session["fee"]["total"].as_u64().unwrap()),
+        }
+    }
+}
+
 /// What the box said.
 #[derive(Default)]
-struct Heard {
+pub(super) struct Heard {
     records: BTreeMap<String, Vec<u8>>,
-    sessions: Vec<(usize, Value)>,
+    pub(super) sessions: Vec<Told>,
     occupied_s: u64,
     days: usize,
     blind_s: u64,
 }
 
 impl Heard {
+    /// What the engine has stored.
+    pub(super) fn stored(&self) -> Vec<Record> {
+        let record = |(key, value): (&String, &Vec<u8>)| Record {
+            key: key.clone(),
+            value: Some(value.clone()),
+        };
+        self.records.iter().map(record).collect()
+    }
+
     fn take(&mut self, out: Outputs) {
         for Record { key, value } in out.records {
             match value {
@@ -249,7 +285,7 @@ impl Heard {
             match (key.class, kind) {
                 (Class::Bay, "parking.session") => {
                     let bay = key.id.as_str().trim_start_matches("b-").parse().unwrap();
-                    self.sessions.push((bay, Value::Object(data)));
+                    self.sessions.push(Told::read(bay, &data));
                 }
                 (Class::Bay, "parking.day") => {
                     self.days += 1;
@@ -262,15 +298,21 @@ impl Heard {
     }
 }
 
-fn run(seed: u64, bays: usize, days: u64, restarts: u64) -> (Vec<Vec<Truth>>, Heard) {
+/// What truly happens, and every report of it in the order of arrival.
+pub(super) fn arriving(seed: u64, bays: usize, until: u64) -> (Vec<Vec<Truth>>, Vec<Arriving>) {
     let mut chance = Chance(seed);
-    let until = days * DAY_S;
     let truth: Vec<Vec<Truth>> = (0..bays).map(|_| stays(&mut chance, until - 7200)).collect();
     let mut arriving: Vec<Arriving> = vec![];
     for (bay, stays) in truth.iter().enumerate() {
         arriving.extend(reports(&mut chance, bay, stays, until));
     }
     arriving.sort_by_key(|a| (a.arrives, a.bay));
+    (truth, arriving)
+}
+
+pub(super) fn run(seed: u64, bays: usize, days: u64, restarts: u64) -> (Vec<Vec<Truth>>, Heard) {
+    let until = days * DAY_S;
+    let (truth, arriving) = arriving(seed, bays, until);
     let site = site(bays);
     let now = |boot: u32, booted: u64, s: u64| Moment {
         boot: Boot(boot),
@@ -286,10 +328,7 @@ fn run(seed: u64, bays: usize, days: u64, restarts: u64) -> (Vec<Vec<Truth>>, He
         let due = until / (restarts + 1) * u64::from(boot);
         if one.arrives >= due && u64::from(boot) <= restarts {
             (boot, booted) = (boot + 1, one.arrives);
-            let stored = heard.records.iter();
-            let stored =
-                stored.map(|(k, v)| Record { key: k.clone(), value: Some(v.clone()) }).collect();
-            engine = Engine::new(site.clone(), stored, now(boot, booted, booted));
+            engine = Engine::new(site.clone(), heard.stored(), now(boot, booted, booted));
             heard.take(engine.step(Input::Start, now(boot, booted, booted)));
         }
         heard.take(engine.step(Input::Sample(one.sample), now(boot, booted, one.arrives)));
@@ -323,28 +362,23 @@ fn judge(truth: &[Vec<Truth>], heard: &Heard) -> Verdict {
         charge(&tariff, &calendar, &stay).total.minor()
     };
     let mut verdict = Verdict { stays: truth.iter().map(Vec::len).sum(), ..Verdict::default() };
-    for (bay, session) in &heard.sessions {
-        let (from, to) = (seconds(&session["start"]), seconds(&session["end"]));
-        let quality = session["quality"].as_str().unwrap();
-        *verdict.by_quality.entry(quality.to_owned()).or_default() += 1;
+    for session in &heard.sessions {
+        let &Told { bay, from, to, error_s: error, billed, .. } = session;
+        *verdict.by_quality.entry(session.quality.clone()).or_default() += 1;
         let overlap = |t: &Truth| {
             let (a, b) = (i64::try_from(t.from).unwrap(), i64::try_from(t.to).unwrap());
             (to.min(b) - from.max(a)).max(0)
         };
-        let first = truth[*bay].partition_point(|t| i64::try_from(t.to).unwrap() < from);
-        let near = &truth[*bay][first..(first + 8).min(truth[*bay].len())];
+        let first = truth[bay].partition_point(|t| i64::try_from(t.to).unwrap() < from);
+        let near = &truth[bay][first..(first + 8).min(truth[bay].len())];
         let best = near.iter().max_by_key(|t| overlap(t)).filter(|t| overlap(t) > 0);
         let cars = near.iter().filter(|t| overlap(t) > 60).count();
         if let Some(t) = best {
             let off = |a: u64, b: i64| (i64::try_from(a).unwrap() - b).abs();
             verdict.matched += usize::from(off(t.from, from) <= 120 && off(t.to, to) <= 120);
         }
-        if session["billable"] != true {
-            continue;
-        }
+        let Some(total) = billed else { continue };
         verdict.billed += 1;
-        let total = session["fee"]["total"].as_u64().unwrap();
-        let error = session["error_s"].as_u64().unwrap();
         // Reports travel for some seconds: so much a bill may be off. It is wrong when it is more than the
         // stay cost, when the car did not stand there all the time, or when the stay was longer than
         // its error allows; and of a stay that is known to the minute, also when it is less.
@@ -360,7 +394,7 @@ fn judge(truth: &[Vec<Truth>], heard: &Heard) -> Verdict {
             there && bounded && total <= most && (error > 60 || total >= least)
         });
         if !fits || cars > 1 {
-            verdict.wrong.push(format!("b-{bay} {best:?}: {session}"));
+            verdict.wrong.push(format!("{best:?}: {session:?}"));
         }
     }
     verdict
@@ -368,9 +402,7 @@ fn judge(truth: &[Vec<Truth>], heard: &Heard) -> Verdict {
 
 /// What `steward report` makes of what was stored: it must say the same as the events.
 fn print_report(heard: &Heard, bays: usize) {
-    let stored = heard.records.iter();
-    let stored: Vec<Record> =
-        stored.map(|(k, v)| Record { key: k.clone(), value: Some(v.clone()) }).collect();
+    let stored = heard.stored();
     let day = |text: &str| text.parse().unwrap();
     let days = report::days(stored.iter(), day("2026-01-01"), day("2026-12-31"));
     let rows = report::rows(&days);

@@ -54,6 +54,7 @@ fn the_core_knows_no_world() {
 fn each_crate_with_teeth_has_one_room() {
     let agent = sources("agent/src");
     assert_eq!(naming(&agent, &["sled::"], "agent/src/outbox/"), Vec::<String>::new());
+    assert_eq!(naming(&agent, &["rppal"], "agent/src/sources/local.rs"), Vec::<String>::new());
     let broker_clients = ["agent/src/mqtt/"];
     assert_eq!(naming(&agent, &["rumqttc::"], broker_clients[0]), Vec::<String>::new());
     let clocks = ["Instant::now", "SystemTime::now", "Timestamp::now", "Zoned::now"];

@@ -16,12 +16,16 @@ import { Frames, scheduleFrame } from './picture/frames';
 import { isOpen, type Ticket } from './picture/model';
 import { Picture, type Part } from './picture/picture';
 import { settings } from './settings.svelte';
+import { Survey } from './sweeping/survey';
 
 const CALM_MS = 250;
 
 export const requester = newRequester(crypto.getRandomValues(new Uint8Array(6)));
 
-export const picture = new Picture(requester, (reply) => desk.answer(reply, clock()));
+export const picture = new Picture(requester, (reply) => {
+  desk.answer(reply, clock());
+  survey.answer(reply);
+});
 export const frames = new Frames(picture, scheduleFrame);
 
 class Live {
@@ -33,6 +37,8 @@ class Live {
   calm = $state(0);
   /** Tickets changed, or an order on one. */
   tickets = $state(0);
+  /** Swept cells came, or did not. */
+  cells = $state(0);
   /** Whether the retained picture of this connection is complete. */
   isSettled = $state(false);
   /** The newest ticket that was raised while the page was open, to be read out. */
@@ -77,6 +83,15 @@ export const desk: Desk = new Desk(
   () => `${requester}-${Array.from(crypto.getRandomValues(new Uint8Array(8)), hex).join('')}`,
   () => {
     live.tickets += 1;
+  },
+);
+
+/** The swept cells, as the boxes answer when the page asks. */
+export const survey: Survey = new Survey(
+  requester,
+  (topic, payload) => (session === null ? Promise.reject(new Error('no broker')) : session.publish(topic, payload)),
+  () => {
+    live.cells += 1;
   },
 );
 

@@ -1,6 +1,6 @@
 /** Where the person is on the page: the view, the chosen ticket and the chosen asset. */
 
-export const VIEWS = ['map', 'tickets', 'bays', 'bins', 'vehicles', 'box'] as const;
+export const VIEWS = ['map', 'tickets', 'bays', 'bins', 'vehicles', 'sweeping', 'box'] as const;
 export type View = (typeof VIEWS)[number];
 
 /** Pages of one column, as the style sheets have it. */

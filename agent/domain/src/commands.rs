@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::ids::{AssetId, AssetKey, Category, CrewId, PermitId, Requester, TicketId};
+use crate::output::Wanted;
 use crate::place::{Datum, Position};
 use crate::rules::Severity;
 pub use crate::tickets::TicketStep;
@@ -52,6 +53,13 @@ pub enum Action {
     Tickets(TicketQuery),
     /// `cmd/report`: somebody, or a camera, says that there is a problem.
     Report(Box<Report>),
+    /// `cmd/device`: what the devices that feed an asset are to do.
+    Device {
+        /// Which asset.
+        asset: AssetKey,
+        /// What.
+        what: Wanted,
+    },
     /// `cmd/bay`: what a person does with a bay.
     Bay {
         /// Which.
@@ -106,6 +114,8 @@ impl Action {
             Action::Tickets(_) => "tickets".into(),
             Action::Report(_) => "report".into(),
             Action::Bay { step, .. } => format!("bay.{}", step.as_str()),
+            Action::Device { what: Wanted::Recalibrate, .. } => "device.recalibrate".into(),
+            Action::Device { what: Wanted::Identify { .. }, .. } => "device.identify".into(),
         }
     }
 }
@@ -114,7 +124,16 @@ impl Action {
     /// Every name there is.
     #[must_use]
     pub fn names() -> Vec<String> {
-        let plain = ["ping", "refresh", "coverage", "tickets", "report"].map(str::to_owned);
+        let plain = [
+            "ping",
+            "refresh",
+            "coverage",
+            "tickets",
+            "report",
+            "device.recalibrate",
+            "device.identify",
+        ];
+        let plain = plain.map(str::to_owned);
         let tickets = TicketStep::ALL.map(|step| format!("ticket.{}", step.as_str()));
         let bays = BayStep::ALL.map(|step| format!("bay.{}", step.as_str()));
         plain.into_iter().chain(tickets).chain(bays).collect()
@@ -260,6 +279,39 @@ struct PlaceArgs {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct DeviceArgs {
+    asset: String,
+    action: DeviceStep,
+    #[serde(default)]
+    seconds: Option<u16>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum DeviceStep {
+    Recalibrate,
+    Identify,
+}
+
+/// How long a device shows where it is when nobody says how long.
+const IDENTIFY_S: u16 = 60;
+
+fn device(args: &DeviceArgs) -> Result<Action, String> {
+    let asset = args.asset.parse().map_err(|bad| format!("args of cmd/device: asset {bad}"))?;
+    let what = match (args.action, args.seconds) {
+        (DeviceStep::Identify, seconds) => {
+            Wanted::Identify { seconds: seconds.unwrap_or(IDENTIFY_S) }
+        }
+        (DeviceStep::Recalibrate, None) => Wanted::Recalibrate,
+        (DeviceStep::Recalibrate, Some(_)) => {
+            return Err("args of cmd/device: recalibrate takes no seconds".to_owned());
+        }
+    };
+    Ok(Action::Device { asset, what })
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct BayArgs {
     bay: AssetId,
     action: BayStep,
@@ -344,6 +396,12 @@ fn read_action(name: &str, args: Value) -> Result<Action, String> {
             })
         }
         "report" => read_report(args).map(|report| Action::Report(Box::new(report))),
+        "device" => {
+            let args: DeviceArgs = serde_json::from_value(args).map_err(|e| {
+                format!("args of cmd/device: {e}; they are {{\"asset\",\"action\",\"seconds\"?}}")
+            })?;
+            device(&args)
+        }
         "bay" => {
             let args: BayArgs = serde_json::from_value(args).map_err(|e| {
                 format!("args of cmd/bay: {e}; they are {{\"bay\",\"action\",\"permit\"?}}")
@@ -354,7 +412,7 @@ fn read_action(name: &str, args: Value) -> Result<Action, String> {
             Ok(Action::Bay { bay: args.bay, step: args.action, permit: args.permit })
         }
         other => Err(format!(
-            "no command {other:?}; there are bay, coverage, ping, refresh, report, ticket, tickets"
+            "no command {other:?}; there are bay, coverage, device, ping, refresh, report, ticket, tickets"
         )),
     }
 }
@@ -402,6 +460,29 @@ mod tests {
         assert_eq!(command.by.as_str(), "duty-1");
         let Action::Ticket(order) = command.action else { panic!("not a ticket step") };
         assert_eq!((order.step, order.note.as_deref()), (TicketStep::Ack, Some("on my way")));
+    }
+
+    #[test]
+    fn a_device_is_asked() {
+        let parse = |args: &str| {
+            let text = format!(r#"{{"id":"c1","by":"duty-1","args":{args}}}"#);
+            Command::parse("device", text.as_bytes()).map(|c| c.action).map_err(|bad| bad.why)
+        };
+        let asset = "bin/bin-21".parse().unwrap();
+        let what = Wanted::Identify { seconds: 60 };
+        assert_eq!(
+            parse(r#"{"asset":"bin/bin-21","action":"identify"}"#),
+            Ok(Action::Device { asset, what })
+        );
+        for (args, part) in [
+            (r#"{"asset":"bin-21","action":"identify"}"#, "asset"),
+            (r#"{"asset":"bay/b-1","action":"explode"}"#, "explode"),
+            (r#"{"asset":"bay/b-1","action":"recalibrate","seconds":3}"#, "no seconds"),
+            (r#"{"asset":"bay/b-1","action":"identify","seconds":70000}"#, "they are"),
+        ] {
+            let why = parse(args).unwrap_err();
+            assert!(why.contains(part), "{why}");
+        }
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Names that can only be made by checking.
 //!
 //! An id is used in topics, keys and file names, so it is checked once, where it enters, and is then
-//! safe everywhere: `[a-z0-9][a-z0-9-]{0,31}`.
+//! safe everywhere: `[a-z0-9][a-z0-9-]{0,31}`. Copies of an id share its text: every reading carries some.
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Why a text is not an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,9 +80,15 @@ fn check_characters(
 macro_rules! checked_id {
     ($(#[$doc:meta])* $name:ident, $check:path) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(Box<str>);
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+        #[serde(try_from = "String")]
+        pub struct $name(Arc<str>);
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.serialize_str(&self.0)
+            }
+        }
 
         impl $name {
             /// Makes the id from a text that follows the rule.
@@ -116,7 +123,7 @@ macro_rules! checked_id {
 
         impl From<$name> for String {
             fn from(id: $name) -> String {
-                id.0.into()
+                id.as_str().to_owned()
             }
         }
 

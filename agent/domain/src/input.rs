@@ -17,6 +17,37 @@ pub enum Input {
     Command(Command),
     /// Somebody wants something that cannot be read: answered where it is known who asks.
     BadCommand(BadCommand),
+    /// Something is wrong with the box itself.
+    Trouble(Trouble),
+    /// Everything that brokers keep is to be published again: a broker may have lost it.
+    Refresh,
     /// Time passed: a deadline of [`crate::Engine::next_deadline`] came.
     Tick,
+}
+
+/// Something is wrong with the box itself, and somebody has to look.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// What.
+    pub fault: Fault,
+    /// In words, with what can be done.
+    pub text: String,
+}
+
+/// What can be wrong with a box.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// Its store was damaged, and was moved aside.
+    Store,
+}
+
+impl Fault {
+    /// The word in evidence.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Fault::Store => "store_damaged",
+        }
+    }
 }

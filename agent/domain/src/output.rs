@@ -169,8 +169,14 @@ pub struct Request {
 }
 
 /// What devices can be asked to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Wanted {
     /// Learn the empty bay anew.
     Recalibrate,
+    /// Show where it is (a light, a sound) for so many seconds; 0 ends it.
+    Identify {
+        /// How long.
+        seconds: u16,
+    },
 }

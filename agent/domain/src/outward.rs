@@ -16,7 +16,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::calendar::Calendar;
-use crate::place::Datum;
+use crate::place::{Datum, Position};
 use crate::rules::Severity;
 use crate::site::{CategoryCode, CategorySpec, Site};
 use crate::tickets::{LimitKind, State, Ticket};
@@ -129,8 +129,8 @@ pub fn case_record(site: &Site, ticket: &Ticket, district: Option<&str>) -> Valu
         "small_id": code.map(|code| &code.code),
         "kind": code.map(|code| &code.kind),
         "SXDM": event.map(|(code, district)| format!("{district}{}", code.code)),
-        "lon": degrees(place.map(|place| place.lon())),
-        "lat": degrees(place.map(|place| place.lat())),
+        "lon": degrees(place.map(Position::lon)),
+        "lat": degrees(place.map(Position::lat)),
         "description": description(ticket),
         "case_status": ticket.state,
         "handle_dept": ticket.crew.as_ref().and_then(|crew| site.tickets.crews.get(crew)?.unit.as_ref()),

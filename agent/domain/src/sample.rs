@@ -35,6 +35,8 @@ pub struct Sample {
 pub enum Quantity {
     /// Whether something stands on the bay.
     Occupied(bool),
+    /// What a camera sees in the polygon of the bay.
+    Detected(Detection),
     /// How long the state before the present one lasted, as the sensor itself counted it.
     PreviousState {
         /// Its length.
@@ -80,6 +82,51 @@ pub enum Quantity {
     StationWeight(Grams),
     /// The device is there but cannot say: a reason in place of a value.
     Absent(Absent),
+}
+
+/// What a camera sees in a polygon: the surest object there, or that there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Detection {
+    /// What stands there; `None`: nothing.
+    #[serde(default)]
+    pub what: Option<Object>,
+    /// How sure the model is of that.
+    pub confidence: Permille,
+}
+
+/// What cameras tell apart in the street.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Object {
+    /// A car or van.
+    Car,
+    /// A truck.
+    Truck,
+    /// A bus.
+    Bus,
+    /// A motorcycle.
+    Motorcycle,
+    /// A bicycle.
+    Bicycle,
+    /// A person.
+    Person,
+}
+
+impl Detection {
+    /// Less sure than this, it says nothing.
+    pub const CONFIDENCE_MIN: Permille = Permille::from_percent(50);
+
+    /// Whether a motor vehicle stands there; `None` when nobody can tell. A person or a bicycle may be in
+    /// front of one.
+    #[must_use]
+    pub fn occupied(&self) -> Option<bool> {
+        let sure = self.confidence >= Detection::CONFIDENCE_MIN;
+        match self.what.filter(|_| sure) {
+            None => sure.then_some(false),
+            Some(Object::Car | Object::Truck | Object::Bus | Object::Motorcycle) => Some(true),
+            Some(Object::Bicycle | Object::Person) => None,
+        }
+    }
 }
 
 /// A position with what the receiver knows about it.

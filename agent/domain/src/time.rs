@@ -194,16 +194,55 @@ impl Sub<Span> for Utc {
     }
 }
 
+impl Utc {
+    /// The text, in place: a box writes several times with every report, and most of them into its store.
+    fn text(self) -> [u8; 24] {
+        let (days, ms) = (self.0.div_euclid(DAY_MS), self.0.rem_euclid(DAY_MS));
+        let (year, month, day) = civil(days);
+        let (s, ms) = (ms / 1000, ms % 1000);
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        for (last, digits, mut number) in [
+            (3, 4, year),
+            (6, 2, month),
+            (9, 2, day),
+            (12, 2, s / 3600),
+            (15, 2, s / 60 % 60),
+            (18, 2, s % 60),
+            (22, 3, ms),
+        ] {
+            for place in 0..digits {
+                text[last - place] = b'0' + u8::try_from(number % 10).expect("one digit");
+                number /= 10;
+            }
+        }
+        text
+    }
+}
+
+const DAY_MS: i64 = 86_400_000;
+
+/// The day of the Gregorian calendar that is `days` after 1970-01-01, for years above 0. Years are counted
+/// from March, so that the leap day is the last of them, in eras of 400 years of 146 097 days.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let since_march_0 = days + 719_468;
+    let (era, day) = (since_march_0.div_euclid(146_097), since_march_0.rem_euclid(146_097));
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let of_year = day - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let year = era * 400 + year + i64::from(month <= 2);
+    (year, month, of_year - (153 * from_march + 2) / 5 + 1)
+}
+
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let t = jiff::Timestamp::from_millisecond(self.0).expect("Utc::from_ms keeps the range");
-        write!(f, "{t:.3}")
+        f.write_str(std::str::from_utf8(&self.text()).expect("digits and signs are ASCII"))
     }
 }
 
 impl Serialize for Utc {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
+        s.serialize_str(std::str::from_utf8(&self.text()).expect("digits and signs are ASCII"))
     }
 }
 
@@ -323,6 +362,22 @@ mod tests {
         assert_eq!(Utc::parse(&t.to_string()).unwrap(), t);
         assert_eq!(Utc::from_ms(0).to_string(), "1970-01-01T00:00:00.000Z");
         assert!(Utc::parse("2026-06-04 12:00").is_err());
+    }
+
+    #[test]
+    fn the_text_is_that_of_the_calendar_on_every_day_there_is() {
+        let same = |ms: i64| {
+            let utc = Utc::from_ms(ms);
+            let expected = jiff::Timestamp::from_millisecond(utc.as_ms()).unwrap();
+            assert_eq!(utc.to_string(), format!("{expected:.3}"));
+        };
+        for ms in [i64::MIN, -1, 0, 951_782_399_999, 951_782_400_000, i64::MAX] {
+            same(ms);
+        }
+        // A step of 610 days and some meets every month and every time of day.
+        for step in 0..6_000 {
+            same(Utc::from_ms(i64::MIN).as_ms() + step * 52_771_234_567);
+        }
     }
 
     #[test]

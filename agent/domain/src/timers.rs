@@ -34,12 +34,20 @@ pub(crate) struct Timers {
 impl Timers {
     /// Sets `timer` to `deadline`, or takes it off; a deadline it had before is forgotten.
     pub(crate) fn set(&mut self, timer: Timer, deadline: Option<Monotonic>) {
-        if let Some(old) = self.by_timer.remove(&timer) {
-            self.by_time.remove(&(old, timer.clone()));
+        let old = match deadline {
+            Some(at) => self.by_timer.insert(timer.clone(), at),
+            None => self.by_timer.remove(&timer),
+        };
+        if old == deadline {
+            return;
         }
-        if let Some(at) = deadline {
-            self.by_timer.insert(timer.clone(), at);
-            self.by_time.insert((at, timer), ());
+        let mut place = (deadline.unwrap_or_default(), timer);
+        if deadline.is_some() {
+            self.by_time.insert(place.clone(), ());
+        }
+        if let Some(old) = old {
+            place.0 = old;
+            self.by_time.remove(&place);
         }
     }
 

@@ -6,10 +6,15 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Read as _;
 
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::mqtt::payload::ZSTD_MAGIC;
+
+/// The largest payload in bytes once it is expanded.
+const EXPANDED_MAX: u64 = 4 * 1024 * 1024;
 /// Messages of a lane whose contents are remembered, to tell a repetition from another message under the
 /// same number. Older ones are forgotten, and a repetition of one is only counted.
 const REMEMBERED: usize = 100_000;
@@ -133,7 +138,10 @@ impl Judge {
     }
 
     fn hear_numbered(&mut self, name: &str, payload: &[u8]) -> Option<()> {
-        let mut body: Value = serde_json::from_slice(payload).ok()?;
+        let mut body: Value = match expand(payload) {
+            Some(json) => serde_json::from_slice(&json).ok()?,
+            None => serde_json::from_slice(payload).ok()?,
+        };
         let object = body.as_object_mut()?;
         let late = object.remove("replay") == Some(Value::Bool(true));
         let lane = object.get("lane")?.as_str()?.to_owned();
@@ -257,6 +265,16 @@ impl Lane {
     }
 }
 
+/// What a compressed payload says; `None` when it is not compressed, or is damaged.
+fn expand(payload: &[u8]) -> Option<Vec<u8>> {
+    payload.starts_with(&ZSTD_MAGIC).then_some(())?;
+    let reader = zstd::stream::Decoder::new(payload).ok()?;
+    let mut json = vec![];
+    // No message of a box is larger; a small payload that expands without end is not one.
+    reader.take(EXPANDED_MAX).read_to_end(&mut json).ok()?;
+    Some(json)
+}
+
 /// Box (`tenant/site/box`) and path of a topic of ours.
 fn place(topic: &str) -> Option<(String, &str)> {
     let rest = topic.strip_prefix("steward/v1/")?;
@@ -359,6 +377,17 @@ mod tests {
         hear(&mut judge, &marked);
         let report = judge.report();
         assert_eq!((only(&report).repeated, only(&report).late, report.complete), (1, 1, true));
+    }
+
+    #[test]
+    fn what_is_compressed_is_the_same_message() {
+        let mut judge = Judge::default();
+        let compressed = zstd::encode_all(&message(1, 1, 1)[..], 1).unwrap();
+        hear(&mut judge, &compressed);
+        hear(&mut judge, &message(1, 1, 1));
+        hear(&mut judge, &compressed[..compressed.len() - 1]);
+        let report = judge.report();
+        assert_eq!((only(&report).repeated, only(&report).conflicts, report.unreadable), (1, 0, 1));
     }
 
     #[test]

@@ -68,6 +68,12 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
     let rules = rules::read(tree, &assets);
     let tickets = tickets::read(tree, &assets.assets);
     let http = read_http(tree.table("http").as_ref(), broker.as_ref());
+    if let (Some(source), None) = (sources.pushed(), &http) {
+        let top = Spot { file: 0, offset: 0 };
+        let cause =
+            format!("documents are to be sent to the source {source}, but [http] is switched off");
+        report.error(top, cause, "switch it on, or give the source a url");
+    }
     tree.finish(&LATER);
     if !tree.incomplete {
         warn_of_nothing(report, &sources, &assets);

@@ -48,6 +48,30 @@ pub(super) const GNSS_BAUD: u32 = 9600;
 /// `[[source]] topic` of `chirpstack`: its own default.
 pub(super) const CHIRPSTACK_TOPIC: &str = "application/+/device/+/event/+";
 
+/// `[[source]] baud` of `modbus-rtu`: what level sensors leave the factory with.
+pub(super) const MODBUS_BAUD: u32 = 9600;
+/// `[[source.station]] every`.
+pub(super) const MODBUS_EVERY: Duration = Duration::from_secs(60);
+/// `[[source]] every` of `http-json`: as often as cities renew their feeds.
+pub(super) const HTTP_EVERY: Duration = Duration::from_secs(60);
+/// `[[source]] listen` of `jt808`: terminals come from outside; the port is the usual one.
+pub(super) const JT808_LISTEN: SocketAddr =
+    SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 6808));
+/// `[[source]] connections_max` of `jt808`: a fleet, and its connections that died unheard.
+pub(super) const JT808_CONNECTIONS: u16 = 256;
+/// `[[source]] idle_max` of `jt808`: three heartbeats of a minute.
+pub(super) const JT808_IDLE: Duration = Duration::from_secs(180);
+/// `[[source.chip]] every`.
+pub(super) const LOCAL_EVERY: Duration = Duration::from_secs(60);
+/// `[[source.chip]] debounce`: longer than contacts bounce, shorter than anybody notices.
+pub(super) const DEBOUNCE: Duration = Duration::from_millis(50);
+/// `[[source.chip]] arrive_nt`, `leave_nt`: as battery nodes are made.
+pub(super) const ARRIVE_NT: u32 = 5000;
+/// See [`ARRIVE_NT`].
+pub(super) const LEAVE_NT: u32 = 2500;
+/// `[[source.chip]] tilted_from`: half way to lying.
+pub(super) const TILTED_FROM: u8 = 45;
+
 /// `[[bay]] occupied_after`: longer than somebody needs to turn round.
 pub(super) const OCCUPIED_AFTER: Span = Span::from_secs(60);
 /// `[[bay]] free_after`.

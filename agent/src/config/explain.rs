@@ -13,7 +13,11 @@ use domain::units::Permille;
 
 use super::check::built_in_rules;
 use super::values::{write_duration, write_size};
-use super::{Broker, Config, Rate, Scheme, SourceKind, Traffic, defaults};
+use super::{
+    Broker, CanFrom, Config, HttpPoll, HttpWay, ModbusLink, Rate, Scheme, Serial, SourceKind,
+    Traffic, defaults,
+};
+use crate::sources::kind;
 
 /// Says what `config` makes a box do. Values that are as without the key are marked `*`.
 #[must_use]
@@ -105,7 +109,8 @@ fn traffic(traffic: &Traffic) -> String {
     let messages = marked(messages, messages == defaults::REPLAY.messages);
     let bytes = marked(write_size(bytes), bytes == defaults::REPLAY.bytes);
     let day = traffic.day_bytes.map_or("any number of bytes".to_owned(), write_size);
-    format!("{version}, late {messages} messages and {bytes} a second, {day} a day")
+    let how = if traffic.compress { "telemetry compressed" } else { "nothing compressed" };
+    format!("{version}, {how}, late {messages} messages and {bytes} a second, {day} a day")
 }
 
 fn write_sources(out: &mut String, config: &Config) -> fmt::Result {
@@ -117,31 +122,7 @@ fn write_sources(out: &mut String, config: &Config) -> fmt::Result {
         }
     }
     let rows = config.sources.iter().map(|source| {
-        let (kind, from) = match &source.kind {
-            SourceKind::NodeLink(line) => {
-                let baud = marked(line.baud, line.baud == defaults::NODE_LINK_BAUD);
-                ("node-link", format!("{} at {baud} baud", line.device.display()))
-            }
-            SourceKind::Gnss(line) => {
-                let baud = marked(line.baud, line.baud == defaults::GNSS_BAUD);
-                ("gnss", format!("{} at {baud} baud", line.device.display()))
-            }
-            SourceKind::Gpsd(server) => {
-                let (host, port) = (server.host.as_str(), server.port);
-                let address = marked(format!("{host}:{port}"), (host, port) == defaults::GPSD);
-                let receiver = server.receiver.as_ref();
-                let receiver = receiver.map(|path| format!(", {path}")).unwrap_or_default();
-                ("gpsd", address + &receiver)
-            }
-            SourceKind::ThingsStack(server) => {
-                let topic = marked(&server.topic, server.topic == defaults::TTN_TOPIC);
-                ("ttn", format!("{} on {}", topic, broker(&server.broker)))
-            }
-            SourceKind::ChirpStack(server) => {
-                let topic = marked(&server.topic, server.topic == defaults::CHIRPSTACK_TOPIC);
-                ("chirpstack", format!("{} on {}", topic, broker(&server.broker)))
-            }
-        };
+        let (kind, from) = (kind(&source.kind), whence(&source.kind));
         let feeds = match fed.get(&source.name) {
             Some(counts) => counted(counts),
             None => "nothing".to_owned(),
@@ -149,6 +130,56 @@ fn write_sources(out: &mut String, config: &Config) -> fmt::Result {
         vec![source.name.to_string(), kind.to_owned(), format!("feeds {feeds}"), from]
     });
     write_rows(out, &rows.collect::<Vec<_>>())
+}
+
+/// Where a source gets what it reads.
+fn whence(kind: &SourceKind) -> String {
+    let line = |line: &Serial, usual: u32| {
+        format!("{} at {} baud", line.device.display(), marked(line.baud, line.baud == usual))
+    };
+    let topic = |topic: &str, usual: Option<&str>, from: &Broker| {
+        format!("{} on {}", marked(topic, Some(topic) == usual), broker(from))
+    };
+    match kind {
+        SourceKind::NodeLink(nodes) => line(&nodes.serial, defaults::NODE_LINK_BAUD),
+        SourceKind::Gnss(serial) => line(serial, defaults::GNSS_BAUD),
+        SourceKind::Gpsd(server) => {
+            let (host, port) = (server.host.as_str(), server.port);
+            let address = marked(format!("{host}:{port}"), (host, port) == defaults::GPSD);
+            let receiver = server.receiver.as_ref();
+            address + &receiver.map(|path| format!(", {path}")).unwrap_or_default()
+        }
+        SourceKind::ThingsStack(server) => {
+            topic(&server.topic, Some(defaults::TTN_TOPIC), &server.broker)
+        }
+        SourceKind::ChirpStack(server) => {
+            topic(&server.topic, Some(defaults::CHIRPSTACK_TOPIC), &server.broker)
+        }
+        SourceKind::MqttJson(feed) => topic(&feed.topic, None, &feed.broker),
+        SourceKind::HttpJson(feed) => match &feed.way {
+            HttpWay::Push { .. } => "sent to POST /in/ and its name".to_owned(),
+            HttpWay::Poll(HttpPoll { url, every, .. }) => {
+                let every = marked(write_duration(*every), *every == defaults::HTTP_EVERY);
+                format!("{}:{}{} every {every}", url.host, url.port, url.path)
+            }
+        },
+        SourceKind::Jt808(platform) => {
+            let listen = marked(platform.listen, platform.listen == defaults::JT808_LISTEN);
+            format!("terminals at {listen}, {} known", platform.known.len())
+        }
+        SourceKind::Modbus(modbus) => {
+            let from = match &modbus.link {
+                ModbusLink::Line(serial) => line(serial, defaults::MODBUS_BAUD),
+                ModbusLink::Tcp { host, port } => format!("{host}:{port}"),
+            };
+            format!("{} devices at {from}", modbus.stations.len())
+        }
+        SourceKind::Can(bus) => match &bus.from {
+            CanFrom::Interface(name) => name.clone(),
+            CanFrom::File(path) => path.display().to_string(),
+        },
+        SourceKind::Local(chips) => format!("{} chips of the box itself", chips.chips.len()),
+    }
 }
 
 fn write_assets(out: &mut String, config: &Config) -> fmt::Result {

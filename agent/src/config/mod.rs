@@ -18,6 +18,7 @@ mod section;
 #[cfg(test)]
 mod tests;
 mod values;
+mod ways;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use domain::decode::gpsd::Gpsd;
+use domain::decode::json::Mapping;
 use domain::decode::lorawan::Codec;
 use domain::ids::{DeviceKey, SourceName};
 use domain::site::Site;
@@ -33,6 +35,11 @@ use domain::site::Site;
 pub use self::categories::{CategoryEntry, Code, CodeKind, catalogue};
 pub use self::explain::explain;
 pub use self::fault::{Fault, Faults, Level, Place};
+pub use self::ways::{
+    Analog, CanBus, CanFrom, Chip, ChipKind, Chips, DigitalInput, HttpPoll, HttpUrl, HttpWay,
+    Incline, JsonBroker, JsonHttp, Magnet, Modbus, ModbusLink, Platform, Signal, Station,
+    TerminalSettings, Wire,
+};
 
 /// A configuration that is right.
 #[derive(Debug, Clone)]
@@ -130,11 +137,13 @@ pub struct Traffic {
     pub replay: Rate,
     /// Bytes of packets in a day (UTC); `None`: no limit.
     pub day_bytes: Option<u64>,
+    /// Telemetry travels as it is stored, compressed (Zstandard, RFC 8878), where it is.
+    pub compress: bool,
 }
 
 impl Default for Traffic {
     fn default() -> Traffic {
-        Traffic { protocol: None, replay: defaults::REPLAY, day_bytes: None }
+        Traffic { protocol: None, replay: defaults::REPLAY, day_bytes: None, compress: false }
     }
 }
 
@@ -251,7 +260,7 @@ pub struct Source {
 #[derive(Debug, Clone)]
 pub enum SourceKind {
     /// Battery nodes over a serial line.
-    NodeLink(Serial),
+    NodeLink(NodeLine),
     /// A GNSS receiver that speaks NMEA 0183, UBX or both, on a tty; or a file, read once to its end.
     Gnss(Serial),
     /// A gpsd, over TCP.
@@ -260,6 +269,28 @@ pub enum SourceKind {
     ChirpStack(NetworkServer),
     /// The Things Stack v3, likewise.
     ThingsStack(NetworkServer),
+    /// Messages of any shape on an MQTT broker.
+    MqttJson(JsonBroker),
+    /// Documents of any shape over HTTP.
+    HttpJson(JsonHttp),
+    /// Vehicle terminals, for which the box is the platform.
+    Jt808(Platform),
+    /// Modbus devices, over a serial line or over TCP.
+    Modbus(Modbus),
+    /// A vehicle's bus.
+    Can(CanBus),
+    /// Chips on the box's own pins and buses.
+    Local(Chips),
+}
+
+/// A line with battery nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeLine {
+    /// The line.
+    pub serial: Serial,
+    /// How its nodes shall work; `None`: as they are. The revision is never 0, and another one for other
+    /// settings.
+    pub settings: Option<wire::Settings>,
 }
 
 /// A serial line.
@@ -269,6 +300,20 @@ pub struct Serial {
     pub device: PathBuf,
     /// Bits per second.
     pub baud: u32,
+    /// The parity bit.
+    pub parity: Parity,
+}
+
+/// The parity bit of a serial line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Parity {
+    /// There is none.
+    #[default]
+    None,
+    /// Ones are made even.
+    Even,
+    /// Ones are made odd.
+    Odd,
 }
 
 /// A gpsd and which of its receivers counts.
@@ -303,4 +348,6 @@ pub struct NetworkServer {
     pub topic: String,
     /// The devices that belong to assets, each with the codec that is pinned to it.
     pub devices: BTreeMap<DeviceKey, Option<Codec>>,
+    /// The devices whose payloads the network server itself decodes, and where things stand in that.
+    pub decoded: BTreeMap<DeviceKey, Mapping>,
 }

@@ -14,9 +14,11 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod docs;
 mod files;
 mod reference;
 mod single;
+mod tariffs;
 mod traffic;
 
 const GATEWAY: &str = include_str!("../../../config/gateway.toml");
@@ -234,7 +236,8 @@ fn everything_of_the_gateway_arrives() {
     assert_eq!(settings.max_stay, Some(Span::from_mins(120)));
     assert_eq!(bay.feeds[0].device, Some(DeviceKey::new("17").unwrap()));
 
-    let SourceKind::NodeLink(line) = &config.sources[0].kind else { panic!("not node-link") };
+    let SourceKind::NodeLink(nodes) = &config.sources[0].kind else { panic!("not node-link") };
+    let line = &nodes.serial;
     assert_eq!((line.device.as_path(), line.baud), (Path::new("/dev/ttyAMA0"), 115_200));
     let SourceKind::ChirpStack(server) = &config.sources[1].kind else { panic!("no server") };
     assert_eq!(server.broker.url, config.broker.url);
@@ -319,9 +322,9 @@ fn explained_in_plain_words() {
         "  lns    chirpstack  feeds 2 bays, 3 bins  application/+/device/+/event/+* on mqtt",
         "  bay/b-1004             from nodes 20              any stay; taken after 1m*, free after",
         "full from 80%, no longer below 60%*",
-        "  bin-full*         4 bins  medium bin_overflow       when level_pct is at or above the \
+        "  bin-full*         4 bins  medium bin_overflow          when level_pct is at or above the \
          bin's full_at in 2 readings; over at or below the bin's clear_at\n",
-        "  bay-overstay      5 bays  medium overstay           when the longest stay is passed by 2m\n",
+        "  bay-overstay      5 bays  medium overstay              when the longest stay is passed by 2m\n",
         "  nothing to watch for vehicle-silent, vehicle-weigh, vehicle-overspeed, ",
     ] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");

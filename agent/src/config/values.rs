@@ -141,6 +141,26 @@ pub(super) fn milli(range: RangeInclusive<i64>) -> impl Fn(&Value<'_>) -> Option
     }
 }
 
+/// Any number that is one.
+pub(super) fn real(value: &Value<'_>) -> Option<f64> {
+    let found = match value.raw() {
+        DeValue::Float(number) => number.as_str().replace('_', "").parse::<f64>().ok(),
+        DeValue::Integer(number) => {
+            // The nearest number that there is; maps hold small ones.
+            i64::from_str_radix(number.as_str(), number.radix()).ok().map(|n| n as f64)
+        }
+        _ => {
+            value.wrong_type("a number, without quotes");
+            return None;
+        }
+    };
+    let found = found.filter(|number| number.is_finite());
+    if found.is_none() {
+        value.error(format!("{:?} is no number", value.key), "write a number such as 0.1");
+    }
+    found
+}
+
 /// Thousandths from decimal text, exactly.
 fn parse_milli(text: &str) -> Option<i64> {
     let (sign, digits) = match text.strip_prefix('-') {

@@ -6,16 +6,48 @@ pub mod audit;
 pub mod local;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::commands::Command;
 use domain::input::Input;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use self::audit::{Audit, Via};
 use crate::clock::Clock;
 use crate::mqtt::inbound::CommandArrival;
 use crate::sources::Arrival;
+
+/// The time after which everything that brokers keep is published again: a broker may have lost it.
+const REFRESH_EVERY: Duration = Duration::from_secs(6 * 3600);
+/// By so much boxes differ, so that those which were switched on together do not speak together.
+const REFRESH_SPREAD_S: u32 = 600;
+
+/// How often the box called `name` publishes afresh: six hours, or up to ten minutes less.
+#[must_use]
+pub fn refresh_every(name: &str) -> Duration {
+    let less = crc32fast::hash(name.as_bytes()) % REFRESH_SPREAD_S;
+    REFRESH_EVERY - Duration::from_secs(less.into())
+}
+
+/// Has everything that brokers keep published again after each `every`, until `stop`, or until the engine
+/// is gone.
+pub async fn refresh(every: Duration, engine: mpsc::Sender<Arrival>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(every) => {}
+        }
+        if engine
+            .send(Arrival { input: Input::Refresh, committed: None, answer: None })
+            .await
+            .is_err()
+        {
+            return;
+        }
+    }
+}
 
 /// Where commands are handed in.
 #[derive(Debug, Clone)]
@@ -120,6 +152,24 @@ mod tests {
         task.await.unwrap();
         let log = std::fs::read_to_string(folder.path().join("audit.jsonl")).unwrap();
         assert_eq!(log.lines().count(), 2, "{log}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn everything_is_published_afresh_every_six_hours_until_the_stop() {
+        let (engine, mut arrivals) = mpsc::channel(1);
+        let stop = CancellationToken::new();
+        let every = refresh_every("xj-0412");
+        assert!(every <= REFRESH_EVERY && every > REFRESH_EVERY - Duration::from_secs(600));
+        assert_ne!(every, refresh_every("xj-0413"));
+        let task = tokio::spawn(refresh(every, engine, stop.clone()));
+        let begun = tokio::time::Instant::now();
+        for day_quarter in 1..=8 {
+            let arrival = arrivals.recv().await.unwrap();
+            assert_eq!(arrival.input, Input::Refresh);
+            assert_eq!(begun.elapsed().as_secs(), (every * day_quarter).as_secs());
+        }
+        stop.cancel();
+        task.await.unwrap();
     }
 
     #[tokio::test]

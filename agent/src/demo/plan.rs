@@ -128,10 +128,12 @@ impl Plan {
         }
         plan.problems.retain(|problem| problem.due <= horizon);
         plan.problems.sort_by(|a, b| (a.due, &a.asset).cmp(&(b.due, &b.asset)));
-        let by_speed = site.rules.iter().filter(|rule| {
-            matches!(rule.when, Condition::Threshold { fact: FactName::SpeedKmh, .. })
+        // Nothing is planted on vehicles and on streets to be swept: what becomes of them is the round's.
+        let by_round = site.rules.iter().filter(|rule| {
+            let of_round = matches!(rule.class, Class::Vehicle | Class::Street);
+            of_round && matches!(rule.when, Condition::Threshold { .. })
         });
-        plan.by_chance = by_speed.map(|rule| rule.category.clone()).collect();
+        plan.by_chance = by_round.map(|rule| rule.category.clone()).collect();
         plan
     }
 

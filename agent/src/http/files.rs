@@ -123,8 +123,8 @@ impl File {
 }
 
 /// A short answer in plain text.
-pub(super) fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
-    let mut answer = Response::new(Body::from(text));
+pub(super) fn plain(status: StatusCode, text: impl Into<Body>) -> Response<Body> {
+    let mut answer = Response::new(text.into());
     *answer.status_mut() = status;
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
     answer.headers_mut().insert(CONTENT_TYPE, kind);
@@ -193,7 +193,7 @@ fn holds(asked: &HeaderMap, etag: &HeaderValue) -> bool {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use std::borrow::Cow;
 
     use axum::body::to_bytes;

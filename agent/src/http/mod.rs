@@ -7,11 +7,13 @@
 //! |---|---|
 //! | `/`, `/assets/…` | the dashboard ([`files`]) |
 //! | `/mqtt` | a WebSocket with subprotocol `mqtt`, carried to the box's broker |
+//! | `POST /in/<source>` | documents for a source of kind `http-json` ([`inlet`]) |
 //! | `/healthz` | 200 while the process serves |
 //! | `/metrics` | the box's counts, for Prometheus ([`metrics`]) |
 
 pub mod bridge;
 pub mod files;
+mod inlet;
 pub mod metrics;
 
 use std::io;
@@ -35,6 +37,7 @@ use tracing::{info, warn};
 use self::bridge::{Bridge, CONNECTIONS_MAX, Connect, Foreign, Patience, Refusal, check_origin};
 use self::files::{Files, plain};
 use self::metrics::Metrics;
+use crate::sources::http_json::Inlets;
 
 /// How long requests may take to finish when the server stops.
 const STOP_WITHIN: Duration = Duration::from_secs(3);
@@ -51,6 +54,8 @@ pub struct Site {
     pub metrics: Option<Metrics>,
     /// Public names of the box (behind a reverse proxy) whose pages may use the bridge.
     pub names: Vec<String>,
+    /// The sources that documents can be sent to.
+    pub inlets: Inlets,
 }
 
 /// A server that has its address but does not answer yet.
@@ -141,7 +146,7 @@ struct Shared {
 }
 
 fn routes(site: Site, stop: CancellationToken) -> Router {
-    let Site { files, broker, patience, metrics, names } = site;
+    let Site { files, broker, patience, metrics, names, inlets } = site;
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let bridge = Bridge { connect: broker, patience, places, stop };
     Router::new()
@@ -149,8 +154,9 @@ fn routes(site: Site, stop: CancellationToken) -> Router {
         .route("/metrics", get(counts))
         .route("/mqtt", any(mqtt))
         .fallback(get(file))
-        .layer(map_response(secure))
         .with_state(Arc::new(Shared { files, bridge, metrics, names }))
+        .merge(inlet::routes(inlets))
+        .layer(map_response(secure))
 }
 
 async fn counts(State(shared): State<Arc<Shared>>) -> Response<Body> {

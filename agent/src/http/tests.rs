@@ -31,6 +31,7 @@ async fn serve(broker: SocketAddr, patience: Patience) -> Box_ {
         patience,
         metrics: None,
         names: Vec::new(),
+        inlets: Arc::default(),
     };
     let task = tokio::spawn(listening.serve(site, stop.clone()));
     Box_ { addr, stop, task }

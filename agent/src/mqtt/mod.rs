@@ -21,6 +21,7 @@ pub mod backoff;
 
 mod event_loop;
 mod session;
+pub(crate) use session::client_tls;
 
 mod link;
 

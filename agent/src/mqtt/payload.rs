@@ -12,6 +12,10 @@ use super::topics::{self, Prefix};
 
 /// The media type of what is flat.
 pub const JSON: &str = "application/json";
+/// The media type of what is compressed (RFC 8878, 7.2); what is inside is [`JSON`].
+pub const ZSTD: &str = "application/zstd";
+/// The first bytes of what is compressed.
+pub const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// The media type of an event (CloudEvents 1.0.2, MQTT binding 3.2).
 const CLOUD_EVENT: &str = "application/cloudevents+json";
 

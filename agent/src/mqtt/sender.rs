@@ -85,6 +85,7 @@ pub(super) struct Link<'a> {
     prefix: &'a Prefix,
     memory: &'a mut Memory,
     window: usize,
+    compress: bool,
     limits: Limits,
     /// How long the broker may keep a publish unanswered.
     patience: Duration,
@@ -131,6 +132,7 @@ impl<'a> Link<'a> {
             trial: memory.suspects.trial().map_or(Trial::None, Trial::Waiting),
             memory,
             window: window.into(),
+            compress: pipe.traffic.compress,
             limits: transport.limits(),
             patience,
             conn,
@@ -237,7 +239,7 @@ impl<'a> Link<'a> {
                 // what it gives at once. None at all is.
                 self.more = !entries.is_empty();
                 for entry in entries {
-                    let mail = mail(self.prefix, entry);
+                    let mail = mail(self.prefix, entry, self.compress);
                     self.shelf[mail.key.lane as usize].push_back(mail);
                 }
             }
@@ -600,15 +602,20 @@ impl<'a> Link<'a> {
     }
 }
 
-fn mail(prefix: &Prefix, entry: Entry) -> Mail {
+fn mail(prefix: &Prefix, entry: Entry, compress: bool) -> Mail {
+    let compressed = if compress { entry.compressed() } else { None };
     let Entry { key, path, retain, replay, payload, .. } = entry;
-    let payload = if replay { mark_replay(&payload) } else { payload };
+    let (payload, content_type) = match compressed {
+        Some(compressed) => (compressed, payload::ZSTD),
+        None if replay => (mark_replay(&payload), payload::content_type(&path)),
+        None => (payload, payload::content_type(&path)),
+    };
     let parcel = Parcel {
         topic: prefix.join(&path),
         payload: Bytes::from(payload),
         assured: true,
         retain,
-        content_type: payload::content_type(&path),
+        content_type,
         replay,
         expires: None,
     };

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -150,9 +150,17 @@ fn address(broker: &Broker) -> String {
 }
 
 fn tls(broker: &Broker) -> Result<TlsConfiguration, SessionError> {
+    client_tls(broker.ca_file.as_deref()).map(TlsConfiguration::from)
+}
+
+/// TLS towards servers that the authority in `ca_file`, or one that the system trusts, vouches for.
+///
+/// # Errors
+/// The file cannot be read, or there is no authority at all.
+pub(crate) fn client_tls(ca_file: Option<&Path>) -> Result<ClientConfig, SessionError> {
     let mut roots = RootCertStore::empty();
-    let place = if let Some(path) = &broker.ca_file {
-        let failed = |why: String| SessionError::CaFile { path: path.clone(), why };
+    let place = if let Some(path) = ca_file {
+        let failed = |why: String| SessionError::CaFile { path: path.to_owned(), why };
         let pem = fs::read(path).map_err(|e| failed(e.to_string()))?;
         for certificate in CertificateDer::pem_slice_iter(&pem) {
             let certificate = certificate.map_err(|e| failed(format!("not PEM: {e}")))?;
@@ -172,7 +180,7 @@ fn tls(broker: &Broker) -> Result<TlsConfiguration, SessionError> {
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    Ok(TlsConfiguration::from(config))
+    Ok(config)
 }
 
 /// One connection: the client to ask with, and the event loop that does it.

@@ -87,7 +87,11 @@ impl Committer {
                     drop(self.queue);
                     return answer(reply, flushed);
                 }
-                Some(other) => self.answer(other),
+                Some(other) => {
+                    if let Err(Damaged) = self.answer(other) {
+                        return;
+                    }
+                }
                 None => {
                     if let Err(error) = self.queue.spill() {
                         tracing::warn!(error = %error, "telemetry in memory is lost, and acknowledged messages will be sent again");
@@ -165,7 +169,7 @@ impl Committer {
                     replies.push(reply);
                 }
                 // It loses nothing by being answered now, and the commit deletes what it settles.
-                Ok(settle @ Request::Settle(_)) => self.answer(settle),
+                Ok(Request::Settle(settled)) => self.settle(settled),
                 Ok(other) => {
                     next = Some(other);
                     break;
@@ -190,19 +194,30 @@ impl Committer {
         next
     }
 
-    fn answer(&mut self, request: Request) {
+    fn settle(&mut self, settled: Vec<(Key, Outcome)>) {
+        for (key, outcome) in settled {
+            self.queue.settle(key, outcome);
+        }
+    }
+
+    /// Answers a request. A store of which a part cannot be read would keep the lane it is in for ever:
+    /// it is condemned, and the next start looks at all of it and moves it aside.
+    fn answer(&mut self, request: Request) -> Result<(), Damaged> {
         match request {
             Request::Take { max, lanes, reply } => {
                 // Whoever asked may have given up waiting: then nothing may be taken.
                 if !reply.is_closed() {
-                    answer(reply, self.queue.take_of(lanes, max));
+                    let taken = self.queue.take_of(lanes, max);
+                    let damaged = matches!(taken, Err(StoreError::Damaged { .. }));
+                    answer(reply, taken);
+                    if damaged {
+                        tracing::error!("the store is damaged: the box has to start anew");
+                        self.queue.store.condemn();
+                        return Err(Damaged);
+                    }
                 }
             }
-            Request::Settle(settled) => {
-                for (key, outcome) in settled {
-                    self.queue.settle(key, outcome);
-                }
-            }
+            Request::Settle(settled) => self.settle(settled),
             Request::LinkUp { conn, reply } => {
                 answer(reply, self.queue.link_up(conn));
                 self.announce();
@@ -219,12 +234,16 @@ impl Committer {
                 unreachable!("handled where the loop can follow")
             }
         }
+        Ok(())
     }
 
     fn announce(&self) {
         self.announce.send_modify(|n| *n += 1);
     }
 }
+
+/// The store cannot go on.
+struct Damaged;
 
 async fn elapsed(timer: Option<&mut Pin<Box<Sleep>>>) {
     match timer {

@@ -5,21 +5,41 @@
 //! is left of it goes as it is acknowledged.
 
 use std::cell::RefCell;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use domain::output::Lane;
 
 use super::Quarantined;
 use super::entry;
-use super::generations::Generations;
+use super::generations::{Generations, VALUES_MAX};
 use super::reserve::Reserve;
-use super::sled::{SledStore, Sync};
+use super::sled::{SledStore, Sync, to_device};
 use super::store::{Batch, Pair, Store, StoreError};
 
 /// The directories inside the buffer's, and the file that keeps space free.
 pub(super) const CORE: &str = "core";
 pub(super) const TELEMETRY: &str = "telemetry";
 const RESERVE: &str = "core.reserve";
+/// There when the core was found to be damaged while it was open.
+pub(super) const SUSPECT: &str = "core.suspect";
+/// Pairs read together.
+const PAGE: usize = 64;
+
+/// What the databases stand on; a seam for tests.
+#[derive(Clone)]
+pub(super) struct Medium {
+    /// How a file is made to be on the device.
+    pub(super) sync: Sync,
+    /// Bytes of values in a generation.
+    pub(super) values_max: u64,
+}
+
+impl Default for Medium {
+    fn default() -> Medium {
+        Medium { sync: to_device(), values_max: VALUES_MAX }
+    }
+}
 
 /// Both kinds of databases, as one store.
 pub(super) struct DiskStore {
@@ -30,7 +50,7 @@ pub(super) struct DiskStore {
     /// Telemetry in the core ends before this key; empty when there is none.
     in_core: Vec<u8>,
     reserve: Reserve,
-    sync: Sync,
+    medium: Medium,
 }
 
 impl DiskStore {
@@ -38,21 +58,37 @@ impl DiskStore {
     /// and told.
     pub(super) fn open(
         dir: &Path,
-        sync: Sync,
+        medium: &Medium,
     ) -> Result<(DiskStore, Option<Quarantined>), StoreError> {
-        let core = SledStore::open(&dir.join(CORE), sync.clone())?;
+        let core = SledStore::open(&dir.join(CORE), medium.sync.clone())?;
         let telemetry = dir.join(TELEMETRY);
-        let (generations, aside) = Generations::open(&telemetry, &core, sync.clone())?;
+        let (generations, aside) = Generations::open(&telemetry, &core, medium)?;
         let mut store = DiskStore {
             dir: dir.to_owned(),
             in_core: end_in(&core)?,
             core,
             generations: RefCell::new(generations),
             reserve: Reserve::new(dir.join(RESERVE)),
-            sync,
+            medium: medium.clone(),
         };
         store.reserve.keep();
         Ok((store, aside))
+    }
+
+    /// Reads all of the core, if it was said to be damaged; and takes that back when it is not.
+    pub(super) fn prove(&self) -> Result<(), StoreError> {
+        let suspect = self.dir.join(SUSPECT);
+        if !suspect.exists() {
+            return Ok(());
+        }
+        let mut from = Vec::new();
+        loop {
+            let page = self.core.scan(&from, &[0xff; 9], PAGE)?;
+            let Some((last, _)) = page.last() else { break };
+            from = [&last[..], &[0]].concat();
+        }
+        let deleted = fs::remove_file(&suspect);
+        deleted.map_err(|why| StoreError::Io { doing: "deleting", path: suspect, why })
     }
 }
 
@@ -116,24 +152,29 @@ impl Store for DiskStore {
         self.generations.get_mut().close_all();
         self.core.reopen()?;
         let telemetry = self.dir.join(TELEMETRY);
-        let (generations, _told) = Generations::open(&telemetry, &self.core, self.sync.clone())?;
+        let (generations, _told) = Generations::open(&telemetry, &self.core, &self.medium)?;
         self.generations = RefCell::new(generations);
         self.in_core = end_in(&self.core)?;
         Ok(())
+    }
+
+    fn condemn(&self) {
+        // Best effort: what is not marked will be found again.
+        if let Err(why) = fs::write(self.dir.join(SUSPECT), b"") {
+            tracing::warn!(error = %why, "the damaged store could not be marked");
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
-    use crate::outbox::sled::to_device;
     use crate::outbox::store::VALUE_MAX;
 
     fn open(dir: &Path) -> DiskStore {
-        let (store, aside) = DiskStore::open(dir, to_device()).unwrap();
+        let (store, aside) = DiskStore::open(dir, &Medium::default()).unwrap();
         assert_eq!(aside, None);
         store
     }
@@ -185,7 +226,7 @@ mod tests {
         for from in (0..4000).step_by(500) {
             put(&mut store, from..from + 500);
         }
-        assert_eq!(databases(dir.path()).len(), 3, "24 MB of values");
+        assert_eq!(databases(dir.path()).len(), 8, "24 MB of values, 3 MB at a time");
         assert_eq!(numbers(&store), (0..4000).collect::<Vec<_>>());
         assert_eq!(store.get(&key(1700)).unwrap().unwrap()[..4], 1700_u32.to_le_bytes());
         remove(&mut store, 0..3500);
@@ -261,13 +302,14 @@ mod tests {
         }
         drop(store);
         let names = databases(dir.path());
-        for broken in [&names[0], &names[2]] {
+        let last = names.last().unwrap();
+        for broken in [&names[0], last] {
             let conf = dir.path().join(TELEMETRY).join(broken).join("conf");
             fs::write(conf, "no configuration of any database").unwrap();
         }
-        let (mut store, aside) = DiskStore::open(dir.path(), to_device()).unwrap();
+        let (mut store, aside) = DiskStore::open(dir.path(), &Medium::default()).unwrap();
         let aside = aside.unwrap();
-        assert!(aside.moved_to.ends_with(format!("{}.bad", names[2])), "{aside:?}");
+        assert!(aside.moved_to.ends_with(format!("{last}.bad")), "{aside:?}");
         let left = numbers(&store);
         assert!(left.len() > 1000 && left[0] > 0, "that in the middle is whole");
         put(&mut store, 4000..4002);

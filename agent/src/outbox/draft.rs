@@ -223,7 +223,7 @@ impl<'q> Draft<'q> {
             path: topics::path(&message.topic),
             content: Content::of(render(&stamp), message.lane, &self.queue.packer),
         }
-        .encode();
+        .encode(key);
         let bytes = blob.len() as u64;
         let batch = if self.hold && key.lane == Lane::Telemetry {
             self.held.count += 1;

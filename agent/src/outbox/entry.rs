@@ -107,21 +107,35 @@ pub(super) struct Stored {
     pub(super) content: Content,
 }
 
-/// The versions of a stored message: its payload as it is, or compressed.
-const PLAIN: u8 = 1;
-const PACKED: u8 = 2;
+/// The first byte of a stored message: how the rest is laid out.
+const LOOSE: u8 = 1;
+const SEALED: u8 = 2;
+/// Stands in every sealed message, to find it by in the file of a store that cannot be opened.
+pub(super) const MAGIC: [u8; 4] = *b"stwd";
+/// The payload is compressed.
+const PACKED: u8 = 1;
+/// Bytes of a sealed message in front of its sealed part.
+const SEAL: usize = 1 + MAGIC.len() + 4 + 4;
 
 impl Stored {
-    /// `version 1 ‖ boot 4 ‖ conn 4 ‖ at 8 ‖ retain 1 ‖ path length 2 ‖ path ‖ payload`, little endian.
-    pub(super) fn encode(&self) -> Vec<u8> {
-        let (version, payload) = match &self.content {
-            Content::Plain(payload) => (PLAIN, payload),
+    /// `2 ‖ magic 4 ‖ CRC-32 of the sealed part 4 ‖ its length 4 ‖ sealed part`, the sealed part being
+    /// `flags 1 ‖ lane 1 ‖ seq 8 ‖ sub 4 ‖ body`, and the body `boot 4 ‖ conn 4 ‖ at 8 ‖ retain 1 ‖ path
+    /// length 2 ‖ path ‖ payload`; numbers little endian. The key is in it once more, so that a message
+    /// tells what it is wherever it is found.
+    pub(super) fn encode(&self, key: Key) -> Vec<u8> {
+        let (flags, payload) = match &self.content {
+            Content::Plain(payload) => (0, payload),
             Content::Packed(packed) => (PACKED, packed),
         };
         let path = self.path.as_bytes();
         let length = u16::try_from(path.len()).expect("a topic is at most 65,535 bytes");
-        let mut blob = Vec::with_capacity(20 + path.len() + payload.len());
-        blob.push(version);
+        let mut blob = Vec::with_capacity(SEAL + 33 + path.len() + payload.len());
+        blob.push(SEALED);
+        blob.extend_from_slice(&MAGIC);
+        blob.extend_from_slice(&[0; 8]);
+        blob.extend_from_slice(&[flags, tag(key.lane)]);
+        blob.extend_from_slice(&key.position.seq.to_le_bytes());
+        blob.extend_from_slice(&key.position.sub.to_le_bytes());
         blob.extend_from_slice(&self.boot.0.to_le_bytes());
         blob.extend_from_slice(&self.conn.to_le_bytes());
         blob.extend_from_slice(&self.at.as_ms().to_le_bytes());
@@ -129,30 +143,54 @@ impl Stored {
         blob.extend_from_slice(&length.to_le_bytes());
         blob.extend_from_slice(path);
         blob.extend_from_slice(payload);
+        let (head, part) = blob.split_at_mut(SEAL);
+        let length = u32::try_from(part.len()).expect("a message is far smaller than 4 GB");
+        head[SEAL - 8..SEAL - 4].copy_from_slice(&crc32fast::hash(part).to_le_bytes());
+        head[SEAL - 4..].copy_from_slice(&length.to_le_bytes());
         blob
     }
 
-    /// Reads what [`Stored::encode`] wrote; `None` when it is something else.
+    /// Reads what [`Stored::encode`] wrote, now or before messages were sealed; `None` when it is
+    /// something else.
     pub(super) fn decode(blob: &[u8]) -> Option<Stored> {
-        let (version, rest) = blob.split_first()?;
+        match *blob.first()? {
+            LOOSE => Stored::body(0, &blob[1..]),
+            SEALED => Stored::find(&blob[1..]).map(|(_, stored)| stored),
+            _ => None,
+        }
+    }
+
+    /// Reads a sealed message whose magic stands at the beginning of `bytes`, and its key.
+    pub(super) fn find(bytes: &[u8]) -> Option<(Key, Stored)> {
+        let rest = bytes.strip_prefix(&MAGIC)?;
+        let (crc, rest) = rest.split_first_chunk()?;
+        let (length, rest) = rest.split_first_chunk()?;
+        let part = rest.get(..usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+        (crc32fast::hash(part) == u32::from_le_bytes(*crc)).then_some(())?;
+        let (&[flags, lane], rest) = part.split_first_chunk()?;
+        let (seq, rest) = rest.split_first_chunk()?;
+        let (sub, rest) = rest.split_first_chunk()?;
+        let lane = Lane::ALL.into_iter().find(|one| tag(*one) == lane)?;
+        let position = Position { seq: u64::from_le_bytes(*seq), sub: u32::from_le_bytes(*sub) };
+        Some((Key { lane, position }, Stored::body(flags, rest)?))
+    }
+
+    fn body(flags: u8, rest: &[u8]) -> Option<Stored> {
         let (boot, rest) = rest.split_first_chunk()?;
         let (conn, rest) = rest.split_first_chunk()?;
         let (at, rest) = rest.split_first_chunk()?;
         let (retain, rest) = rest.split_first()?;
         let (length, rest) = rest.split_first_chunk()?;
         let (path, payload) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
-        let content = match *version {
-            PLAIN => Content::Plain(payload.to_vec()),
-            PACKED => Content::Packed(payload.to_vec()),
-            _ => return None,
-        };
+        let payload = payload.to_vec();
+        let packed = flags & PACKED != 0;
         Some(Stored {
             boot: Boot(u32::from_le_bytes(*boot)),
             conn: u32::from_le_bytes(*conn),
             at: Utc::from_ms(i64::from_le_bytes(*at)),
             retain: *retain != 0,
             path: String::from_utf8(path.to_vec()).ok()?,
-            content,
+            content: if packed { Content::Packed(payload) } else { Content::Plain(payload) },
         })
     }
 }
@@ -217,14 +255,19 @@ mod tests {
         #[test]
         fn a_message_comes_back(boot: u32, conn: u32, retain: bool, path in "[a-z/]{0,40}",
             payload in proptest::collection::vec(any::<u8>(), 0..100), ms in 0..9_000_000_000_000_i64,
-            packed: bool, cut in 0..20_usize)
+            packed: bool, seq: u64, cut: proptest::sample::Index, flip: proptest::sample::Index)
         {
             let at = Utc::from_ms(ms);
             let content = if packed { Content::Packed(payload) } else { Content::Plain(payload) };
             let stored = Stored { boot: Boot(boot), conn, at, retain, path, content };
-            let blob = stored.encode();
+            let key = Key { lane: Lane::Event, position: Position { seq, sub: 0 } };
+            let mut blob = stored.encode(key);
+            prop_assert_eq!(Stored::find(&blob[1..]), Some((key, stored.clone())));
             prop_assert_eq!(Stored::decode(&blob), Some(stored));
-            prop_assert_eq!(Stored::decode(&blob[..cut.min(19)]), None);
+            prop_assert_eq!(Stored::decode(&blob[..cut.index(blob.len())]), None);
+            let at = flip.index(blob.len());
+            blob[at] ^= 4;
+            prop_assert_eq!(Stored::decode(&blob), None);
         }
 
         #[test]

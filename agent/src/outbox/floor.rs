@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::store::StoreError;
+use super::witness::Witness;
 
 /// Numbers set aside at a time. After a loss the numbers left of them are skipped.
 const RESERVE: u64 = 1_000_000;
@@ -20,6 +21,13 @@ const RESERVE: u64 = 1_000_000;
 pub(super) struct Floor {
     path: PathBuf,
     kept: Kept,
+    /// Beside it, for the same store.
+    witness: Witness,
+}
+
+/// The witness of the store whose floor is at `path`.
+pub(super) fn witness_of(path: &Path) -> PathBuf {
+    path.with_extension("witness")
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +52,12 @@ impl Floor {
                 return Err(StoreError::Io { doing: "reading", path: path.to_owned(), why });
             }
         };
-        Ok(Floor { path: path.to_owned(), kept })
+        Ok(Floor { path: path.to_owned(), kept, witness: Witness::open(&witness_of(path)) })
+    }
+
+    /// What is known of how far the store had come.
+    pub(super) fn witness(&self) -> &Witness {
+        &self.witness
     }
 
     /// The last boot known.

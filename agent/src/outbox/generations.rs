@@ -14,12 +14,14 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use super::Quarantined;
+use super::disk::Medium;
 use super::sled::{SledStore, Sync, remove_snapshots};
 use super::store::{Batch, Pair, Store, StoreError};
 use super::value::{self, Found};
 
-/// Bytes of values after which the next database is begun.
-const VALUES_MAX: u64 = 8 * 1024 * 1024;
+/// Bytes of values after which the next database is begun. Opening one reads all of it once, so this is
+/// what a start after a long outage takes.
+pub(super) const VALUES_MAX: u64 = 2 * 1024 * 1024;
 /// Bytes of values that may stay in a database of which nothing is wanted any more. On disk it is about
 /// twice as much, and a megabyte that every database has.
 const LEFT_MAX: u64 = 1024 * 1024;
@@ -51,6 +53,8 @@ pub(super) struct Next(Marks);
 pub(super) struct Generations {
     dir: PathBuf,
     sync: Sync,
+    /// Bytes of values after which the next database is begun.
+    values_max: u64,
     /// The first key of each, which is its name; oldest first.
     firsts: BTreeSet<Vec<u8>>,
     marks: Marks,
@@ -68,11 +72,12 @@ impl Generations {
     pub(super) fn open(
         dir: &Path,
         core: &SledStore,
-        sync: Sync,
+        medium: &Medium,
     ) -> Result<(Generations, Option<Quarantined>), StoreError> {
         let mut all = Generations {
             dir: dir.to_owned(),
-            sync,
+            sync: medium.sync.clone(),
+            values_max: medium.values_max,
             firsts: BTreeSet::new(),
             marks: marks(core, dir)?,
             newest: None,
@@ -218,7 +223,7 @@ impl Generations {
     }
 
     fn write(&mut self, first: &[u8], puts: Batch, bytes: u64) -> Result<(), StoreError> {
-        if self.firsts.is_empty() || self.written >= VALUES_MAX {
+        if self.firsts.is_empty() || self.written >= self.values_max {
             self.newest = None;
             self.newest = Some(self.open_one(first)?);
             self.firsts.insert(first.to_vec());
@@ -324,7 +329,7 @@ impl Generations {
     fn close(&mut self, first: &[u8]) {
         if self.firsts.last().is_some_and(|last| last == first) {
             self.newest = None;
-            self.written = VALUES_MAX;
+            self.written = self.values_max;
         }
         self.reader.take_if(|(open, _)| open == first);
     }

@@ -20,7 +20,9 @@ mod entry;
 mod floor;
 mod generations;
 mod held;
+pub mod inspect;
 mod ledger;
+mod look;
 mod memory;
 mod open;
 mod pack;
@@ -30,6 +32,7 @@ mod restore;
 mod sled;
 mod store;
 mod value;
+mod witness;
 
 #[cfg(test)]
 mod tests;
@@ -45,6 +48,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub use self::entry::{Entry, Key, Lanes};
 pub use self::ledger::{DropReason, Gap, Ledger, Position};
+pub use self::look::look;
 pub use self::queue::Outcome;
 pub use self::store::StoreError;
 
@@ -211,7 +215,8 @@ impl Outbox {
     /// See [`OpenError`]: all of them need somebody to act.
     pub fn open(buffer: &Buffer, identity: &Identity) -> Result<Opened, OpenError> {
         let settings = settings(buffer, identity);
-        let (restored, quarantined) = open::open_on_disk(&buffer.dir, &settings)?;
+        let (restored, quarantined) =
+            open::open_on_disk(&buffer.dir, &settings, &disk::Medium::default())?;
         Outbox::start(restored, quarantined, buffer)
     }
 

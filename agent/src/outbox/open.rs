@@ -4,10 +4,10 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use super::disk::{CORE, DiskStore, TELEMETRY};
-use super::floor::Floor;
+use super::disk::{CORE, DiskStore, Medium, SUSPECT, TELEMETRY};
+use super::floor::{self, Floor};
 use super::restore::{RestoreError, Restored, SCHEMA, Settings, restore};
-use super::sled::{remove_snapshots, to_device};
+use super::sled::remove_snapshots;
 use super::store::StoreError;
 use super::{OpenError, Quarantined, on_opening_thread};
 
@@ -21,21 +21,22 @@ const QUARANTINE_MAX: u32 = 100;
 pub(super) fn open_on_disk(
     dir: &Path,
     settings: &Settings,
+    medium: &Medium,
 ) -> Result<(Restored, Option<Quarantined>), OpenError> {
     let store = dir.join(CORE);
     fs::create_dir_all(dir).map_err(|why| io("creating", dir, why))?;
-    let cause = match attempt(dir, settings)? {
+    let cause = match attempt(dir, settings, medium)? {
         Attempt::Open(restored, aside) => return Ok((*restored, aside)),
         Attempt::Damaged(why) => why,
     };
     tracing::warn!(path = %store.display(), error = %cause, "store is damaged; its snapshots are set aside");
     remove_snapshots(&store, |_| true)?;
-    if let Attempt::Open(restored, aside) = attempt(dir, settings)? {
+    if let Attempt::Open(restored, aside) = attempt(dir, settings, medium)? {
         return Ok((*restored, aside));
     }
     let moved_to = move_aside(dir)?;
     tracing::error!(path = %moved_to.display(), error = %cause, "damaged store was moved here");
-    match attempt(dir, settings)? {
+    match attempt(dir, settings, medium)? {
         Attempt::Open(restored, _) => Ok((*restored, Some(Quarantined { moved_to, cause }))),
         Attempt::Damaged(why) => Err(OpenError::Store(StoreError::Damaged { path: store, why })),
     }
@@ -48,11 +49,12 @@ enum Attempt {
 }
 
 /// One try. Only damage is for the caller to act on; what somebody else must put right is an error.
-fn attempt(dir: &Path, settings: &Settings) -> Result<Attempt, OpenError> {
-    let (of, with) = (dir.to_owned(), settings.clone());
+fn attempt(dir: &Path, settings: &Settings, medium: &Medium) -> Result<Attempt, OpenError> {
+    let (of, with, medium) = (dir.to_owned(), settings.clone(), medium.clone());
     let outcome = on_opening_thread(move || {
         let floor = Floor::open(&of.join(FLOOR))?;
-        let (store, aside) = DiskStore::open(&of, to_device())?;
+        let (store, aside) = DiskStore::open(&of, &medium)?;
+        store.prove()?;
         Ok((restore(Box::new(store), Some(floor), with)?, aside))
     });
     match outcome {
@@ -62,7 +64,7 @@ fn attempt(dir: &Path, settings: &Settings) -> Result<Attempt, OpenError> {
         }
         Ok(Err(RestoreError::Store(StoreError::Damaged { why, .. }))) => Ok(Attempt::Damaged(why)),
         Ok(Err(RestoreError::Store(other))) => Err(OpenError::Store(other)),
-        Ok(Err(damaged @ RestoreError::Damaged { .. })) => {
+        Ok(Err(damaged @ (RestoreError::Damaged { .. } | RestoreError::Older { .. }))) => {
             Ok(Attempt::Damaged(damaged.to_string()))
         }
         Err(panic) => Ok(Attempt::Damaged(panic)),
@@ -86,6 +88,12 @@ fn move_aside(dir: &Path) -> Result<PathBuf, OpenError> {
             .map_err(|why| io("moving aside", &telemetry, why))?;
     }
     fs::rename(store, &path).map_err(|why| io("moving aside", store, why))?;
+    // What was said of the old store does not hold of the new one.
+    for said in [dir.join(SUSPECT), floor::witness_of(&dir.join(FLOOR))] {
+        if said.exists() {
+            fs::remove_file(&said).map_err(|why| io("deleting", &said, why))?;
+        }
+    }
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(|why| io("syncing", dir, why))?;
     Ok(path)
 }

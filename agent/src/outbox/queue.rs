@@ -210,6 +210,9 @@ impl Queue {
             self.recover(error)?;
         }
         self.adopt(next);
+        if let Some(floor) = &self.floor {
+            floor.witness().note(self.commits);
+        }
         Ok(())
     }
 

@@ -31,7 +31,7 @@ const WAITING_MAX: usize = 50_000;
 /// The names of the queue's own state; a lane's ledger stands under the lane's name.
 pub(super) struct Meta {
     schema: &'static str,
-    boot: &'static str,
+    pub(super) boot: &'static str,
     /// The last boot in which a link came up.
     pub(super) linked: &'static str,
     /// The number of the last commit.
@@ -67,6 +67,8 @@ pub(super) enum RestoreError {
     Store(#[from] StoreError),
     #[error("its layout is version {found}")]
     NewerSchema { found: u64 },
+    #[error("it is as it was after commit {commits}, and there was commit {witnessed}")]
+    Older { commits: u64, witnessed: u64 },
     #[error("its {name} cannot be read")]
     Damaged { name: String },
 }
@@ -83,12 +85,17 @@ pub(super) fn restore(
     {
         return Err(RestoreError::NewerSchema { found });
     }
+    let commits = number_or_damaged(&*store, META.commits)?.unwrap_or(0);
+    let witnessed = floor.as_ref().map_or(0, |floor| floor.witness().found());
+    if commits < witnessed {
+        return Err(RestoreError::Older { commits, witnessed });
+    }
     let last_boot = number_or_damaged(&*store, META.boot)?.unwrap_or(0);
     let last_boot = last_boot.max(floor.as_ref().map_or(0, Floor::boot));
     let linked = number_or_damaged(&*store, META.linked)?.unwrap_or(0);
     let mut queue = Queue {
         lanes: lanes(&*store)?,
-        commits: number_or_damaged(&*store, META.commits)?.unwrap_or(0),
+        commits,
         memory: Memory { held: held(&*store)?, ..Memory::default() },
         store,
         packer: Packer::default(),
@@ -143,7 +150,7 @@ fn lose_held(queue: &mut Queue) {
     }
 }
 
-fn held(store: &dyn Store) -> Result<Held, RestoreError> {
+pub(super) fn held(store: &dyn Store) -> Result<Held, RestoreError> {
     let damaged = || RestoreError::Damaged { name: "note of what is in memory".to_owned() };
     match value::get(store, &entry::meta_key(META.held))? {
         None => Ok(Held::default()),
@@ -205,7 +212,7 @@ fn records(store: &dyn Store) -> Result<(Vec<Record>, Vec<String>), StoreError> 
     }
 }
 
-fn lanes(store: &dyn Store) -> Result<[LaneState; 4], RestoreError> {
+pub(super) fn lanes(store: &dyn Store) -> Result<[LaneState; 4], RestoreError> {
     let mut lanes: [LaneState; 4] = std::array::from_fn(|_| LaneState::default());
     for lane in Lane::ALL {
         let damaged =
@@ -227,7 +234,10 @@ pub(super) fn number(store: &dyn Store, name: &str) -> Result<Option<u64>, Store
     })
 }
 
-fn number_or_damaged(store: &dyn Store, name: &str) -> Result<Option<u64>, RestoreError> {
+pub(super) fn number_or_damaged(
+    store: &dyn Store,
+    name: &str,
+) -> Result<Option<u64>, RestoreError> {
     let there = value::get(store, &entry::meta_key(name))?.is_some();
     let number = number(store, name)?;
     if there && number.is_none() {

@@ -123,6 +123,9 @@ pub(super) trait Store: Send {
     /// # Errors
     /// The store is closed and every call fails until this one succeeds.
     fn reopen(&mut self) -> Result<(), StoreError>;
+
+    /// Notes, for the next start, that something in it cannot be read.
+    fn condemn(&self) {}
 }
 
 #[cfg(test)]

@@ -11,16 +11,14 @@ use domain::decode::Raw;
 use domain::decode::gpsd::{Gpsd, WATCH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout_at;
 
 use super::Context;
 use super::intake::{Intake, Stopped};
-use crate::clock::FLOOR;
+use super::retry::Retry;
+use crate::clock::{FLOOR, instant};
 use crate::config::GpsdServer;
 
-/// The first wait before a connection is tried again.
-const RETRY_MIN: Duration = Duration::from_secs(1);
-/// The longest wait.
-const RETRY_MAX: Duration = Duration::from_secs(30);
 /// The longest time to connect.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// After this long without a word gpsd is asked whether it is there, and after as long again it is not.
@@ -52,7 +50,7 @@ impl From<io::Error> for End {
 /// Reads the receiver until the box stops.
 pub(super) async fn run(settings: GpsdServer, context: Context) {
     let mut intake = Intake::new(decoder(&settings, &context), context.clone()).of_own_receiver();
-    let mut retry = RETRY_MIN;
+    let mut retry = Retry::new();
     loop {
         let Err(end) = converse(&settings, &mut intake, &context, &mut retry).await;
         let End::Lost(error) = end else { return };
@@ -61,11 +59,9 @@ pub(super) async fn run(settings: GpsdServer, context: Context) {
         }
         intake.publish_now();
         show_trouble(&settings, &context, &error);
-        tokio::select! {
-            () = context.stop.cancelled() => return,
-            () = tokio::time::sleep(retry) => {}
+        if !retry.wait(&context.stop).await {
+            return;
         }
-        retry = (retry * 2).min(RETRY_MAX);
     }
 }
 
@@ -79,7 +75,7 @@ async fn converse(
     settings: &GpsdServer,
     intake: &mut Intake<Gpsd>,
     context: &Context,
-    retry: &mut Duration,
+    retry: &mut Retry,
 ) -> Result<std::convert::Infallible, End> {
     let mut stream = tokio::select! {
         () = context.stop.cancelled() => return Err(End::Stopped),
@@ -92,19 +88,22 @@ async fn converse(
     });
     let mut buffer = [0; READ_MAX];
     let mut asked = false;
+    let mut quiet_until = instant() + QUIET_MAX;
     loop {
         let read = tokio::select! {
             biased;
             () = context.stop.cancelled() => return Err(End::Stopped),
             () = intake.publish_due() => continue,
-            read = tokio::time::timeout(QUIET_MAX, stream.read(&mut buffer)) => read,
+            read = timeout_at(quiet_until, stream.read(&mut buffer)) => read,
         };
+        quiet_until = instant() + QUIET_MAX;
         let quiet = || io::Error::new(io::ErrorKind::TimedOut, "it does not answer any more");
         match read {
             Ok(Ok(0)) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
             Ok(read) => {
                 intake.take(Raw::Bytes(&buffer[..read?]), |_| None).await?;
-                (*retry, asked) = (RETRY_MIN, false);
+                retry.carried();
+                asked = false;
             }
             Err(_) if asked => return Err(quiet().into()),
             Err(_) => {

@@ -1,79 +1,81 @@
 //! From what arrived to arrivals at the engine: the part that every live source shares.
 //!
-//! Feeds the decoder, hands each sample over, waits while the engine's channel is full, and shows the
-//! counters. Knows nothing of devices, and keeps nothing: when [`Intake::take`] returns, every sample is
-//! with the engine.
+//! [`Gate`] hands samples over, waits while the engine's channel is full, and shows the counters and the
+//! rhythm of the source; [`Intake`] is a gate with a decoder in front of it. Knows nothing of devices,
+//! and keeps no sample: when [`Gate::hand_over`] returns, every sample is with the engine.
 
 use std::time::Duration;
 
-use domain::decode::{Decode, Raw};
+use domain::decode::{Decode, Raw, Reason, Tally};
 use domain::input::Input;
 use domain::sample::{Quantity, Sample};
+use domain::time::Utc;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior};
 
+use super::rhythm::Rhythm;
 use super::{Arrival, Context, Status};
 
 /// The least time between two publications of the counters.
 pub(super) const PUBLISH_EVERY: Duration = Duration::from_millis(250);
+/// Between two publications while nothing is heard: how late a silence shows.
+const LOOK_EVERY: Duration = Duration::from_secs(15);
 
 /// The box stops, or the engine has ended: the source ends too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stopped;
 
-/// A decoder on its way to the engine.
+/// The way to the engine.
 #[derive(Debug)]
-pub(super) struct Intake<D> {
+pub(super) struct Gate {
     context: Context,
-    decoder: D,
     publish: Interval,
+    look: Interval,
     changed: bool,
+    tally: Tally,
+    rhythm: Rhythm,
     /// Whether its fixes tell the box the time: a receiver of its own, heard as it speaks.
     tells_time: bool,
 }
 
-impl<D: Decode> Intake<D> {
-    pub(super) fn new(decoder: D, context: Context) -> Intake<D> {
-        let mut publish = tokio::time::interval(PUBLISH_EVERY);
-        publish.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Intake { context, decoder, publish, changed: false, tells_time: false }
+impl Gate {
+    pub(super) fn new(context: Context) -> Gate {
+        let every = |period| {
+            let mut interval = tokio::time::interval(period);
+            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            interval
+        };
+        Gate {
+            context,
+            publish: every(PUBLISH_EVERY),
+            look: every(LOOK_EVERY),
+            changed: false,
+            tally: Tally::default(),
+            rhythm: Rhythm::default(),
+            tells_time: false,
+        }
     }
 
-    /// The same, of a receiver of the box's own: its fixes tell the time.
-    pub(super) fn of_own_receiver(self) -> Intake<D> {
-        Intake { tells_time: true, ..self }
+    /// Changes the counters.
+    pub(super) fn count(&mut self, change: impl FnOnce(&mut Tally)) {
+        change(&mut self.tally);
+        self.changed = true;
     }
 
-    pub(super) fn decoder(&mut self) -> &mut D {
-        &mut self.decoder
+    /// Counts one refusal.
+    pub(super) fn reject(&mut self, reason: Reason) {
+        self.count(|tally| tally.reject(reason));
     }
 
-    /// Decodes what arrived and hands every sample to the engine, waiting while it takes none. For
-    /// each sample `safe` may give the sender by which the engine tells that it is committed.
-    pub(super) async fn take(
-        &mut self,
-        raw: Raw<'_>,
-        safe: impl FnMut(&Sample) -> Option<oneshot::Sender<()>>,
-    ) -> Result<(), Stopped> {
-        let received = self.context.clock.now().utc;
-        let mut samples = Vec::new();
-        self.decoder.feed(raw, received, &mut samples);
-        self.hand_over(samples, safe).await
-    }
-
-    /// The input has ended: hands over what the decoder held back.
-    pub(super) async fn finish(&mut self) -> Result<(), Stopped> {
-        let mut samples = Vec::new();
-        self.decoder.finish(&mut samples);
-        self.hand_over(samples, |_| None).await
-    }
-
-    async fn hand_over(
+    /// Hands every sample to the engine, waiting while it takes none. For each sample `safe` may give
+    /// the sender by which the engine tells that it is committed.
+    pub(super) async fn hand_over(
         &mut self,
         samples: Vec<Sample>,
         mut safe: impl FnMut(&Sample) -> Option<oneshot::Sender<()>>,
     ) -> Result<(), Stopped> {
         self.changed = true;
+        let now = self.context.clock.now();
         let mut samples = samples.into_iter();
         while let Some(sample) = samples.next() {
             let has_fix = sample.quantities.iter().any(|q| matches!(q, Quantity::Fix(_)));
@@ -86,6 +88,7 @@ impl<D: Decode> Intake<D> {
                 tracing::warn!(samples, "stopped with samples that the engine did not take");
                 return Err(Stopped);
             };
+            self.rhythm.hear(sample.device.as_ref(), now.monotonic, now.utc);
             let committed = safe(&sample);
             place.send(Arrival { input: Input::Sample(sample), committed, answer: None });
         }
@@ -107,26 +110,131 @@ impl<D: Decode> Intake<D> {
         }
     }
 
-    /// Publishes the counters once they have changed and the last time is long enough ago. To be
-    /// awaited beside the device; may be dropped at any time.
+    /// Publishes the counters once they have changed and the last time is long enough ago, and now and
+    /// then although they have not: a silence is news too. To be awaited beside the device; may be
+    /// dropped at any time.
     pub(super) async fn publish_due(&mut self) {
-        if !self.changed {
-            return std::future::pending().await;
+        if self.changed {
+            self.publish.tick().await;
+        } else {
+            self.look.tick().await;
         }
-        self.publish.tick().await;
         self.publish_now();
     }
 
     /// Publishes the counters at once: the source is about to rest.
     pub(super) fn publish_now(&mut self) {
         self.changed = false;
-        let tally = self.decoder.tally();
-        self.context.status.send_modify(|status| status.tally.clone_from(tally));
+        let heard = self.rhythm.heard(self.context.clock.now().monotonic);
+        self.context.status.send_if_modified(|status| {
+            let changed = status.tally != self.tally || status.heard != heard;
+            status.tally.clone_from(&self.tally);
+            status.heard = heard;
+            changed
+        });
     }
 
     /// Changes what else the source shows.
     pub(super) fn show(&self, change: impl FnOnce(&mut Status)) {
         self.context.status.send_modify(change);
+    }
+
+    /// Shows that the device, server or network is there.
+    pub(super) fn connected(&self) {
+        self.show(|status| {
+            status.connected = true;
+            status.trouble = None;
+        });
+    }
+
+    /// Shows that it is not, and logs why unless that was said already. Answers whether it was news.
+    pub(super) fn trouble(&self, trouble: String) -> bool {
+        let is_news = self.context.status.borrow().trouble.as_ref() != Some(&trouble);
+        if is_news {
+            tracing::warn!(trouble, "source has no connection");
+        }
+        self.show(|status| {
+            status.connected = false;
+            status.trouble = Some(trouble);
+        });
+        is_news
+    }
+}
+
+/// A decoder on its way to the engine.
+#[derive(Debug)]
+pub(super) struct Intake<D> {
+    gate: Gate,
+    decoder: D,
+}
+
+impl<D: Decode> Intake<D> {
+    pub(super) fn new(decoder: D, context: Context) -> Intake<D> {
+        Intake { gate: Gate::new(context), decoder }
+    }
+
+    /// The same, of a receiver of the box's own: its fixes tell the time.
+    pub(super) fn of_own_receiver(mut self) -> Intake<D> {
+        self.gate.tells_time = true;
+        self
+    }
+
+    pub(super) fn decoder(&mut self) -> &mut D {
+        &mut self.decoder
+    }
+
+    pub(super) fn gate(&mut self) -> &mut Gate {
+        &mut self.gate
+    }
+
+    /// Decodes what arrived and hands every sample over, as [`Gate::hand_over`].
+    pub(super) async fn take(
+        &mut self,
+        raw: Raw<'_>,
+        safe: impl FnMut(&Sample) -> Option<oneshot::Sender<()>>,
+    ) -> Result<(), Stopped> {
+        self.take_with(|decoder, received, samples| decoder.feed(raw, received, samples), safe)
+            .await
+    }
+
+    /// As [`Intake::take`], for what is not raw any more when it arrives.
+    pub(super) async fn take_with(
+        &mut self,
+        feed: impl FnOnce(&mut D, Utc, &mut Vec<Sample>),
+        safe: impl FnMut(&Sample) -> Option<oneshot::Sender<()>>,
+    ) -> Result<(), Stopped> {
+        let received = self.gate.context.clock.now().utc;
+        let mut samples = Vec::new();
+        feed(&mut self.decoder, received, &mut samples);
+        self.recount();
+        self.gate.hand_over(samples, safe).await
+    }
+
+    /// The input has ended: hands over what the decoder held back.
+    pub(super) async fn finish(&mut self) -> Result<(), Stopped> {
+        let mut samples = Vec::new();
+        self.decoder.finish(&mut samples);
+        self.recount();
+        self.gate.hand_over(samples, |_| None).await
+    }
+
+    fn recount(&mut self) {
+        self.gate.count(|tally| tally.clone_from(self.decoder.tally()));
+    }
+
+    /// See [`Gate::publish_due`].
+    pub(super) async fn publish_due(&mut self) {
+        self.gate.publish_due().await;
+    }
+
+    /// See [`Gate::publish_now`].
+    pub(super) fn publish_now(&mut self) {
+        self.gate.publish_now();
+    }
+
+    /// See [`Gate::show`].
+    pub(super) fn show(&self, change: impl FnOnce(&mut Status)) {
+        self.gate.show(change);
     }
 }
 

@@ -5,32 +5,46 @@
 //! only queue; when it is full the source stops reading), or give up. A device, file or broker that is
 //! not there is waited for and shown as [`Status::trouble`].
 
+mod broker;
+mod can;
 mod gnss;
 mod gpsd;
+pub mod http_json;
 mod intake;
-mod lorawan;
+mod jt808;
+mod local;
+mod modbus;
 mod node_link;
 pub mod replay;
+mod retry;
+mod rhythm;
 mod serial;
 
 use std::collections::BTreeMap;
 
 use domain::decode::gnss::Gnss;
-use domain::decode::lorawan::Codec;
+use domain::decode::json::JsonMap;
 use domain::decode::lorawan::chirpstack::ChirpStack;
 use domain::decode::lorawan::things_stack::ThingsStack;
+use domain::decode::modbus::listen::Listener;
 use domain::decode::node_link::NodeLink;
-use domain::decode::{Decode, Tally};
-use domain::ids::{BoxId, DeviceKey, SourceName};
+use domain::decode::{Decode, Raw, Reason, Tally};
+use domain::ids::{BoxId, SourceName};
 use domain::input::Input;
+use domain::output::Request;
+use domain::sample::Sample;
+use domain::time::Utc;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::clock::Clock;
-use crate::config::{self, SourceKind};
+use crate::config::{self, NetworkServer, SourceKind};
 use crate::control::Wish;
+use crate::mqtt::inbound::Delivery;
+
+pub use self::rhythm::Heard;
 
 /// Inputs on their way to the engine. Full: the source waits, so that a serial buffer, a file or a
 /// broker holds what the box cannot take yet, and nothing is dropped.
@@ -74,6 +88,41 @@ pub struct Status {
     /// Reports that did not get their acknowledgement: they could not be stored, or the line did not
     /// take it. The device sends them again.
     pub unacknowledged: u64,
+    /// Commands that a device answered "done".
+    pub carried_out: u64,
+    /// Commands that a device refused, or never answered.
+    pub not_carried_out: u64,
+    /// Clients that found no place.
+    pub turned_away: u64,
+    /// How often it is heard, and who has fallen silent.
+    pub heard: Heard,
+}
+
+/// What others have for a source.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    /// Documents that the web server was sent for it.
+    pub documents: Option<mpsc::Receiver<Delivery>>,
+    /// What its devices are asked to do.
+    pub requests: Option<mpsc::Receiver<Request>>,
+}
+
+/// Requests to devices of one source that wait. Full: a further one is refused, and who wants it asks
+/// again.
+const REQUESTS_MAX: usize = 64;
+
+/// An inbox for every source that can carry requests to its devices, and its other end for the engine.
+#[must_use]
+pub fn inboxes(
+    sources: &[config::Source],
+) -> (BTreeMap<SourceName, mpsc::Sender<Request>>, BTreeMap<SourceName, Inbox>) {
+    let (mut requests, mut inboxes) = (BTreeMap::new(), BTreeMap::new());
+    for source in sources.iter().filter(|s| matches!(s.kind, SourceKind::NodeLink(_))) {
+        let (to, from) = mpsc::channel(REQUESTS_MAX);
+        requests.insert(source.name.clone(), to);
+        inboxes.insert(source.name.clone(), Inbox { requests: Some(from), documents: None });
+    }
+    (requests, inboxes)
 }
 
 /// Starts the source. Its task runs until the box stops; one that ends earlier, or panics, shows in
@@ -82,34 +131,61 @@ pub fn spawn(
     source: &config::Source,
     context: Context,
     box_id: &BoxId,
+    inbox: Inbox,
     tasks: &mut JoinSet<()>,
 ) -> AbortHandle {
     let span = tracing::info_span!("source", name = context.name.as_str());
+    let box_id = box_id.clone();
     match source.kind.clone() {
-        SourceKind::NodeLink(serial) => {
-            tasks.spawn(node_link::run(serial, context).instrument(span))
+        SourceKind::NodeLink(line) => {
+            tasks.spawn(node_link::run(line, inbox.requests, context).instrument(span))
         }
         SourceKind::Gnss(serial) => tasks.spawn(gnss::run(serial, context).instrument(span)),
         SourceKind::Gpsd(server) => tasks.spawn(gpsd::run(server, context).instrument(span)),
-        SourceKind::ChirpStack(settings) => {
-            let make = server_decoder(&source.name, &settings.devices, ChirpStack::new);
-            tasks.spawn(lorawan::run(settings, make, context, box_id.clone()).instrument(span))
+        SourceKind::ChirpStack(server) => {
+            let from = subscription(&server);
+            let make = maker(source.name.clone(), move |name| chirpstack(name, &server));
+            tasks.spawn(broker::run(from, make, context, box_id).instrument(span))
         }
-        SourceKind::ThingsStack(settings) => {
-            let make = server_decoder(&source.name, &settings.devices, ThingsStack::new);
-            tasks.spawn(lorawan::run(settings, make, context, box_id.clone()).instrument(span))
+        SourceKind::ThingsStack(server) => {
+            let from = subscription(&server);
+            let make = maker(source.name.clone(), move |name| things_stack(name, &server));
+            tasks.spawn(broker::run(from, make, context, box_id).instrument(span))
         }
+        SourceKind::MqttJson(feed) => {
+            let config::JsonBroker { broker, topic, layout } = feed;
+            let make = maker(source.name.clone(), move |name| JsonMap::new(name, layout.clone()));
+            let from = broker::Subscription { broker, topic };
+            tasks.spawn(broker::run(from, make, context, box_id).instrument(span))
+        }
+        SourceKind::HttpJson(feed) => {
+            tasks.spawn(http_json::run(feed, inbox.documents, context).instrument(span))
+        }
+        SourceKind::Jt808(platform) => tasks.spawn(jt808::run(platform, context).instrument(span)),
+        SourceKind::Modbus(modbus) => tasks.spawn(modbus::run(modbus, context).instrument(span)),
+        SourceKind::Can(bus) => tasks.spawn(can::run(bus, context).instrument(span)),
+        SourceKind::Local(chips) => tasks.spawn(local::run(chips, context).instrument(span)),
     }
 }
 
-/// What makes the decoder of a network server anew.
-fn server_decoder<D: Decode + Send + 'static>(
-    source: &SourceName,
-    devices: &BTreeMap<DeviceKey, Option<Codec>>,
-    new: fn(SourceName, BTreeMap<DeviceKey, Option<Codec>>) -> D,
-) -> lorawan::Make {
-    let (source, devices) = (source.clone(), devices.clone());
-    Box::new(move || Box::new(new(source.clone(), devices.clone())))
+fn subscription(server: &NetworkServer) -> broker::Subscription {
+    broker::Subscription { broker: server.broker.clone(), topic: server.topic.clone() }
+}
+
+/// What makes the decoder of a source anew.
+fn maker<D: Decode + Send + 'static>(
+    name: SourceName,
+    new: impl Fn(SourceName) -> D + Send + 'static,
+) -> broker::Make {
+    Box::new(move || Box::new(new(name.clone())))
+}
+
+fn chirpstack(name: SourceName, server: &NetworkServer) -> ChirpStack {
+    ChirpStack::new(name, server.devices.clone()).with_decoded(&server.decoded)
+}
+
+fn things_stack(name: SourceName, server: &NetworkServer) -> ThingsStack {
+    ThingsStack::new(name, server.devices.clone()).with_decoded(&server.decoded)
 }
 
 /// The decoder of a source's kind, without assumptions about when its input was made: for replay.
@@ -119,23 +195,57 @@ fn decoder(source: &config::Source) -> Box<dyn Decode + Send> {
         SourceKind::NodeLink(_) => Box::new(NodeLink::new(name)),
         SourceKind::Gnss(_) => Box::new(Gnss::new(name)),
         SourceKind::Gpsd(server) => Box::new(server.decoder(name)),
-        SourceKind::ChirpStack(settings) => {
-            Box::new(ChirpStack::new(name, settings.devices.clone()))
+        SourceKind::ChirpStack(server) => Box::new(chirpstack(name, server)),
+        SourceKind::ThingsStack(server) => Box::new(things_stack(name, server)),
+        SourceKind::MqttJson(feed) => Box::new(JsonMap::new(name, feed.layout.clone())),
+        SourceKind::HttpJson(feed) => Box::new(JsonMap::new(name, feed.layout.clone())),
+        SourceKind::Jt808(platform) => Box::new(platform.decoder(name)),
+        SourceKind::Modbus(modbus) => {
+            let maps = modbus.stations.iter();
+            let maps = maps.map(|s| (s.address, (s.device.clone(), s.map.clone()))).collect();
+            Box::new(Listener::new(name, maps))
         }
-        SourceKind::ThingsStack(settings) => {
-            Box::new(ThingsStack::new(name, settings.devices.clone()))
-        }
+        SourceKind::Can(bus) => Box::new(bus.decoder(name)),
+        SourceKind::Local(_) => Box::new(NoBytes::default()),
+    }
+}
+
+/// A source that reads chips and not bytes: recordings of it hold samples. Bytes for it are counted as
+/// [`Reason::Malformed`].
+#[derive(Debug, Default)]
+struct NoBytes(Tally);
+
+impl Decode for NoBytes {
+    fn feed(&mut self, raw: Raw<'_>, _received: Utc, _samples: &mut Vec<Sample>) {
+        let (Raw::Bytes(bytes) | Raw::Mqtt { payload: bytes, .. }) = raw;
+        self.0.bytes += bytes.len() as u64;
+        self.0.reject(Reason::Malformed);
+    }
+
+    fn finish(&mut self, _samples: &mut Vec<Sample>) {}
+
+    fn tally(&self) -> &Tally {
+        &self.0
     }
 }
 
 /// The word of the configuration for a kind.
-fn kind(kind: &SourceKind) -> &'static str {
+pub(crate) fn kind(kind: &SourceKind) -> &'static str {
     match kind {
         SourceKind::NodeLink(_) => "node-link",
         SourceKind::Gnss(_) => "gnss",
         SourceKind::Gpsd(_) => "gpsd",
         SourceKind::ChirpStack(_) => "chirpstack",
         SourceKind::ThingsStack(_) => "ttn",
+        SourceKind::MqttJson(_) => "mqtt-json",
+        SourceKind::HttpJson(_) => "http-json",
+        SourceKind::Jt808(_) => "jt808",
+        SourceKind::Modbus(config::Modbus { link: config::ModbusLink::Line(_), .. }) => {
+            "modbus-rtu"
+        }
+        SourceKind::Modbus(_) => "modbus-tcp",
+        SourceKind::Can(_) => "can",
+        SourceKind::Local(_) => "local",
     }
 }
 
@@ -149,7 +259,7 @@ mod tests {
     use domain::time::{Boot, Utc};
 
     use super::*;
-    use crate::config::Serial;
+    use crate::config::{NodeLine, Serial};
 
     /// An engine's end of a source, on the bench.
     pub(super) struct Bench {
@@ -248,26 +358,29 @@ mod tests {
     }
 
     pub(super) fn serial(device: &Path) -> Serial {
-        Serial { device: device.to_owned(), baud: 115_200 }
+        Serial { device: device.to_owned(), baud: 115_200, parity: config::Parity::None }
     }
 
     #[tokio::test]
     async fn every_kind_starts_waits_for_its_device_and_ends_when_the_box_stops() {
         let nowhere = Path::new("/nonexistent/tty");
-        let server = lorawan::tests::settings(1);
+        let server = broker::tests::settings(1);
         let kinds = [
-            SourceKind::NodeLink(serial(nowhere)),
+            SourceKind::NodeLink(NodeLine { serial: serial(nowhere), settings: None }),
             SourceKind::Gnss(serial(nowhere)),
             SourceKind::Gpsd(gpsd::tests::settings(1)),
             SourceKind::ChirpStack(server.clone()),
             SourceKind::ThingsStack(server),
+            SourceKind::Can(can::tests::bus(config::CanFrom::Interface("nocan7".to_owned()))),
+            SourceKind::Modbus(modbus::tests::line(nowhere)),
         ];
         for kind in kinds {
             let mut bench = Bench::new("s", 1);
             let source = config::Source { name: bench.context.name.clone(), kind };
             let mut tasks = JoinSet::new();
             let box_id = BoxId::new("xj-0412").unwrap();
-            let handle = spawn(&source, bench.context.clone(), &box_id, &mut tasks);
+            let handle =
+                spawn(&source, bench.context.clone(), &box_id, Inbox::default(), &mut tasks);
             let status = in_time(bench.until(|status| status.trouble.is_some())).await;
             assert!(!status.connected);
             assert!(tasks.try_join_next().is_none(), "trouble is no end");

@@ -2,7 +2,10 @@
 //!
 //! A node repeats a report until it is acknowledged, and forgets it then. So the acknowledgement is
 //! written only after the engine has told that the report is on disk, and never when it could not be
-//! stored. A lost acknowledgement costs a repetition and nothing else.
+//! stored. A lost acknowledgement costs a repetition and nothing else. What nodes are told besides is
+//! the business of `commands`.
+
+mod commands;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -10,13 +13,17 @@ use std::convert::Infallible;
 use domain::decode::Raw;
 use domain::decode::node_link::{NodeLink, ack_frame};
 use domain::ids::DeviceKey;
+use domain::output::Request;
 use domain::sample::Sample;
-use tokio::sync::oneshot;
+use domain::site::Feed;
+use tokio::sync::{mpsc, oneshot};
 
+use self::commands::{Commands, Count};
 use super::Context;
 use super::intake::{Intake, Stopped};
 use super::serial::{Accept, End, Line, Port, READ_MAX, Stream};
-use crate::config::Serial;
+use crate::clock::Clock;
+use crate::config::NodeLine;
 
 /// Reports that wait for their commit. Full: the line is not read until the oldest is decided, so that
 /// there are never more than this and what one read brings (a report has at least 20 bytes).
@@ -28,13 +35,20 @@ const WAITING_MAX: usize = 256;
 const OUTPUT_MAX: usize = 16_384;
 
 /// Serves the line until the box stops.
-pub(super) async fn run(settings: Serial, context: Context) {
-    let mut line = Line::new(settings, Accept::Tty, context.clone());
+pub(super) async fn run(
+    settings: NodeLine,
+    requests: Option<mpsc::Receiver<Request>>,
+    context: Context,
+) {
+    let NodeLine { serial, settings } = settings;
+    let mut line = Line::new(serial, Accept::Tty, context.clone());
     let mut intake = Intake::new(NodeLink::new(context.name.clone()), context.clone());
     let mut acks = Acks::default();
+    let commands = Commands::new(settings, context.clock.now());
+    let mut down = Down { commands, requests, clock: context.clock.clone() };
     while let Some(stream) = line.open().await {
         let Stream::Tty(port) = &stream else { unreachable!("the line accepts a tty only") };
-        let Err(end) = serve(port, &mut intake, &mut acks, &context).await;
+        let Err(end) = serve(port, &mut intake, &mut acks, &mut down, &context).await;
         match end {
             End::Stopped => return,
             End::Lost(error) => line.lost(&stream, error),
@@ -51,6 +65,7 @@ async fn serve(
     port: &Port,
     intake: &mut Intake<NodeLink>,
     acks: &mut Acks,
+    down: &mut Down,
     context: &Context,
 ) -> Result<Infallible, End> {
     let mut buffer = [0; READ_MAX];
@@ -64,21 +79,84 @@ async fn serve(
                 output.drain(..written?);
             }
             (report, stored) = decided(waiting) => acks.answer(&report, stored, intake),
+            () = down.due(), if output.len() < OUTPUT_MAX / 2 => {
+                output.extend(down.commands.due(down.clock.now()));
+                down.show(intake);
+            }
             read = port.read(&mut buffer), if waiting.len() < WAITING_MAX => {
-                take(&buffer[..read?], intake, acks).await?;
+                take(&buffer[..read?], intake, acks, down).await?;
             }
         }
     }
 }
 
 /// Hands the reports in `bytes` to the engine and remembers whom to answer.
-async fn take(bytes: &[u8], intake: &mut Intake<NodeLink>, acks: &mut Acks) -> Result<(), Stopped> {
-    let taken = intake.take(Raw::Bytes(bytes), |sample| acks.expect(sample)).await;
+async fn take(
+    bytes: &[u8],
+    intake: &mut Intake<NodeLink>,
+    acks: &mut Acks,
+    down: &mut Down,
+) -> Result<(), Stopped> {
+    let now = down.clock.now();
+    let safe = |sample: &Sample| {
+        if let Some(device) = &sample.device {
+            down.commands.awake(device, now);
+        }
+        acks.expect(sample)
+    };
+    let taken = intake.take(Raw::Bytes(bytes), safe).await;
     for news in intake.decoder().take_news() {
+        down.commands.hear(&news, now);
         let (device, uptime_s) = (news.device.as_str(), news.uptime.as_secs());
         tracing::info!(device, uptime_s, said = ?news.said, "node speaks");
     }
+    down.show(intake);
     taken
+}
+
+/// What goes down besides acknowledgements.
+struct Down {
+    commands: Commands,
+    /// What the engine wants of nodes; `None` when nobody asks.
+    requests: Option<mpsc::Receiver<Request>>,
+    clock: Clock,
+}
+
+impl Down {
+    /// Waits until something is to be sent, and takes requests meanwhile. May be dropped at any time.
+    async fn due(&mut self) {
+        loop {
+            let wait = self.clock.until(self.commands.next_at());
+            let request = async {
+                match &mut self.requests {
+                    Some(requests) => requests.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => return,
+                request = request => match request {
+                    Some(Request { feed: Feed { device: Some(device), .. }, what }) => {
+                        self.commands.ask(&device, what, self.clock.now());
+                    }
+                    // A line has no device that is the line itself.
+                    Some(_) => {}
+                    None => self.requests = None,
+                },
+            }
+        }
+    }
+
+    /// Counts what became of commands.
+    fn show(&mut self, intake: &Intake<NodeLink>) {
+        let Count { done, failed } = self.commands.take_count();
+        if done + failed > 0 {
+            intake.show(|status| {
+                status.carried_out += done;
+                status.not_carried_out += failed;
+            });
+        }
+    }
 }
 
 /// The acknowledgements that are owed.
@@ -135,9 +213,11 @@ async fn decided(waiting: &mut VecDeque<Waiting>) -> (Waiting, bool) {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
+    use std::path::Path;
     use std::time::Duration;
 
     use domain::decode::Reason;
+    use domain::output::Wanted;
     use tokio::task::JoinHandle;
     use wire::{Battery, Body, FRAME_MAX, Frame, Header, Measured, Report, Up};
 
@@ -146,6 +226,10 @@ mod tests {
     use crate::sources::tests::{Bench, in_time, serial};
 
     const NODE: u32 = 21;
+
+    fn nodes(tty: &Path) -> NodeLine {
+        NodeLine { serial: serial(tty), settings: None }
+    }
 
     /// A report of the battery, with the counter as its voltage.
     fn report(counter: u32) -> Vec<u8> {
@@ -161,7 +245,7 @@ mod tests {
     }
 
     fn start(pty: &Pty, bench: &Bench) -> JoinHandle<()> {
-        tokio::spawn(run(serial(pty.slave()), bench.context.clone()))
+        tokio::spawn(run(nodes(pty.slave()), None, bench.context.clone()))
     }
 
     /// Reads `n` bytes that the source has written.
@@ -173,6 +257,38 @@ mod tests {
             got.extend_from_slice(&piece[..read]);
         }
         got
+    }
+
+    #[tokio::test]
+    async fn a_node_is_told_what_the_engine_wants_until_it_answers() {
+        let mut bench = Bench::new("line-1", 8);
+        let pty = Pty::open().unwrap();
+        let (engine, requests) = mpsc::channel(1);
+        let settings = nodes(pty.slave());
+        let _task = tokio::spawn(run(settings, Some(requests), bench.context.clone()));
+        in_time(bench.until(|status| status.connected)).await;
+        let device = DeviceKey::new(&NODE.to_string()).unwrap();
+        let feed = Feed { source: bench.context.name.clone(), device: Some(device) };
+        let what = Wanted::Identify { seconds: 30 };
+        engine.send(Request { feed, what }).await.unwrap();
+        let mut deframer = wire::Deframer::new();
+        let number = loop {
+            let heard = answer(&pty, 1).await.into_iter().find_map(|byte| deframer.push(byte));
+            let Some(wire::Heard::Frame(frame)) = heard else { continue };
+            assert_eq!(frame.header.node, NODE);
+            assert_eq!(
+                frame.body,
+                Body::Down(wire::Down::Identify(wire::Identify { seconds: 30 }))
+            );
+            break frame.header.counter;
+        };
+        let header = Header { node: NODE, counter: 1, uptime_s: 1 };
+        let outcome = wire::Outcome::Done;
+        let body = Body::Up(Up::Answer(wire::Answer { to: number, outcome }));
+        let mut room = [0; FRAME_MAX];
+        let frame = Frame { header, body };
+        pty.write_all(frame.encode(&mut room).unwrap()).await.unwrap();
+        in_time(bench.until(|status| status.carried_out == 1)).await;
     }
 
     #[tokio::test]
@@ -227,7 +343,7 @@ mod tests {
             pty
         };
         let pty = plug_in();
-        let _task = tokio::spawn(run(serial(&path), bench.context.clone()));
+        let _task = tokio::spawn(run(nodes(&path), None, bench.context.clone()));
         let half = report(2);
         pty.write_all(&[&report(1), &half[..half.len() / 2]].concat()).await.unwrap();
         let (_, committed) = bench.arrival().await;

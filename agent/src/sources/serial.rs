@@ -12,13 +12,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use serial2_tokio::SerialPort;
+use serial2_tokio::{SerialPort, Settings};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 
 use super::Context;
 use super::intake::Stopped;
-use crate::config::Serial;
+use crate::config::{Parity, Serial};
 
 /// The first wait before a line is tried again.
 const RETRY_MIN: Duration = Duration::from_secs(1);
@@ -60,7 +60,7 @@ impl Stream {
     }
 }
 
-/// An open serial line in raw mode: 8 data bits, no parity, no flow control.
+/// An open serial line in raw mode: 8 data bits, 1 stop bit, no flow control.
 #[derive(Debug)]
 pub(super) struct Port {
     port: SerialPort,
@@ -240,13 +240,15 @@ impl Line {
 
 /// Opens the line once. Opening can block in a driver, so it has a thread of its own.
 async fn attempt(settings: &Serial, accept: Accept) -> Result<Stream, Trouble> {
-    let Serial { device, baud } = settings.clone();
-    tokio::task::spawn_blocking(move || open(&device, baud, accept))
+    let settings = settings.clone();
+    tokio::task::spawn_blocking(move || open(&settings, accept))
         .await
         .expect("opening a line does not panic and is never cancelled")
 }
 
-fn open(path: &Path, baud: u32, accept: Accept) -> Result<Stream, Trouble> {
+fn open(line: &Serial, accept: Accept) -> Result<Stream, Trouble> {
+    let Serial { device: path, baud, parity } = line;
+    let baud = *baud;
     let failed = |error| Trouble::of(path, baud, error);
     let kind = std::fs::metadata(path).map_err(failed)?.file_type();
     if kind.is_file() && accept == Accept::TtyOrFile {
@@ -254,9 +256,19 @@ fn open(path: &Path, baud: u32, accept: Accept) -> Result<Stream, Trouble> {
         return Ok(Stream::File(File::from_std(file)));
     }
     if let Some(what) = other_than_device(kind) {
-        return Err(Trouble::NotATty { path: path.to_owned(), what });
+        return Err(Trouble::NotATty { path: path.clone(), what });
     }
-    let port = SerialPort::open(path, baud).map_err(failed)?;
+    let port = SerialPort::open(path, |mut settings: Settings| {
+        settings.set_raw();
+        settings.set_baud_rate(baud)?;
+        settings.set_parity(match parity {
+            Parity::None => serial2_tokio::Parity::None,
+            Parity::Even => serial2_tokio::Parity::Even,
+            Parity::Odd => serial2_tokio::Parity::Odd,
+        });
+        Ok(settings)
+    })
+    .map_err(failed)?;
     Ok(Stream::Tty(Port { port, carried: AtomicBool::new(false) }))
 }
 
@@ -314,7 +326,7 @@ mod tests {
             (PathBuf::from("/dev/null"), Accept::Tty, "a device of another kind", "set `device`"),
         ];
         for (path, accept, cause, fix) in table {
-            let text = open(&path, 9600, accept).unwrap_err().to_string();
+            let text = open(&serial(&path), accept).unwrap_err().to_string();
             for part in [path.to_str().unwrap(), cause, fix] {
                 assert!(text.contains(part), "{part:?} is not in {text:?}");
             }

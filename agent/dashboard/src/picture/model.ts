@@ -176,6 +176,32 @@ export interface VehicleState {
   readonly distanceM: number | null;
 }
 
+/** How the sweeping of a street stands in its present window; `null` where nothing is planned. */
+export interface StreetState {
+  readonly cells: number;
+  readonly done: number;
+  readonly unknown: number;
+  readonly from: number | null;
+  readonly until: number | null;
+}
+
+/** A point of a track as a box has compressed it. */
+export interface TrackPoint {
+  readonly lat: number;
+  readonly lon: number;
+  readonly at: number;
+  /** The first one after a gap: it is not joined to the one before. */
+  readonly isGapEnd: boolean;
+}
+
+/** Neighbouring cells of a street that were swept together, or were not. */
+export interface Stretch {
+  readonly street: string;
+  readonly state: 'done' | 'unknown' | 'missed';
+  readonly at: number | null;
+  readonly line: readonly (readonly [number, number])[];
+}
+
 /** Something that is watched: what it is and the latest that is known of it. */
 export interface Asset<S> {
   readonly key: string;
@@ -190,7 +216,7 @@ export interface Asset<S> {
 
 export type Bay = Asset<BayState>;
 export type Bin = Asset<BinState>;
-export type Street = Asset<never>;
+export type Street = Asset<StreetState>;
 
 /** A position a vehicle was seen at. */
 export interface TrailPoint {
@@ -202,6 +228,8 @@ export interface TrailPoint {
 export interface Vehicle extends Asset<VehicleState> {
   /** Where it was, oldest first, at most `TRAIL_MAX`. */
   readonly trail: TrailPoint[];
+  /** Its track since the page was opened, oldest first, at most `TRACK_MAX`. */
+  readonly track: TrackPoint[];
 }
 
 /** A reading that made the rule true. */

@@ -37,6 +37,8 @@ export const BOXES_MAX = 500;
 export const HAPPENINGS_MAX = 100;
 /** Most points of a vehicle's trail; the oldest goes first. */
 export const TRAIL_MAX = 240;
+/** Most points of a vehicle's track; the oldest goes first. */
+export const TRACK_MAX = 5000;
 /** Most health arrivals kept per box; the oldest goes first. */
 export const BEATS_MAX = 40;
 /** A vehicle that jumps farther than this between two fixes starts a new trail, in metres. */
@@ -163,6 +165,7 @@ export class Picture {
       return this.#takeTicket(found.name, found.id, body);
     }
     if (found.channel === 'event') return this.#happen(found.name, found.class, found.id, body);
+    if (found.channel === 'tel') return this.#takeTrack(`${found.name.prefix}/vehicle/${found.id}`, body);
     this.#takeAsset(found, body, arrival);
   }
 
@@ -211,7 +214,7 @@ export class Picture {
       }
       return;
     }
-    if (found.of !== 'asset' || found.channel === 'event') return this.#ignore('missing_field');
+    if (found.of !== 'asset' || found.channel === 'event' || found.channel === 'tel') return this.#ignore('missing_field');
     const asset = this.#mapOf(found.class)?.get(`${found.name.prefix}/${found.class}/${found.id}`);
     if (asset === undefined) return;
     if (found.channel === 'info') asset.info = null;
@@ -313,7 +316,7 @@ export class Picture {
     if (asset.class === 'bay') asset.state = read.bayState(body, this.#odd);
     else if (asset.class === 'bin') asset.state = read.binState(body, this.#odd);
     else if (asset.class === 'vehicle') this.#takeFix(asset as Vehicle, body, header, arrival);
-    else asset.state = null;
+    else asset.state = asset.class === 'street' ? read.streetState(body) : null;
     asset.header = header;
     if (!arrival.retained) this.clock.hear(header.at, arrival.at);
     return true;
@@ -330,6 +333,17 @@ export class Picture {
     if (last !== undefined && (metresBetween(last, state.place) > JUMP_M || at - last.at > GAP_MS)) vehicle.trail.length = 0;
     vehicle.trail.push({ lat, lon, at });
     if (vehicle.trail.length > TRAIL_MAX) vehicle.trail.shift();
+  }
+
+  /** A piece of a vehicle's track. One that came before, or overlaps, adds what is new. */
+  #takeTrack(key: string, body: Fields): void {
+    const vehicle = this.vehicles.get(key);
+    if (vehicle === undefined) return;
+    const last = vehicle.track.at(-1)?.at ?? -Infinity;
+    const fresh = read.track(body).filter((point) => point.at > last);
+    vehicle.track.push(...fresh);
+    vehicle.track.splice(0, vehicle.track.length - TRACK_MAX);
+    if (fresh.length > 0) this.#changed.add('vehicles');
   }
 
   #takeTicket(name: BoxName, id: string, body: Fields): void {
@@ -384,5 +398,5 @@ function newAsset(key: string, found: Topic & { of: 'asset' }, epoch: number): A
     header: null,
     epoch,
   };
-  return found.class === 'vehicle' ? Object.assign(asset, { trail: [] }) : asset;
+  return found.class === 'vehicle' ? Object.assign(asset, { trail: [], track: [] }) : asset;
 }

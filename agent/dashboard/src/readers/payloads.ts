@@ -29,9 +29,13 @@ import {
   type LaneDepth,
   type Place,
   type SourceHealth,
+  type StreetState,
+  type Stretch,
   type Ticket,
+  type TrackPoint,
   type VehicleState,
 } from '../picture/model';
+import { decodeTrack } from './track';
 import { count, fields, flag, instant, list, number, own, printable, text, word } from './values';
 import type { Fields } from './values';
 
@@ -224,6 +228,45 @@ export function vehicleState(from: Fields, odd: Odd): VehicleState {
   };
 }
 
+/** `P/street/<id>/state`; `null` for a street that nobody sweeps. */
+export function streetState(from: Fields): StreetState | null {
+  const cells = count(own(from, 'cells'));
+  if (cells === null || cells === 0) return null;
+  const window = fields(own(from, 'window')) ?? {};
+  return {
+    cells,
+    done: Math.min(cells, count(own(from, 'done')) ?? 0),
+    unknown: Math.min(cells, count(own(from, 'unknown')) ?? 0),
+    from: instant(own(window, 'from')),
+    until: instant(own(window, 'until')),
+  };
+}
+
+/** The track in `P/vehicle/<id>/tel`; empty when the message carries none. */
+export function track(from: Fields): TrackPoint[] {
+  const code = own(fields(own(from, 'track')) ?? {}, 'code');
+  return typeof code === 'string' ? decodeTrack(code) : [];
+}
+
+const STRETCH_STATES = ['done', 'unknown', 'missed'] as const;
+
+function stretch(value: unknown): Stretch | null {
+  const from = fields(value);
+  if (from === null) return null;
+  const properties = fields(own(from, 'properties')) ?? {};
+  const street = text(own(properties, 'street'), 32);
+  const state = word(own(properties, 'state'), STRETCH_STATES);
+  const points = line(own(from, 'geometry'));
+  if (street === null || state === null || points.length === 0) return null;
+  return { street, state, at: instant(own(properties, 'at')), line: points };
+}
+
+/** A page of stretches, and where the next one begins. */
+export interface Stretches {
+  readonly stretches: readonly Stretch[];
+  readonly next: number | null;
+}
+
 function evidence(value: unknown): Evidence | null {
   const from = fields(value);
   if (from === null) return null;
@@ -318,6 +361,8 @@ export interface Reply {
   readonly rev: number | null;
   readonly code: string | null;
   readonly message: string | null;
+  /** What `cmd/coverage` answers. */
+  readonly coverage?: Stretches;
 }
 
 /** `P/reply/<requester>`; `null` without an id and a verdict. */
@@ -333,5 +378,8 @@ export function reply(from: Fields): Reply | null {
     rev: count(own(result, 'rev')),
     code: text(own(error, 'code'), 60),
     message: text(own(error, 'msg')),
+    ...(own(result, 'type') === 'FeatureCollection'
+      ? { coverage: { stretches: list(own(result, 'features'), LINE_MAX, stretch), next: count(own(result, 'next')) } }
+      : {}),
   };
 }

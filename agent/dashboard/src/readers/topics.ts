@@ -25,7 +25,7 @@ export type Topic =
       readonly name: BoxName;
       readonly class: Class;
       readonly id: string;
-      readonly channel: 'info' | 'state' | 'event';
+      readonly channel: 'info' | 'state' | 'event' | 'tel';
     }
   | {
       readonly of: 'ticket';
@@ -45,6 +45,8 @@ export function filters(requester: string): string[] {
     `${any}/+/+/info`,
     `${any}/+/+/state`,
     `${any}/+/+/event`,
+    // Tracks; the series of everything else are not shown.
+    `${any}/vehicle/+/tel`,
     `${any}/reply/${requester}`,
   ];
 }
@@ -70,6 +72,7 @@ export function topic(text: string): Topic | null {
   }
   const known = CLASSES.find((one) => one === kind);
   if (known === undefined) return null;
+  if (channel === 'tel') return known === 'vehicle' ? { of: 'asset', name, class: known, id, channel } : null;
   return channel === 'info' || channel === 'state' || channel === 'event'
     ? { of: 'asset', name, class: known, id, channel }
     : null;

@@ -171,6 +171,11 @@ impl Link {
         self.calls.drain(..).collect()
     }
 
+    /// Takes the counters, which begin anew: for a source that adds up those of many connections.
+    pub fn take_tally(&mut self) -> Tally {
+        std::mem::take(&mut self.tally)
+    }
+
     /// Calls that nobody took in time.
     #[must_use]
     pub const fn calls_dropped(&self) -> u64 {

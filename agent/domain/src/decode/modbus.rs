@@ -46,6 +46,7 @@
 //! messaging on TCP/IP V1.0b (modbus.org).
 
 mod exchange;
+pub mod listen;
 pub mod rtu;
 pub mod tcp;
 

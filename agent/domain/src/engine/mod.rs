@@ -6,6 +6,7 @@
 //! * `publish`: what is said of an asset.
 //! * `parking`: what concerns many bays at once: streets, hours, and people's commands.
 //! * `storm`: many silences that are one problem.
+//! * `trouble`: what is wrong with the box itself.
 //! * `streets`: from the way of vehicles to the coverage of streets.
 //! * `vehicles`: what a vehicle has to tell, and what is sent of its track.
 
@@ -15,6 +16,7 @@ mod publish;
 mod rounds;
 mod storm;
 mod streets;
+mod trouble;
 mod vehicles;
 mod watched;
 
@@ -133,6 +135,8 @@ impl Engine {
             Input::Sample(sample) => self.sample(&sample, now, &mut out),
             Input::Command(command) => self.command(&command, now, &mut out),
             Input::BadCommand(bad) => refuse(&bad, now, &mut out),
+            Input::Trouble(trouble) => self.trouble(&trouble, now, &mut out),
+            Input::Refresh => self.publish_all(now, &mut out),
             Input::Tick => {}
         }
         out
@@ -432,6 +436,7 @@ impl Engine {
             Action::Bay { bay, step, permit } => {
                 self.bay_step(bay, *step, permit.as_ref(), now, out)
             }
+            Action::Device { asset, what } => self.ask_devices(asset, *what, out),
             Action::Coverage { street, from } => self.coverage_of(street.as_ref(), *from),
             Action::Tickets(query) => {
                 let answer = self.desk.query(&self.site, query);
@@ -472,6 +477,24 @@ impl Engine {
             let news = self.desk.correct_times(&self.site, now);
             self.spread(news, out);
         }
+    }
+}
+
+impl Engine {
+    /// Asks every device that feeds an asset. Whether they can, and did, is known where the devices are.
+    fn ask_devices(
+        &self,
+        asset: &AssetKey,
+        what: Wanted,
+        out: &mut Outputs,
+    ) -> Result<Map<String, Value>, (&'static str, String)> {
+        let Some(found) = self.site.assets.get(asset) else {
+            return Err(("refused", format!("there is no {asset}")));
+        };
+        let feeds = found.feeds.iter().cloned();
+        out.requests.extend(feeds.map(|feed| Request { feed, what }));
+        let asked = Value::from(found.feeds.len());
+        Ok(Map::from_iter([("asked".to_owned(), asked)]))
     }
 }
 

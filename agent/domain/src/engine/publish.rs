@@ -146,6 +146,10 @@ fn add(point: &mut Map<String, Value>, quantity: &Quantity) {
     };
     match *quantity {
         Quantity::Occupied(yes) => put("occupied", json!(yes)),
+        Quantity::Detected(seen) => {
+            put("detected", json!(seen.what));
+            put("confidence_pct", json!(seen.confidence.percent()));
+        }
         Quantity::PreviousState { lasted, error } => {
             put("previous_s", json!(lasted.as_secs()));
             put("previous_error_s", json!(error.as_secs()));

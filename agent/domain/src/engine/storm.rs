@@ -16,7 +16,10 @@ impl Engine {
                 let evidence = evidence.map(named).collect();
                 self.desk.source_silent(&self.site, &source, evidence, finding.at)
             }
-            None => self.desk.find(&self.site, finding),
+            None => {
+                let rule = &self.site.rules[finding.rule];
+                self.desk.find(&self.site, rule, finding)
+            }
         };
         self.spread(news, out);
     }

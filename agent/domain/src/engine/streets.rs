@@ -134,7 +134,7 @@ fn feature(street: &AssetId, shift: Shift, stretch: &Stretch) -> Value {
         "type": "Feature",
         "properties": {
             "street": street, "from": shift.from, "until": shift.until, "state": stretch.state,
-            "passes": stretch.passes, "cells": stretch.cells,
+            "passes": stretch.passes, "cells": stretch.cells, "at": stretch.at,
         },
         "geometry": {"type": "LineString", "coordinates": line},
     })

@@ -437,6 +437,29 @@ fn bay_command(id: &str, bay: &str, step: BayStep, permit: Option<&str>) -> Inpu
 }
 
 #[test]
+fn the_devices_of_an_asset_are_asked() {
+    let mut engine = street();
+    let command = |id: &str, asset: &str| {
+        Input::Command(Command {
+            id: id.to_owned(),
+            by: Requester::new("duty-1").unwrap(),
+            issued_at: None,
+            expires_at: None,
+            action: Action::Device {
+                asset: asset.parse().unwrap(),
+                what: Wanted::Identify { seconds: 30 },
+            },
+        })
+    };
+    let out = engine.step(command("c1", "bay/b-1"), t(1));
+    assert_eq!(out.requests.len(), 1);
+    assert_eq!(out.requests[0].what, Wanted::Identify { seconds: 30 });
+    assert_eq!(out.requests[0].feed.device, Some(DeviceKey::new("b-1").unwrap()));
+    assert!(engine.step(command("c1", "bay/b-1"), t(2)).requests.is_empty(), "a repeat");
+    assert!(engine.step(command("c2", "bay/nowhere"), t(3)).requests.is_empty());
+}
+
+#[test]
 fn a_street_tells_drivers_how_many_bays_are_free() {
     let mut engine = street();
     assert_eq!(signs(&engine.step(say("b-1", 1, Quantity::Occupied(false)), t(1))), ["1"]);
@@ -614,3 +637,31 @@ mod forms;
 mod orders;
 mod reports;
 mod streets;
+
+#[test]
+fn trouble_of_the_box_is_one_ticket_that_a_person_ends() {
+    use crate::input::{Fault, Trouble};
+    let trouble = |text: &str| Input::Trouble(Trouble { fault: Fault::Store, text: text.into() });
+    let mut engine = engine();
+    let out = engine.step(trouble("moved to core.bad-1"), t(1));
+    assert!(format!("{:?}", out.messages).contains("moved to core.bad-1"));
+    assert_eq!(engine.open_tickets(), 1);
+    let again = engine.step(trouble("moved to core.bad-2"), t(2));
+    assert!(!again.records.is_empty(), "the new evidence is kept");
+    assert_eq!(engine.open_tickets(), 1, "one ticket, however often");
+    // It outlives a restart, though no rule of the site stands behind it.
+    let mut engine = Engine::new(engine.site().clone(), again.records, t(3));
+    let ticket = engine.desk.all().next().unwrap().ticket_id.clone();
+    assert_eq!(engine.open_tickets(), 1);
+    let out = engine.step(command("c-9", &ticket, TicketStep::Close), t(4));
+    assert_eq!(engine.open_tickets(), 0, "{out:?}");
+}
+
+#[test]
+fn a_refresh_publishes_what_a_start_publishes() {
+    let mut engine = Engine::new(site(), vec![], t(0));
+    let started = engine.step(Input::Start, t(0)).messages;
+    let again = engine.step(Input::Refresh, t(0)).messages;
+    assert!(again.len() > 1 && again.iter().all(|m| m.topic.retained()));
+    assert_eq!(again, started);
+}

@@ -65,6 +65,9 @@ pub(super) struct Told {
     pub(super) keeps: bool,
 }
 
+/// About as long as the record of a bay is.
+const RECORD_BYTES: usize = 1536;
+
 impl Watched {
     /// A watched asset of that kind; a street that nobody sweeps is not watched.
     pub(super) fn new(kind: &Kind) -> Option<Watched> {
@@ -97,7 +100,9 @@ impl Watched {
     }
 
     pub(super) fn record(&self, key: &AssetKey) -> Record {
-        let value = serde_json::to_vec(self).expect("an asset's state is plain data");
+        // Written with every report: room for it from the start.
+        let mut value = Vec::with_capacity(RECORD_BYTES);
+        serde_json::to_writer(&mut value, self).expect("an asset's state is plain data");
         Record { key: format!("asset/{key}"), value: Some(value) }
     }
 
@@ -318,8 +323,10 @@ impl Watched {
             }
             told.events.push(("parking.session", data));
         }
-        let named = |feed: &&Feed| change.recalibrate.contains(&name_of(feed));
-        told.recalibrate = place.asset.feeds.iter().filter(named).cloned().collect();
+        if !change.recalibrate.is_empty() {
+            let named = |feed: &&Feed| change.recalibrate.contains(&name_of(feed));
+            told.recalibrate = place.asset.feeds.iter().filter(named).cloned().collect();
+        }
         told.facts = bay_facts(bay, parking::judge(bay, settings, calendar, now));
         told
     }
@@ -432,6 +439,7 @@ fn bay_facts(bay: &Occupancy, verdict: Verdict) -> Vec<Fact> {
         stay,
         flag(FactName::BayStuck, bay.is_stuck()),
         flag(FactName::BayContested, bay.is_contested()),
+        flag(FactName::BayDrifted, bay.is_drifted()),
     ];
     if bay.status() != parking::Status::Unknown {
         facts.push(flag(FactName::BayForbidden, verdict.forbidden));

@@ -91,12 +91,12 @@ impl Sum {
         let hours = (self.open_ms - self.out_ms) as f64 / 3_600_000.0;
         Metrics {
             total_sessions: sessions,
-            turnover: round(sessions / hours, 4),
+            turnover: round(sessions / hours, 10_000.0),
             average_dwell_time: match self.sessions {
                 0 => NOBODY,
-                _ => round(self.dwell_s as f64 / sessions, 1),
+                _ => round(self.dwell_s as f64 / sessions, 10.0),
             },
-            occupancy_percent: round(self.occupied_ms as f64 * 100.0 / seen as f64, 2),
+            occupancy_percent: round(self.occupied_ms as f64 * 100.0 / seen as f64, 100.0),
         }
     }
 
@@ -110,8 +110,8 @@ impl Sum {
     }
 }
 
-fn round(value: f64, digits: i32) -> f64 {
-    let scale = libm::pow(10.0, f64::from(digits));
+/// To the nearest multiple of one `scale`th.
+fn round(value: f64, scale: f64) -> f64 {
     libm::round(value * scale) / scale
 }
 

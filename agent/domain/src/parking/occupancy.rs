@@ -1,6 +1,15 @@
 //! The state of a bay, from reports that may bounce, be late, contradict each other, or stop.
+//!
+//! * `doubt`: what has to hold before it counts.
+//! * `view`: what is published.
+
+mod doubt;
+mod view;
 
 use serde::{Deserialize, Serialize};
+
+use self::doubt::Pending;
+pub use self::view::BayState;
 
 use super::session::{Counted, Ended, Session, SessionQuality};
 use super::votes::{Votes, Word};
@@ -8,7 +17,7 @@ use crate::ids::PermitId;
 use crate::reading::Gap;
 use crate::sample::{Missing, NoData, Quantity};
 use crate::site::Bay;
-use crate::time::{Moment, Monotonic, Now, Span, Utc};
+use crate::time::{Moment, Now, Span};
 
 /// What is known of a bay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,50 +47,16 @@ pub struct Occupancy {
     #[serde(default)]
     votes: Votes,
     /// Since when the sensors contradict each other.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     contested: Option<Moment>,
     /// When a sensor was last asked to learn its empty bay anew.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     recalibrated: Option<Moment>,
     /// The only sensor has said the same for too long to be believed.
     #[serde(default)]
     stuck: bool,
     /// What the driver has shown, for this stay.
-    #[serde(default)]
-    permit: Option<PermitId>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Pending {
-    occupied: bool,
-    since: Moment,
-    /// The sensor's own count of the state before, with its error.
-    counted: Option<Counted>,
-    /// How much earlier it may have been, because reports before it are missing.
-    #[serde(default)]
-    error: Span,
-    /// Whether another sensor says otherwise.
-    #[serde(default)]
-    contested: bool,
-}
-
-/// The published state of a bay.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct BayState {
-    status: Status,
-    since: Option<Utc>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<NoData>,
-    /// 100: every sensor says so; 50: the sensors contradict each other; 0: unknown.
-    confidence: u8,
-    session: Option<SessionView>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct SessionView {
-    start: Utc,
-    quality: SessionQuality,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     permit: Option<PermitId>,
 }
 
@@ -110,9 +85,6 @@ pub(crate) struct Change {
     /// Sensors that are to learn their empty bay anew.
     pub(crate) recalibrate: Vec<String>,
 }
-
-/// Between two requests to learn anew.
-const RECALIBRATE_EVERY: Span = Span::from_mins(24 * 60);
 
 impl Default for Occupancy {
     fn default() -> Occupancy {
@@ -180,23 +152,6 @@ impl Occupancy {
         self.permit.as_ref()
     }
 
-    /// What is published.
-    #[must_use]
-    pub fn view(&self) -> BayState {
-        let confidence = match self.status {
-            Status::Unknown => 0,
-            _ if self.contested.is_some() => 50,
-            _ => 100,
-        };
-        let session = self.session.as_ref().map(|s| SessionView {
-            start: s.start.utc,
-            quality: s.quality,
-            permit: self.permit.clone(),
-        });
-        let since = self.since.map(|m| m.utc);
-        BayState { status: self.status, since, reason: self.reason, confidence, session }
-    }
-
     /// Takes what a sensor reports, as it arrived at `now`.
     pub(crate) fn report(
         &mut self,
@@ -242,10 +197,6 @@ impl Occupancy {
         change.ended.extend(settled.ended);
         change.recalibrate.extend(settled.recalibrate);
         change
-    }
-
-    fn note_contest(&mut self, word: Word, at: Moment) {
-        self.contested = if word.contested { self.contested.or(Some(at)) } else { None };
     }
 
     /// The first word after nothing was known counts at once.
@@ -345,116 +296,6 @@ impl Occupancy {
         self.session = Some(Session::begun(at, error));
     }
 
-    fn consider(&mut self, word: Word, at: Moment, counted: Option<Counted>, missed: Span) {
-        let differs = word.occupied != (self.status == Status::Occupied);
-        let late = self.since.is_some_and(|since| at.utc < since.utc);
-        let contested = word.contested;
-        match &mut self.pending {
-            // A report from before the present state began says nothing about now.
-            _ if late => {}
-            _ if !differs => self.pending = None,
-            Some(p) if p.occupied == word.occupied => p.contested = contested,
-            _ => {
-                let since =
-                    if word.voices > 1 && word.since.utc <= at.utc { word.since } else { at };
-                let occupied = word.occupied;
-                self.pending = Some(Pending { occupied, since, counted, error: missed, contested });
-            }
-        }
-    }
-
-    /// Lets what is due at `now` count: a change that has held for long enough, a sensor that cannot
-    /// be believed any more, a contradiction that calls for a new calibration.
-    pub(crate) fn settle(&mut self, id: &str, now: Now, settings: &Bay) -> Change {
-        let due = |at: Option<Monotonic>| at.is_some_and(|at| at <= now.monotonic);
-        if due(self.pending_at(now, settings)) {
-            return self.settle_pending(id, settings);
-        }
-        if due(self.stuck_at(now, settings)) {
-            return self.quarantine(id, now);
-        }
-        if due(self.recalibrate_at(now, settings)) {
-            self.recalibrated = Some(now);
-            return Change { recalibrate: self.votes.lonely_occupied(), ..Change::default() };
-        }
-        Change::default()
-    }
-
-    fn settle_pending(&mut self, id: &str, settings: &Bay) -> Change {
-        let Some(p) = self.pending.take() else { return Change::default() };
-        if p.occupied {
-            self.status = Status::Occupied;
-            self.begin(p.since, p.error);
-            if let Some(session) = self.session.as_mut().filter(|_| p.contested) {
-                session.quality = SessionQuality::Inferred;
-            }
-            return Change { state: true, ..Change::default() };
-        }
-        self.status = Status::Free;
-        self.since = Some(p.since);
-        self.permit = None;
-        let mut ended = vec![];
-        if let Some(mut session) = self.session.take() {
-            if p.contested {
-                session.quality = session.quality.max(SessionQuality::Inferred);
-            }
-            if p.error > Span::ZERO {
-                session.blind = session.blind.saturating_add(p.error);
-            }
-            ended = session.end(id, p.since, p.counted);
-        }
-        // What arrived late, both ends at once, had no time to prove a bounce.
-        ended.retain(|e| Span::from_secs(e.duration_s) >= settings.occupied_after);
-        Change { state: true, ended, ..Change::default() }
-    }
-
-    fn quarantine(&mut self, id: &str, now: Now) -> Change {
-        let ended = self.session.take().map(|s| s.lose_end(id, now)).into_iter().collect();
-        self.stuck = true;
-        self.permit = None;
-        let lost = self.lose(NoData::Stuck, now);
-        Change { ended, ..lost }
-    }
-
-    /// When [`Occupancy::settle`] has to be called.
-    pub(crate) fn settle_at(&self, now: Now, settings: &Bay) -> Option<Monotonic> {
-        [
-            self.pending_at(now, settings),
-            self.stuck_at(now, settings),
-            self.recalibrate_at(now, settings),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
-    }
-
-    fn pending_at(&self, now: Now, settings: &Bay) -> Option<Monotonic> {
-        let p = self.pending?;
-        let hold = if p.occupied { settings.occupied_after } else { settings.free_after };
-        let hold = if p.contested { hold.max(settings.policy.disagree_after) } else { hold };
-        Some(p.since.deadline(hold, now))
-    }
-
-    /// One sensor alone that has said occupied for days: a car, or a fault, and nobody can tell.
-    fn stuck_at(&self, now: Now, settings: &Bay) -> Option<Monotonic> {
-        let session = self.session.as_ref().filter(|_| self.status == Status::Occupied)?;
-        let word = self.votes.word(now, settings.stale_after)?;
-        let alone = word.voices == 1;
-        alone.then(|| session.start.deadline(settings.policy.stuck_after, now))
-    }
-
-    /// A sensor that says occupied against another one for hours has drifted. It is asked to learn
-    /// anew only then: learning with a car above it would hide every car.
-    fn recalibrate_at(&self, now: Now, settings: &Bay) -> Option<Monotonic> {
-        let since = self.contested.filter(|_| self.status == Status::Free)?;
-        if self.votes.lonely_occupied().is_empty() {
-            return None;
-        }
-        let drifted = since.deadline(settings.policy.drift_after, now);
-        let again = self.recalibrated.map(|r| r.deadline(RECALIBRATE_EVERY, now));
-        Some(again.map_or(drifted, |again| again.max(drifted)))
-    }
-
     /// The bay can no longer be told: its sensor is silent or says so itself. A stay is not ended by
     /// that; the time without contact becomes its error.
     pub(crate) fn lose(&mut self, why: NoData, at: Moment) -> Change {
@@ -518,6 +359,7 @@ impl Said {
         for quantity in quantities {
             match *quantity {
                 Quantity::Occupied(yes) => said.occupied = Some(yes),
+                Quantity::Detected(seen) => said.occupied = seen.occupied().or(said.occupied),
                 Quantity::PreviousState { lasted, error } => said.counted = Some((lasted, error)),
                 Quantity::Absent(a) if a.what == Missing::Occupied => said.absent = Some(a.why),
                 _ => {}

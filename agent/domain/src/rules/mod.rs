@@ -113,6 +113,8 @@ pub enum FactName {
     BayStuck,
     /// 1: the sensors of a bay contradict each other.
     BayContested,
+    /// 1: a sensor of a bay was asked to learn anew, and still contradicts another one.
+    BayDrifted,
     /// 1: a car stands where and when nobody may.
     BayForbidden,
     /// 1: a car stands on a reserved bay and has shown no permit.
@@ -169,7 +171,7 @@ pub enum FactName {
 
 impl FactName {
     /// Every fact.
-    pub const ALL: [FactName; 33] = [
+    pub const ALL: [FactName; 34] = [
         FactName::LevelPct,
         FactName::TemperatureC,
         FactName::BatteryPct,
@@ -177,6 +179,7 @@ impl FactName {
         FactName::SpeedKmh,
         FactName::BayStuck,
         FactName::BayContested,
+        FactName::BayDrifted,
         FactName::BayForbidden,
         FactName::BayUnpermitted,
         FactName::BayZombie,
@@ -238,6 +241,7 @@ impl FactName {
             | FactName::NoLift
             | FactName::BayStuck
             | FactName::BayContested
+            | FactName::BayDrifted
             | FactName::BayForbidden
             | FactName::BayUnpermitted
             | FactName::BayZombie
@@ -257,6 +261,7 @@ impl FactName {
             FactName::SpeedKmh => "speed_kmh",
             FactName::BayStuck => "bay_stuck",
             FactName::BayContested => "bay_contested",
+            FactName::BayDrifted => "bay_drifted",
             FactName::BayForbidden => "bay_forbidden",
             FactName::BayUnpermitted => "bay_unpermitted",
             FactName::BayZombie => "bay_zombie",

@@ -23,6 +23,8 @@ const BESIDE_MAX_M: f64 = 12.0;
 const HEADING_COS_MIN: f64 = 0.866_025_403_784_438_6;
 /// Sweeping the same cell again counts as another pass only after this.
 pub const PASS_APART: Span = Span::from_mins(10);
+/// A stretch is of one time, as far as a viewer cares who lets the day pass by.
+const STRETCH_APART: Span = Span::from_mins(2);
 /// From the kerb to the middle of the vehicle that sweeps along it.
 const KERB_M: f64 = 1.5;
 /// The longest planned road; longer ones are cut by whoever draws them.
@@ -312,8 +314,13 @@ impl Coverage {
             let straight = last.is_some_and(|l| l.heading == cell.heading);
             last = Some(cell);
             let (state, passes) = (mark.state(), mark.passes);
+            let together = |at: Option<Utc>| match (at, mark.last) {
+                (Some(at), Some(last)) => at.since(last).max(last.since(at)) < STRETCH_APART,
+                (at, last) => at.is_none() && last.is_none(),
+            };
             match stretches.last_mut() {
-                Some(s) if joins && s.state == state && s.passes == passes => {
+                Some(s) if joins && s.state == state && s.passes == passes && together(s.at) => {
+                    s.at = s.at.max(mark.last);
                     // On a straight leg the end moves on, and the line stays short.
                     if straight && s.line.len() > 1 {
                         s.line.pop();
@@ -324,7 +331,7 @@ impl Coverage {
                 _ => {
                     let from = layout.plane.position(end(-1.0));
                     let line = from.into_iter().chain([to]).collect();
-                    stretches.push(Stretch { state, passes, cells: 1, line });
+                    stretches.push(Stretch { state, passes, cells: 1, at: mark.last, line });
                 }
             }
         }
@@ -341,6 +348,8 @@ pub struct Stretch {
     pub passes: u8,
     /// How many cells.
     pub cells: usize,
+    /// When they were last swept, at the latest. Cells that were swept longer apart are another stretch.
+    pub at: Option<Utc>,
     /// Where, in WGS84.
     pub line: Vec<Position>,
 }

@@ -99,8 +99,8 @@ impl Desk {
     }
 
     /// Takes a finding: opens, reopens or clears, at most one ticket per category and asset.
-    pub(crate) fn find(&mut self, site: &Site, finding: Finding) -> News {
-        let rule = &site.rules[finding.rule];
+    /// `rule` is the one that made it, or stands for what the program itself found.
+    pub(crate) fn find(&mut self, site: &Site, rule: &Rule, finding: Finding) -> News {
         let key = format!("{}:{}", rule.category, finding.asset);
         match finding.edge {
             Edge::Clear => self.clear(site, &key, finding.evidence, finding.at),
@@ -244,7 +244,7 @@ fn problem_of(site: &Site, rule: &Rule, key: String, finding: Finding) -> Proble
         key,
         category: rule.category.clone(),
         severity: rule.severity,
-        place: site.assets[&finding.asset].position,
+        place: site.assets.get(&finding.asset).and_then(|asset| asset.position),
         asset: Some(finding.asset),
         rule: Some(RuleRef { id: rule.id.clone(), version: rule.version }),
         evidence: finding.evidence,

@@ -121,6 +121,8 @@ struct Lifted {
 #[serde(default)]
 pub(super) struct Emptying {
     fall: Option<Fall>,
+    /// The counted levels before the latest readings, where the sensor needs a filter.
+    stood: VecDeque<Permille>,
     /// The latest reading that was no part of a fall.
     reading: Option<Moment>,
     visits: VecDeque<Visit>,
@@ -214,18 +216,33 @@ impl Emptying {
             (Some(fall), _) if Fall::is_from(fall.before, level) => {
                 self.fall = Some(Fall::begin(fall.before, level, fall.from, at));
             }
-            (None, Some(before)) if before >= EMPTIED_FROM && Fall::is_from(before, level) => {
-                self.fall = Some(Fall::begin(before, level, self.reading.unwrap_or(at), at));
+            (None, Some(before)) => {
+                // From where it has stood for some readings: not from a peak of echoes gone astray, and
+                // still when the filter has followed already.
+                let stood = self.stood.iter().copied().min().unwrap_or(before);
+                let fell = stood >= EMPTIED_FROM && Fall::is_from(stood, level);
+                let from = self.reading.unwrap_or(at);
+                self.fall = fell.then(|| Fall::begin(before.max(stood), level, from, at));
             }
             _ => self.fall = None,
         }
         seen.falling = self.fall.is_some();
         if !seen.falling {
+            self.stand(before.filter(|_| must_hold > 1 && seen.collection.is_none()), must_hold);
             self.reading = Some(at);
             self.without_fall(at, &mut seen);
             self.plan(level, at, bin, &mut seen);
         }
         seen
+    }
+
+    /// Remembers where the bin stands; `None`: somewhere new.
+    fn stand(&mut self, level: Option<Permille>, must_hold: u8) {
+        let Some(level) = level else { return self.stood.clear() };
+        if self.stood.len() > usize::from(must_hold) {
+            self.stood.pop_front();
+        }
+        self.stood.push_back(level);
     }
 
     fn collected(&mut self, fall: Fall, level: Permille, bin: &Bin, seen: &mut Seen) {
@@ -331,6 +348,29 @@ mod tests {
         };
         let found = |(i, &percent)| take(i, percent).collection.map(|_| i);
         levels.iter().enumerate().filter_map(found).collect()
+    }
+
+    /// The same with the counted level before each reading, as the filter gives it.
+    fn collected_from(levels: &[(i64, i64)]) -> Vec<usize> {
+        let bin = Bin { sensing: Sensing { median_of: 5, ..Sensing::PLAIN }, ..BIN };
+        let mut emptying = Emptying::default();
+        let percent = Permille::from_percent;
+        let mut take = |i: usize, (before, level): (i64, i64)| {
+            emptying.take(percent(level), Some(percent(before)), t(i as u64 * 10), &bin)
+        };
+        let found = |(i, &pair)| take(i, pair).collection.map(|_| i);
+        levels.iter().enumerate().filter_map(found).collect()
+    }
+
+    #[test]
+    fn a_peak_is_nothing_to_fall_from_and_a_filter_that_follows_hides_no_emptying() {
+        let stands = [(17, 17); 4];
+        let peak = [(17, 98), (17, 83), (17, 17), (17, 98), (83, 17), (17, 17), (17, 17)];
+        assert!(collected_from(&[&stands[..], &peak[..]].concat()).is_empty());
+        // Two readings at the old level in between, by chance, while the filter goes down.
+        let full = [(90, 90); 4];
+        let emptied = [(90, 2), (90, 88), (90, 2), (88, 89), (88, 2), (2, 2), (2, 3), (2, 2)];
+        assert_eq!(collected_from(&[&full[..], &emptied[..]].concat()), [10]);
     }
 
     #[test]

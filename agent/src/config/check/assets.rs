@@ -14,7 +14,7 @@ use toml::de::DeValue;
 use super::super::fault::{Place, did_you_mean};
 use super::super::section::{Section, Tree, Value};
 use super::super::{defaults, values};
-use super::sources::{Sources, Tag};
+use super::sources::{Naming, Sources, device_name, jt808};
 use super::{bins, parking, roads, sweep};
 
 /// Farther from the first asset than this, one of the two positions is wrong.
@@ -188,10 +188,10 @@ impl Reading<'_> {
 
     fn feed(&mut self, section: &Section<'_>, label: &str) -> Option<Feed> {
         let source = section.required("source", "\"gnss\"", |value| self.sources.find(value));
-        let tag = source.as_ref().and_then(|(_, tag)| *tag);
-        let device = device(section, tag);
-        let codec = section.optional("codec", |value| codec(value, tag));
-        let (source, _) = source?;
+        let (source, naming) = source.map_or((None, None), |(name, naming)| (Some(name), naming));
+        let device = device(section, naming.as_ref());
+        let codec = section.optional("codec", |value| codec(value, naming.as_ref()));
+        let source = source?;
         self.sources.feed(&source, device.as_ref(), codec);
         let feed = Feed { source, device };
         if let Some(other) = self.feeds.insert(feed.clone(), label.to_owned()) {
@@ -200,7 +200,7 @@ impl Reading<'_> {
                 None => format!("source {}", feed.source),
             };
             // A device that is missing is a fault of its own.
-            if feed.device.is_some() || tag.is_some_and(Tag::is_one_device) {
+            if feed.device.is_some() || naming == Some(Naming::One) {
                 let spot = section.value("device").or_else(|| section.value("source"));
                 let spot = spot.map_or(section.at, |value| value.spot());
                 let cause = format!("{from} feeds both {other} and {label}");
@@ -246,19 +246,31 @@ fn is_han(c: char) -> bool {
     matches!(c, '\u{3400}'..='\u{9fff}' | '\u{20000}'..='\u{3ffff}')
 }
 
-/// How the source of kind `tag` names the device; `None` where it is one device itself.
-fn device(section: &Section<'_>, tag: Option<Tag>) -> Option<DeviceKey> {
-    let Some(tag) = tag else {
+/// How the source names the device; `None` where it is one device itself.
+fn device(section: &Section<'_>, naming: Option<&Naming>) -> Option<DeviceKey> {
+    let Some(naming) = naming else {
         // What it must look like is the source's; that it is a known key is certain.
         let _ = section.value("device");
         return None;
     };
-    match tag {
-        Tag::NodeLink => section.required("device", "17", node),
-        Tag::ChirpStack | Tag::Ttn => section.required("device", "\"24e124713b000001\"", dev_eui),
-        Tag::Gnss | Tag::Gpsd => {
+    match naming {
+        Naming::Node => section.required("device", "17", node),
+        Naming::DevEui => section.required("device", "\"24e124713b000001\"", dev_eui),
+        Naming::Phone => section.required("device", "\"13912345678\"", jt808::phone),
+        Naming::Text => section.required("device", "\"1001\"", device_name),
+        Naming::Listed(names) => section.required("device", "\"well-3\"", |value| {
+            let name = device_name(value)?;
+            if names.contains(&name) {
+                return Some(name);
+            }
+            let known = names.iter().map(DeviceKey::as_str);
+            let fix = did_you_mean(name.as_str(), known);
+            value.error(format!("the source has no device {name}"), fix);
+            None
+        }),
+        Naming::One => {
             if let Some(value) = section.value("device") {
-                let cause = "a receiver is one device: it has no others".to_owned();
+                let cause = "the source is one device: it has no others".to_owned();
                 value.error(cause, "remove device");
             }
             None
@@ -282,7 +294,7 @@ fn node(value: &Value<'_>) -> Option<DeviceKey> {
 }
 
 /// A DevEUI, as network servers write it: in small letters.
-fn dev_eui(value: &Value<'_>) -> Option<DeviceKey> {
+pub(super) fn dev_eui(value: &Value<'_>) -> Option<DeviceKey> {
     let text = value.as_text("the DevEUI in double quotes, such as \"24e124713b000001\"")?;
     let plain = text.replace(['-', ':', ' '], "").to_ascii_lowercase();
     if plain.len() != 16 || !plain.bytes().all(|b| b.is_ascii_hexdigit()) {
@@ -292,8 +304,8 @@ fn dev_eui(value: &Value<'_>) -> Option<DeviceKey> {
     DeviceKey::new(&plain).ok()
 }
 
-fn codec(value: &Value<'_>, tag: Option<Tag>) -> Option<Codec> {
-    if tag.is_some_and(|tag| !tag.has_codecs()) {
+fn codec(value: &Value<'_>, naming: Option<&Naming>) -> Option<Codec> {
+    if naming.is_some_and(|naming| *naming != Naming::DevEui) {
         let cause = "only devices of a network server have a codec".to_owned();
         value.error(cause, "remove codec");
         return None;

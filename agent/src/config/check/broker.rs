@@ -52,6 +52,7 @@ fn traffic(section: &Section<'_>) -> Traffic {
             bytes: section.or("replay_bytes", default.replay.bytes, values::size(1024..=1 << 40)),
         },
         day_bytes: section.optional("day_bytes", values::size(64 * 1024..=1 << 50)),
+        compress: section.or("compress", default.compress, values::boolean),
     }
 }
 
@@ -143,7 +144,8 @@ fn refuse_password(section: &Section<'_>) {
     }
 }
 
-fn password(value: &Value<'_>) -> Option<Secret> {
+/// A secret from a file.
+pub(super) fn password(value: &Value<'_>) -> Option<Secret> {
     let path = values::path(value)?;
     let text = read_text(value, &path, PASSWORD_MAX)?;
     let password = text.trim_end_matches(['\r', '\n']);
@@ -155,9 +157,14 @@ fn password(value: &Value<'_>) -> Option<Secret> {
 }
 
 fn ca_file(value: &Value<'_>, scheme: Option<Scheme>) -> Option<PathBuf> {
+    certificates(value, scheme.is_some_and(is_plain))
+}
+
+/// A file of certificates, which is of no use for a connection that is `plain`.
+pub(super) fn certificates(value: &Value<'_>, plain: bool) -> Option<PathBuf> {
     let path = values::path(value)?;
-    if scheme.is_some_and(is_plain) {
-        let fix = "write mqtts:// or wss:// in the url, or remove ca_file";
+    if plain {
+        let fix = "write mqtts://, wss:// or https:// in the url, or remove ca_file";
         value.error("a connection without TLS has no certificates".to_owned(), fix);
         return None;
     }
@@ -235,7 +242,11 @@ fn parse_url(text: &str) -> Result<BrokerUrl, (String, String)> {
     Ok(BrokerUrl { scheme, host, port, path: path.to_owned() })
 }
 
-fn host_and_port(authority: &str, default: u16) -> Result<(String, u16), (String, String)> {
+/// Host and port of a URL; otherwise cause and fix.
+pub(super) fn host_and_port(
+    authority: &str,
+    default: u16,
+) -> Result<(String, u16), (String, String)> {
     let bad = |cause: String, fix: &str| Err((cause, fix.to_owned()));
     let (host, port) = match authority.strip_prefix('[') {
         // An IPv6 address stands in brackets.

@@ -40,6 +40,7 @@ const fn facts(class: Class) -> &'static [FactName] {
             FactName::BatteryV,
             FactName::BayStuck,
             FactName::BayContested,
+            FactName::BayDrifted,
             FactName::BayForbidden,
             FactName::BayUnpermitted,
             FactName::BayZombie,
@@ -105,6 +106,7 @@ const fn possible(fact: FactName) -> std::ops::RangeInclusive<i64> {
         | FactName::NoLift
         | FactName::BayStuck
         | FactName::BayContested
+        | FactName::BayDrifted
         | FactName::BayForbidden
         | FactName::BayUnpermitted
         | FactName::BayZombie

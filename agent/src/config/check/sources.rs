@@ -1,43 +1,91 @@
-//! `[[source]]`: every way in.
+//! `[[source]]`: every way in. What is more than a line or a server has a file of its own.
 
-use std::collections::BTreeMap;
+mod can;
+mod json;
+pub(super) mod jt808;
+mod local;
+mod modbus;
+mod nodes;
+mod scale;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use domain::decode::json::device_key;
 use domain::decode::lorawan::Codec;
+use domain::decode::measure::UnknownWord;
 use domain::ids::{DeviceKey, SourceName};
+use toml::de::DeValue;
 
 use super::super::fault::{Place, did_you_mean, nearest};
 use super::super::section::{Section, Spot, Tree, Value};
 use super::super::{
-    Broker, GpsdServer, NetworkServer, Serial, Source, SourceKind, defaults, values,
+    Broker, GpsdServer, HttpWay, NetworkServer, Parity, Serial, Source, SourceKind, defaults,
+    values,
 };
 use super::broker;
 
-/// What is built in.
+/// The kinds there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tag {
+enum Tag {
     NodeLink,
     Gnss,
     Gpsd,
     ChirpStack,
     Ttn,
+    MqttJson,
+    HttpJson,
+    Jt808,
+    ModbusRtu,
+    ModbusTcp,
+    Can,
+    Local,
 }
 
-impl Tag {
-    /// Whether a source of the kind is one device itself, so that assets name none.
-    pub(super) const fn is_one_device(self) -> bool {
-        matches!(self, Tag::Gnss | Tag::Gpsd)
+/// How a source names its devices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Naming {
+    /// It is one device itself, so that assets name none.
+    One,
+    /// By the numbers of battery nodes.
+    Node,
+    /// By DevEUIs; its devices have codecs.
+    DevEui,
+    /// By phone numbers.
+    Phone,
+    /// By any text.
+    Text,
+    /// By names of its own, and by no others.
+    Listed(BTreeSet<DeviceKey>),
+}
+
+impl Naming {
+    /// How a source of this kind does it.
+    fn of(kind: &SourceKind) -> Naming {
+        match kind {
+            SourceKind::NodeLink(_) => Naming::Node,
+            SourceKind::Gnss(_) | SourceKind::Gpsd(_) | SourceKind::Can(_) => Naming::One,
+            SourceKind::ChirpStack(_) | SourceKind::ThingsStack(_) => Naming::DevEui,
+            SourceKind::MqttJson(feed) => Naming::of_layout(feed.layout.names_devices()),
+            SourceKind::HttpJson(feed) => Naming::of_layout(feed.layout.names_devices()),
+            SourceKind::Jt808(_) => Naming::Phone,
+            SourceKind::Modbus(modbus) => {
+                Naming::Listed(modbus.stations.iter().map(|s| s.device.clone()).collect())
+            }
+            SourceKind::Local(chips) => {
+                Naming::Listed(chips.chips.iter().map(|c| c.device.clone()).collect())
+            }
+        }
     }
 
-    /// Whether its devices have a codec.
-    pub(super) const fn has_codecs(self) -> bool {
-        matches!(self, Tag::ChirpStack | Tag::Ttn)
+    const fn of_layout(names_devices: bool) -> Naming {
+        if names_devices { Naming::Text } else { Naming::One }
     }
 }
 
 /// The kinds that are built in, by their words. What a receiver speaks is told from its bytes, whichever
 /// of its three words was used.
-const BUILT_IN: [(&str, Tag); 7] = [
+const BUILT_IN: [(&str, Tag); 14] = [
     ("node-link", Tag::NodeLink),
     ("gnss", Tag::Gnss),
     ("nmea", Tag::Gnss),
@@ -45,11 +93,17 @@ const BUILT_IN: [(&str, Tag); 7] = [
     ("gpsd", Tag::Gpsd),
     ("chirpstack", Tag::ChirpStack),
     ("ttn", Tag::Ttn),
+    ("mqtt-json", Tag::MqttJson),
+    ("http-json", Tag::HttpJson),
+    ("jt808", Tag::Jt808),
+    ("modbus-rtu", Tag::ModbusRtu),
+    ("modbus-tcp", Tag::ModbusTcp),
+    ("can", Tag::Can),
+    ("local", Tag::Local),
 ];
 
 /// The kinds that have their place in the configuration and are not built in yet.
-const LATER: [&str; 8] =
-    ["modbus-rtu", "modbus-tcp", "mqtt-json", "http-json", "jt808", "can", "local", "camera"];
+const LATER: [&str; 1] = ["camera"];
 
 /// The sources of the configuration.
 pub(super) struct Sources {
@@ -66,7 +120,8 @@ pub(super) struct Sources {
 }
 
 struct Known {
-    tag: Option<Tag>,
+    /// `None` where the source is wrong otherwise.
+    naming: Option<Naming>,
     at: Spot,
     place: Place,
     fed: usize,
@@ -104,25 +159,16 @@ impl Sources {
         let tag = section.required("kind", "\"nmea\"", kind);
         if let Some(name) = &name {
             let (at, place) = (section.at, section.report.place(section.at));
-            self.known.insert(name.clone(), Known { tag, at, place, fed: 0 });
+            self.known.insert(name.clone(), Known { naming: None, at, place, fed: 0 });
         }
         let Some(tag) = tag else { return };
-        let mut serial = |baud| serial(section, baud, devices);
-        let kind = match tag {
-            Tag::NodeLink => serial(defaults::NODE_LINK_BAUD).map(SourceKind::NodeLink),
-            Tag::Gnss => serial(defaults::GNSS_BAUD).map(SourceKind::Gnss),
-            Tag::Gpsd => gpsd(section).map(SourceKind::Gpsd),
-            Tag::ChirpStack => {
-                network_server(section, own, defaults::CHIRPSTACK_TOPIC).map(SourceKind::ChirpStack)
-            }
-            Tag::Ttn => {
-                network_server(section, own, defaults::TTN_TOPIC).map(SourceKind::ThingsStack)
-            }
-        };
+        let kind = read(tag, section, own, devices);
         section.finish();
-        if let (Some(name), Some(kind)) = (name, kind) {
-            self.built.push(Source { name, kind });
+        let (Some(name), Some(kind)) = (name, kind) else { return };
+        if let Some(known) = self.known.get_mut(&name) {
+            known.naming = Some(Naming::of(&kind));
         }
+        self.built.push(Source { name, kind });
     }
 
     /// A name that no other source has.
@@ -137,10 +183,10 @@ impl Sources {
     }
 
     /// A source that an asset names; `None`, and a fault, when there is none.
-    pub(super) fn find(&mut self, value: &Value<'_>) -> Option<(SourceName, Option<Tag>)> {
+    pub(super) fn find(&mut self, value: &Value<'_>) -> Option<(SourceName, Option<Naming>)> {
         let name = values::id(SourceName::new)(value)?;
         match self.known.get(&name) {
-            Some(known) => Some((name, known.tag)),
+            Some(known) => Some((name, known.naming.clone())),
             None => {
                 self.missed = true;
                 if !self.incomplete {
@@ -165,16 +211,24 @@ impl Sources {
         if let Some(known) = self.known.get_mut(name) {
             known.fed += 1;
         }
+        let Some(device) = device else { return };
         for source in self.built.iter_mut().filter(|source| source.name == *name) {
-            let (SourceKind::ChirpStack(server) | SourceKind::ThingsStack(server)) =
-                &mut source.kind
-            else {
-                continue;
-            };
-            if let Some(device) = device {
-                server.devices.insert(device.clone(), codec);
+            match &mut source.kind {
+                SourceKind::ChirpStack(server) | SourceKind::ThingsStack(server) => {
+                    server.devices.insert(device.clone(), codec);
+                }
+                SourceKind::Jt808(platform) => {
+                    platform.known.insert(device.clone());
+                }
+                _ => {}
             }
         }
+    }
+
+    /// Whether documents are sent to the box's own web server, and to which source.
+    pub(super) fn pushed(&self) -> Option<&SourceName> {
+        let is_pushed = |source: &&Source| matches!(&source.kind, SourceKind::HttpJson(feed) if matches!(feed.way, HttpWay::Push { .. }));
+        self.built.iter().find(is_pushed).map(|source| &source.name)
     }
 
     /// Sources that feed nothing are most likely named wrongly by their assets.
@@ -189,6 +243,31 @@ impl Sources {
             tree.report.warning(known.at, cause, fix);
         }
     }
+}
+
+/// What a source of the kind must know.
+fn read(
+    tag: Tag,
+    section: &Section<'_>,
+    own: Option<&Broker>,
+    devices: &mut BTreeMap<PathBuf, Place>,
+) -> Option<SourceKind> {
+    Some(match tag {
+        Tag::NodeLink => SourceKind::NodeLink(nodes::line(section, devices)?),
+        Tag::Gnss => SourceKind::Gnss(serial(section, defaults::GNSS_BAUD, devices)?),
+        Tag::Gpsd => SourceKind::Gpsd(gpsd(section)?),
+        Tag::ChirpStack => {
+            SourceKind::ChirpStack(network_server(section, own, defaults::CHIRPSTACK_TOPIC)?)
+        }
+        Tag::Ttn => SourceKind::ThingsStack(network_server(section, own, defaults::TTN_TOPIC)?),
+        Tag::MqttJson => SourceKind::MqttJson(json::mqtt(section, own)?),
+        Tag::HttpJson => SourceKind::HttpJson(json::http(section)?),
+        Tag::Jt808 => SourceKind::Jt808(jt808::platform(section)?),
+        Tag::ModbusRtu => SourceKind::Modbus(modbus::line(section, devices)?),
+        Tag::ModbusTcp => SourceKind::Modbus(modbus::tcp(section)?),
+        Tag::Can => SourceKind::Can(can::bus(section)?),
+        Tag::Local => SourceKind::Local(local::chips(section, devices)?),
+    })
 }
 
 fn kind(value: &Value<'_>) -> Option<Tag> {
@@ -216,18 +295,58 @@ fn serial(
     baud: u32,
     devices: &mut BTreeMap<PathBuf, Place>,
 ) -> Option<Serial> {
-    let device = section.required("device", "\"/dev/ttyAMA0\"", |value| {
-        let path = values::path(value)?;
-        if let Some(first) = devices.get(&path) {
-            let cause = format!("{} is read by two sources; first at {first}", path.display());
-            value.error(cause, "one device belongs to one source");
-            return None;
-        }
-        devices.insert(path.clone(), value.place());
-        Some(path)
-    });
+    let device = section.required("device", "\"/dev/ttyAMA0\"", |value| tty(value, devices));
     let baud = section.or("baud", baud, values::integer(300..=4_000_000_u32));
-    Some(Serial { device: device?, baud })
+    Some(Serial { device: device?, baud, parity: Parity::None })
+}
+
+/// A tty that nothing else reads.
+fn tty(value: &Value<'_>, devices: &mut BTreeMap<PathBuf, Place>) -> Option<PathBuf> {
+    let path = values::path(value)?;
+    if let Some(first) = devices.get(&path) {
+        let cause = format!("{} is read by two sources; first at {first}", path.display());
+        value.error(cause, "one device belongs to one source");
+        return None;
+    }
+    devices.insert(path.clone(), value.place());
+    Some(path)
+}
+
+/// The sections `[[source.key]]` inside a source.
+fn sections<'a>(section: &'a Section<'_>, key: &'static str) -> Vec<Section<'a>> {
+    let Some(value) = section.value(key) else { return vec![] };
+    let items = value.items("{ … }").unwrap_or_default();
+    items.iter().filter_map(|item| item.as_section("it as a section of its own")).collect()
+}
+
+/// A word that a type of the core reads.
+fn parsed<T: std::str::FromStr<Err = UnknownWord>>(value: &Value<'_>) -> Option<T> {
+    let text = value.as_text("one of its words in double quotes")?;
+    text.parse()
+        .map_err(|unknown: UnknownWord| {
+            let fix = did_you_mean(text, unknown.known.iter().copied());
+            value.error(format!("{text:?} is no {}", unknown.what), fix);
+        })
+        .ok()
+}
+
+/// Says what a type of the core says: the cause, and after a semicolon what to do.
+fn refused(section: &Section<'_>, at: Spot, said: &str) {
+    let (cause, fix) = said.split_once("; ").unwrap_or((said, "correct it"));
+    section.report.error(at, format!("{}: {cause}", section.title), fix);
+}
+
+/// A name of a device, as people give it.
+pub(super) fn device_name(value: &Value<'_>) -> Option<DeviceKey> {
+    let text = match value.raw() {
+        DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
+        _ => value.as_text("the name of the device in double quotes")?,
+    };
+    let name = device_key(text);
+    if name.is_none() {
+        value.error(format!("{text:?} is empty or too long"), "write 1 to 64 bytes");
+    }
+    name
 }
 
 fn gpsd(section: &Section<'_>) -> Option<GpsdServer> {
@@ -267,7 +386,8 @@ fn network_server(
 ) -> Option<NetworkServer> {
     let broker = broker::of_source(section, own);
     let topic = section.or("topic", topic.to_owned(), topic_filter);
-    Some(NetworkServer { broker: broker?, topic, devices: BTreeMap::new() })
+    let decoded = json::decoded(section);
+    Some(NetworkServer { broker: broker?, topic, devices: BTreeMap::new(), decoded })
 }
 
 /// An MQTT topic filter: `+` is a whole level, `#` the whole end (MQTT 3.1.1, 4.7.1).

@@ -106,11 +106,99 @@ const SOURCES: &[Case] = &[
         "# only as the last one",
     ),
     (
-        "[[source]]\nname = \"x\"\nkind = \"jt808\"\nlisten = \"x\"",
+        "[[source]]\nname = \"x\"\nkind = \"camera\"",
         (3, 8),
-        "kind \"jt808\" is not built into this version; built in are node-link, gnss, nmea, ubx, \
-         gpsd, chirpstack, ttn",
+        "kind \"camera\" is not built into this version; built in are node-link, gnss, nmea, ubx, \
+         gpsd, chirpstack, ttn, mqtt-json",
         "a version that has it",
+    ),
+    (
+        "[[source]]\nname = \"x\"\nkind = \"jt808\"\nlisten = \"x\"",
+        (4, 10),
+        "\"x\" is no address to listen on",
+        "0.0.0.0:6808",
+    ),
+    (
+        "[[source]]\nname = \"x\"\nkind = \"jt808\"\nterminal = [{ phone = \"x\" }]",
+        (4, 23),
+        "\"x\" is no phone number",
+        "1 to 20 digits",
+    ),
+    (
+        "[[source]]\nname = \"x\"\nkind = \"jt808\"\nworking = { field = \"io\", bit = 16 }",
+        (4, 11),
+        "io has no bit 16",
+        "its highest is 15",
+    ),
+    (
+        "[[source]]\nname = \"x\"\nkind = \"modbus-rtu\"\ndevice = \"/dev/x\"",
+        (1, 1),
+        "\"station\" is missing",
+        "[[source.station]]",
+    ),
+    (
+        "[[source]]\nname = \"x\"\nkind = \"modbus-tcp\"\naddress = \"h:502\"\n\
+         [[source.station]]\naddress = 1\ndevice = \"d\"\nregister = [{ quantity = \"distanse\", address = 1 }]",
+        (8, 26),
+        "\"distanse\" is no quantity",
+        "did you mean \"distance\"?",
+    ),
+    (
+        "[[source]]\nname = \"x\"\nkind = \"modbus-tcp\"\naddress = \"h:502\"\n\
+         [[source.station]]\naddress = 1\ndevice = \"d\"\nregister = [{ quantity = \"distance\", address = 1, \
+         table = \"coil\", type = \"u16\" }]",
+        (8, 13),
+        "the coil table has no u16",
+        "bits stand in coil and discrete",
+    ),
+    (
+        "[[source]]\nname = \"x\"\nkind = \"can\"\nsignal = [{ pgn = 0xFEF1, start = 60, length = 8, \
+         quantity = \"speed\" }]\ninterface = \"can0\"",
+        (4, 11),
+        "begins at bit 60 and with 8 bits leaves the frame",
+        "correct it",
+    ),
+    (
+        "[[source]]\nname = \"x\"\nkind = \"can\"\ninterface = \"can0\"\nsignal = [{ id = 0x18FEF100, \
+         start = 0, length = 8, quantity = \"speed\" }]",
+        (5, 11),
+        "the id has more than 11 bits",
+        "add extended = true",
+    ),
+    (
+        "[[source]]\nname = \"x\"\nkind = \"mqtt-json\"\ntopic = \"a/+\"\n[source.map]\n\
+         device = \"id\"\nquantity = [{ name = \"occupied\", pointer = \"/a\" }]",
+        (6, 10),
+        "\"id\" is no JSON pointer",
+        "correct it",
+    ),
+    (
+        "[[source]]\nname = \"x\"\nkind = \"mqtt-json\"\ntopic = \"a/+\"\n[source.map]\n\
+         quantity = [{ name = \"distance\", pointer = \"/a\", unit = \"furlong\" }]",
+        (6, 57),
+        "distance is not measured in \"furlong\"",
+        "there are mm, cm, m, in",
+    ),
+    (
+        "[[source]]\nname = \"x\"\nkind = \"http-json\"\nevery = \"5m\"\nmap = { quantity = [{ name = \
+         \"occupied\", pointer = \"/a\" }] }",
+        (4, 9),
+        "\"every\" is of no use where nothing is asked for",
+        "add url",
+    ),
+    (
+        "[[source]]\nname = \"x\"\nkind = \"local\"\nchip = [{ device = \"a\", chip = \"input\", pin = 4, \
+         signal = \"fire\" }, { device = \"b\", chip = \"hc-sr04\", trigger = 4, echo = 5 }]",
+        (4, 69),
+        "pin 4 has two uses",
+        "give each its own",
+    ),
+    (
+        "[[source]]\nname = \"x\"\nkind = \"local\"\nchip = [{ device = \"a\", chip = \"adxl345\", \
+         address = 0x20 }]",
+        (4, 9),
+        "the chip is at 0x1d or 0x53",
+        "write one of the two",
     ),
     (
         "[[source]]\nname = \"nodes\"\nkind = \"nmea\"\ndevice = \"/dev/x\"",
@@ -193,7 +281,7 @@ const FEEDS: &[Case] = &[
     (
         "[[vehicle]]\nid = \"a\"\nkind = \"sweeper\"\nsource = \"gnss\"\ndevice = \"x\"",
         (5, 10),
-        "a receiver is one device",
+        "the source is one device",
         "remove device",
     ),
     (

@@ -100,7 +100,8 @@ fn write_street(out: &mut String, street: &Street) -> std::fmt::Result {
     let points = street.line.0.iter().map(|p| format!("[{:.4}, {:.4}]", p.lon, p.lat));
     writeln!(out, "[[street]]\nid = \"{}\"", street.id)?;
     writeln!(out, "names = {{ zh = \"{}\", en = \"{}\" }}", street.zh, street.en)?;
-    writeln!(out, "line = [{}]\n", points.collect::<Vec<_>>().join(", "))
+    writeln!(out, "line = [{}]", points.collect::<Vec<_>>().join(", "))?;
+    writeln!(out, "sweep = {{ windows = [\"daily 00:00-24:00\"], side = \"either\" }}\n")
 }
 
 fn write_bay(out: &mut String, i: usize, bay: &BaySpot) -> std::fmt::Result {

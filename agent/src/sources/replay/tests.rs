@@ -6,9 +6,9 @@ use proptest::prelude::*;
 use wire::{Battery, Body, FRAME_MAX, Frame, Header, Measured, Report, Up};
 
 use super::*;
-use crate::config::SourceKind;
+use crate::config::{NodeLine, SourceKind};
 use crate::record::Recorder;
-use crate::sources::lorawan::tests::{settings, topic, uplink};
+use crate::sources::broker::tests::{settings, topic, uplink};
 use crate::sources::tests::{fix, serial};
 
 fn source(name: &str, kind: SourceKind) -> Source {
@@ -23,7 +23,13 @@ fn nmea(name: &str) -> Source {
 fn street() -> Vec<Source> {
     vec![
         nmea("gnss"),
-        source("line-1", SourceKind::NodeLink(serial(Path::new("/dev/null")))),
+        source(
+            "line-1",
+            SourceKind::NodeLink(NodeLine {
+                serial: serial(Path::new("/dev/null")),
+                settings: None,
+            }),
+        ),
         source("lns", SourceKind::ChirpStack(settings(1))),
     ]
 }

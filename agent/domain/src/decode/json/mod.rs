@@ -25,7 +25,7 @@ use crate::sample::Sample;
 use crate::time::Utc;
 
 pub use mapping::{Mapping, Read};
-pub use place::BadPlace;
+pub use place::{BadPlace, device_key};
 pub use rule::{BadRule, Name, RuleText, Word};
 
 use place::{DeviceFrom, Pointer, TimeForm, TimeFrom};
@@ -122,6 +122,14 @@ impl Layout {
                 Err(faults)
             }
         }
+    }
+}
+
+impl Layout {
+    /// Whether the documents name devices; if not, the source is one device.
+    #[must_use]
+    pub const fn names_devices(&self) -> bool {
+        self.device.is_some()
     }
 }
 

@@ -116,12 +116,12 @@ impl DeviceFrom {
     ) -> Result<DeviceKey, Reason> {
         match &self.0 {
             From::Level(level) => {
-                key(topic.split('/').nth(*level).ok_or(Reason::Topic)?).ok_or(Reason::Topic)
+                device_key(topic.split('/').nth(*level).ok_or(Reason::Topic)?).ok_or(Reason::Topic)
             }
             From::Document(place) => match place.get(document, item)? {
-                Value::String(text) => key(text).ok_or(Reason::Field),
+                Value::String(text) => device_key(text).ok_or(Reason::Field),
                 Value::Number(number) if !number.is_f64() => {
-                    key(&number.to_string()).ok_or(Reason::Field)
+                    device_key(&number.to_string()).ok_or(Reason::Field)
                 }
                 _ => Err(Reason::Field),
             },
@@ -130,8 +130,10 @@ impl DeviceFrom {
 }
 
 /// A device by any name that people gave it. What a [`DeviceKey`] cannot hold is written as in a URL
-/// (RFC 3986): `P01 - Platz` is `P01%20-%20Platz`. No two names become one.
-fn key(name: &str) -> Option<DeviceKey> {
+/// (RFC 3986): `P01 - Platz` is `P01%20-%20Platz`. No two names become one. `None` for an empty name, or
+/// one that is too long.
+#[must_use]
+pub fn device_key(name: &str) -> Option<DeviceKey> {
     let mut written = String::with_capacity(name.len());
     for byte in name.bytes() {
         if byte.is_ascii_graphic() && !matches!(byte, b'+' | b'#' | b'/' | b'%') {
@@ -248,7 +250,7 @@ mod tests {
 
     #[test]
     fn any_name_makes_a_device_and_no_two_the_same() {
-        let key = |name| key(name).map(|key| key.as_str().to_owned());
+        let key = |name| device_key(name).map(|key| key.as_str().to_owned());
         assert_eq!(key("P01 - Platz (R)").unwrap(), "P01%20-%20Platz%20(R)");
         assert_eq!(key("Straße").unwrap(), "Stra%C3%9Fe");
         assert_eq!(key("a/b+c#d").unwrap(), "a%2Fb%2Bc%23d");

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::site::BayPolicy;
-use crate::time::{Boot, ClockQuality};
+use crate::time::{Boot, ClockQuality, Monotonic, Utc};
 
 const SETTINGS: Bay = Bay {
     max_stay: None,
@@ -247,10 +247,15 @@ fn a_sensor_that_holds_out_alone_is_asked_to_learn_anew_once_a_day() {
     hear(&mut bay, "a", 0, Gap::None, &[Quantity::Occupied(false)]);
     hear(&mut bay, "b", 1, Gap::None, &[Quantity::Occupied(true)]);
     assert_eq!(settle(&mut bay, 21_600), Change::default());
+    assert!(bay.is_contested() && !bay.is_drifted());
     assert_eq!(settle(&mut bay, 21_601).recalibrate, ["b"]);
+    assert!(bay.is_drifted());
     assert_eq!(settle(&mut bay, 30_000), Change::default());
     assert_eq!(settle(&mut bay, 21_601 + 86_400).recalibrate, ["b"]);
     assert_eq!(bay.status(), Status::Free);
+    hear(&mut bay, "b", 110_000, Gap::None, &[Quantity::Occupied(false)]);
+    hear(&mut bay, "a", 110_001, Gap::None, &[Quantity::Occupied(false)]);
+    assert!(!bay.is_drifted());
 }
 
 #[test]
@@ -280,5 +285,37 @@ fn out_of_service_is_a_persons_word_until_it_is_taken_back() {
     assert!(bay.put_back(t(10_000)).state);
     assert_eq!(bay.status(), Status::Unknown);
     assert!(say(&mut bay, 10_100, false).state);
+    assert_eq!(bay.status(), Status::Free);
+}
+
+#[test]
+fn a_camera_is_a_sensor_like_any_other() {
+    use crate::sample::{Detection, Object};
+    use crate::units::Permille;
+    let see = |what, percent| {
+        Quantity::Detected(Detection { what, confidence: Permille::from_percent(percent) })
+    };
+    let camera = |bay: &mut Occupancy, s, seen| hear(bay, "b", s, Gap::None, &[seen]);
+    let mut bay = Occupancy::default();
+    say(&mut bay, 0, false);
+    camera(&mut bay, 10, see(None, 90));
+    // The magnetometer says car, the camera does not see it: the first has the word, later.
+    say(&mut bay, 100, true);
+    camera(&mut bay, 110, see(None, 90));
+    assert!(bay.is_contested());
+    settle(&mut bay, 170);
+    assert_eq!(bay.status(), Status::Free);
+    // A person before the car, or a shadow of one, changes no word.
+    camera(&mut bay, 180, see(Some(Object::Person), 95));
+    camera(&mut bay, 190, see(Some(Object::Car), 30));
+    assert!(bay.is_contested());
+    camera(&mut bay, 200, see(Some(Object::Truck), 80));
+    assert!(!bay.is_contested());
+    settle(&mut bay, 260);
+    assert_eq!((bay.status(), bay.stay_since()), (Status::Occupied, Some(t(100))));
+    // Alone, it is as good as any: nothing was heard of the magnetometer since.
+    camera(&mut bay, 3_590, see(Some(Object::Car), 80));
+    camera(&mut bay, 7_000, see(None, 80));
+    settle(&mut bay, 7_020);
     assert_eq!(bay.status(), Status::Free);
 }

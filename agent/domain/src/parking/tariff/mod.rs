@@ -7,7 +7,9 @@
 //! [`Window`]s, each with prices per unit of time. Every point that real tariffs leave open is a field
 //! here, so that two people who read the same configuration bill the same.
 //!
+//! * `pieces`: the parts of a stay that are counted together.
 //! * `charge`: from a stay to a [`Fee`], window by window.
+//! * `fee`: the fee, which explains itself.
 //! * `check`: what a plan must not be.
 //!
 //! Time is counted in whole minutes from the minute the stay began in. Windows, days and hours are those
@@ -15,14 +17,17 @@
 
 mod charge;
 mod check;
+mod fee;
+mod pieces;
 
 use std::fmt;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-pub use self::charge::{Fee, Line, Stay, UnitLine, charge};
+pub use self::charge::{Stay, charge};
 pub use self::check::{Fault, Spot};
+pub use self::fee::{Fee, Line, UnitLine};
 use crate::calendar::{DayClasses, Period};
 use crate::ids::{TariffId, VehicleClass};
 use crate::time::{Span, Utc};
@@ -118,6 +123,14 @@ impl fmt::Display for Currency {
 impl Serialize for Currency {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Currency {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Currency, D::Error> {
+        let text = String::deserialize(d)?;
+        let wrong = || serde::de::Error::custom(format!("no code of a currency: {text:?}"));
+        Currency::parse(&text).ok_or_else(wrong)
     }
 }
 

@@ -1,12 +1,16 @@
-//! A LoRaWAN network server behind an MQTT broker: ChirpStack v4, The Things Stack v3.
+//! Messages from an MQTT broker: the events of a LoRaWAN network server (ChirpStack v4, The Things Stack
+//! v3), or JSON of any shape.
 //!
 //! Has a client of its own with a persistent session. A message is acknowledged to the broker only after
 //! every sample of it is on disk; until then the broker keeps it, also while the box is off. A message
 //! that gives no sample is acknowledged in its turn; the decoder has counted why.
+//!
+//! A retained message is as old as it may be: what it says without a time of its own is not dated to
+//! now, but counted as [`Reason::Time`] and left out.
 
 use std::collections::VecDeque;
 
-use domain::decode::{Decode, Raw, Tally};
+use domain::decode::{Decode, Raw, Reason, Tally};
 use domain::ids::BoxId;
 use domain::sample::Sample;
 use domain::time::Utc;
@@ -14,7 +18,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Context;
 use super::intake::{Intake, Stopped};
-use crate::config::NetworkServer;
+use crate::config::Broker;
 use crate::mqtt::LinkStatus;
 use crate::mqtt::inbound::{Delivery, subscribe};
 
@@ -26,8 +30,16 @@ const DELIVERIES_MAX: usize = 16;
 /// oldest is decided.
 const WAITING_MAX: usize = 256;
 
-/// Consumes the events until the box stops.
-pub(super) async fn run(settings: NetworkServer, decoder: Make, context: Context, box_id: BoxId) {
+/// What is subscribed to, and where.
+#[derive(Debug, Clone)]
+pub(super) struct Subscription {
+    pub(super) broker: Broker,
+    /// The topic filter.
+    pub(super) topic: String,
+}
+
+/// Consumes the messages until the box stops.
+pub(super) async fn run(settings: Subscription, decoder: Make, context: Context, box_id: BoxId) {
     let client_id = format!("{box_id}-{}", context.name);
     let (sender, deliveries) = mpsc::channel(DELIVERIES_MAX);
     let (link, seen) = watch::channel(LinkStatus::default());
@@ -51,7 +63,7 @@ pub(super) async fn run(settings: NetworkServer, decoder: Make, context: Context
 }
 
 /// Decodes messages and acknowledges them, in the order of their arrival.
-async fn consume(
+pub(super) async fn consume(
     mut deliveries: mpsc::Receiver<Delivery>,
     mut intake: Intake<Forgetful>,
 ) -> Stopped {
@@ -89,7 +101,8 @@ struct Waiting {
 struct NotStored;
 
 async fn take(delivery: Delivery, intake: &mut Intake<Forgetful>) -> Result<Waiting, Stopped> {
-    let Delivery { topic, payload, retain: _, done } = delivery;
+    let Delivery { topic, payload, retain, done } = delivery;
+    intake.decoder().retained = retain;
     let mut samples = Vec::new();
     let safe = |_: &Sample| {
         let (tell, committed) = oneshot::channel();
@@ -126,7 +139,7 @@ fn give_back(waiting: &mut VecDeque<Waiting>, intake: &mut Intake<Forgetful>) {
 /// Shows in the source's status whether the broker is there.
 async fn show_link(
     mut seen: watch::Receiver<LinkStatus>,
-    settings: &NetworkServer,
+    settings: &Subscription,
     context: &Context,
 ) -> Stopped {
     let url = &settings.broker.url;
@@ -150,34 +163,51 @@ async fn show_link(
 pub(super) type Make = Box<dyn Fn() -> Box<dyn Decode + Send> + Send>;
 
 /// A decoder that can be told to forget which messages it has seen, and goes on counting.
-struct Forgetful {
+pub(super) struct Forgetful {
     make: Make,
     decoder: Box<dyn Decode + Send>,
     /// What was counted before the decoder last forgot.
     before: Tally,
     tally: Tally,
+    /// Whether the next message was retained.
+    retained: bool,
+    /// Samples of retained messages that were left out, since nobody knows when they were measured.
+    undated: u64,
 }
 
 impl Forgetful {
-    fn new(make: Make) -> Forgetful {
+    pub(super) fn new(make: Make) -> Forgetful {
         let decoder = make();
-        Forgetful { make, decoder, before: Tally::default(), tally: Tally::default() }
+        let (before, tally) = (Tally::default(), Tally::default());
+        Forgetful { make, decoder, before, tally, retained: false, undated: 0 }
     }
 
     fn forget(&mut self) {
-        self.before = self.tally.clone();
+        self.before.add(self.decoder.tally());
         self.decoder = (self.make)();
     }
 
     fn add_up(&mut self) {
         self.tally.clone_from(&self.before);
         self.tally.add(self.decoder.tally());
+        if self.undated > 0 {
+            self.tally.samples -= self.undated;
+            *self.tally.rejected.entry(Reason::Time).or_default() += self.undated;
+        }
     }
 }
 
 impl Decode for Forgetful {
     fn feed(&mut self, raw: Raw<'_>, received: Utc, samples: &mut Vec<Sample>) {
+        let first = samples.len();
         self.decoder.feed(raw, received, samples);
+        if self.retained {
+            let all = samples.len();
+            let dated: Vec<Sample> =
+                samples.drain(first..).filter(|sample| sample.at.is_some()).collect();
+            samples.extend(dated);
+            self.undated += (all - samples.len()) as u64;
+        }
         self.add_up();
     }
 
@@ -198,6 +228,7 @@ pub(super) mod tests {
     use std::time::Duration;
 
     use domain::decode::Reason;
+    use domain::decode::json::{JsonMap, Layout, LayoutText, RuleText};
     use domain::decode::lorawan::chirpstack::ChirpStack;
     use domain::decode::lorawan::things_stack::ThingsStack;
     use domain::ids::DeviceKey;
@@ -208,10 +239,10 @@ pub(super) mod tests {
     use tokio::net::TcpStream;
 
     use super::*;
-    use crate::config::{Broker, BrokerUrl, Scheme};
+    use crate::config::{Broker, BrokerUrl, NetworkServer, Scheme};
     use crate::mqtt::broker;
-    use crate::sources::server_decoder;
     use crate::sources::tests::{Bench, in_time};
+    use crate::sources::{maker, subscription};
 
     const EUI: &str = "24e124713b000001";
 
@@ -234,7 +265,7 @@ pub(super) mod tests {
             packet_max: 256 * 1024,
         };
         let topic = "application/+/device/+/event/+".to_owned();
-        NetworkServer { broker, topic, devices: BTreeMap::new() }
+        NetworkServer { broker, topic, devices: BTreeMap::new(), decoded: BTreeMap::new() }
     }
 
     pub(in crate::sources) fn topic() -> String {
@@ -243,7 +274,7 @@ pub(super) mod tests {
 
     /// What makes the decoder of a ChirpStack.
     fn make(bench: &Bench) -> Make {
-        server_decoder(&bench.context.name, &BTreeMap::new(), ChirpStack::new)
+        maker(bench.context.name.clone(), |name| ChirpStack::new(name, BTreeMap::new()))
     }
 
     /// An uplink of an EM310-UDL that sees 2116 mm.
@@ -346,6 +377,52 @@ pub(super) mod tests {
         assert_eq!(desk.bench.arrivals.len(), WAITING_MAX);
     }
 
+    #[tokio::test]
+    async fn a_retained_message_without_a_time_of_its_own_is_not_dated_to_now() {
+        let mut bench = Bench::new("bays", 8);
+        let (deliveries, receiver) = mpsc::channel(DELIVERIES_MAX);
+        let layout = |at: Option<&str>| {
+            let quantity = RuleText {
+                name: "occupied".to_owned(),
+                pointer: "/taken".to_owned(),
+                ..RuleText::default()
+            };
+            let at = at.map(str::to_owned);
+            Layout::new(&LayoutText { at, quantity: vec![quantity], ..LayoutText::default() })
+        };
+        let undated = layout(None).unwrap();
+        let make =
+            maker(bench.context.name.clone(), move |name| JsonMap::new(name, undated.clone()));
+        tokio::spawn(consume(receiver, Intake::new(Forgetful::new(make), bench.context.clone())));
+        let deliver = |retain, payload: &[u8]| {
+            let (done, acknowledged) = oneshot::channel();
+            let (topic, payload) = ("bays/1".to_owned(), payload.to_vec());
+            deliveries.try_send(Delivery { topic, payload, retain, done }).unwrap();
+            acknowledged
+        };
+        in_time(deliver(true, br#"{"taken":true}"#)).await.unwrap();
+        assert!(bench.is_quiet(), "nobody knows when that was");
+        let acknowledged = deliver(false, br#"{"taken":false}"#);
+        let (sample, committed) = bench.arrival().await;
+        assert_eq!(sample.quantities, [Quantity::Occupied(false)]);
+        committed.unwrap().send(()).unwrap();
+        in_time(acknowledged).await.unwrap();
+        let status = in_time(bench.until(|status| status.tally.samples == 1)).await;
+        assert_eq!(status.tally.rejected, [(Reason::Time, 1)].into());
+        assert_eq!(status.tally.frames, 2);
+
+        // With a time of its own a retained message is as good as any.
+        let dated = layout(Some("/at")).unwrap();
+        let make = maker(bench.context.name.clone(), move |name| JsonMap::new(name, dated.clone()));
+        let mut decoder = Forgetful::new(make);
+        decoder.retained = true;
+        let mut samples = Vec::new();
+        let payload = br#"{"taken":true,"at":"2026-06-04T04:00:00Z"}"#;
+        let raw = Raw::Mqtt { topic: "bays/1", payload };
+        decoder.feed(raw, Utc::from_ms(0), &mut samples);
+        assert_eq!(samples[0].at, Some(Utc::parse("2026-06-04T04:00:00Z").unwrap()));
+    }
+
     /// A publisher with just enough of MQTT 3.1.1: QoS 1, and waiting for the PUBACK.
     struct Publisher(TcpStream);
 
@@ -382,7 +459,7 @@ pub(super) mod tests {
         let start = |bench: &Bench| {
             let box_id = BoxId::new("xj-0412").unwrap();
             tokio::spawn(run(
-                settings(broker.addr.port()),
+                subscription(&settings(broker.addr.port())),
                 make(bench),
                 bench.context.clone(),
                 box_id,
@@ -456,9 +533,11 @@ pub(super) mod tests {
         let topic = "v3/+/devices/+/+".to_owned();
         let settings = NetworkServer { topic, devices, ..settings(broker.addr.port()) };
         let mut bench = Bench::new("ttn", 8);
-        let make = server_decoder(&bench.context.name, &settings.devices, ThingsStack::new);
+        let devices = settings.devices.clone();
+        let make =
+            maker(bench.context.name.clone(), move |name| ThingsStack::new(name, devices.clone()));
         let box_id = BoxId::new("xj-0412").unwrap();
-        let task = tokio::spawn(run(settings, make, bench.context.clone(), box_id));
+        let task = tokio::spawn(run(subscription(&settings), make, bench.context.clone(), box_id));
         in_time(bench.until(|status| status.connected)).await;
         let mut server = Publisher::connect(broker.addr).await;
         // Until the subscription stands, nobody hears.
@@ -488,8 +567,12 @@ pub(super) mod tests {
         let mut bench = Bench::new("lns", 1);
         let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let box_id = BoxId::new("xj-0412").unwrap();
-        let task =
-            tokio::spawn(run(settings(nobody.port()), make(&bench), bench.context.clone(), box_id));
+        let task = tokio::spawn(run(
+            subscription(&settings(nobody.port())),
+            make(&bench),
+            bench.context.clone(),
+            box_id,
+        ));
         let status = in_time(bench.until(|status| status.trouble.is_some())).await;
         let expected = format!("broker 127.0.0.1:{}: ", nobody.port());
         assert!(status.trouble.unwrap().starts_with(&expected));
@@ -503,7 +586,8 @@ pub(super) mod tests {
         let mut bench = Bench::new("lns", 1);
         let settings = NetworkServer { topic: "a/#/b".to_owned(), ..settings(1) };
         let box_id = BoxId::new("xj-0412").unwrap();
-        let task = tokio::spawn(run(settings, make(&bench), bench.context.clone(), box_id));
+        let task =
+            tokio::spawn(run(subscription(&settings), make(&bench), bench.context.clone(), box_id));
         let status = in_time(bench.until(|status| status.trouble.is_some())).await;
         assert!(status.trouble.unwrap().contains("a/#/b"));
         assert!(!task.is_finished());

@@ -1,0 +1,60 @@
+//! A disk that is full for ten minutes, and then is not.
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use super::*;
+use crate::outbox::disk::{DiskStore, Medium};
+use crate::outbox::floor::Floor;
+
+#[test]
+fn a_full_disk_takes_nothing_loses_nothing_and_is_over_when_it_is_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let full = Arc::new(AtomicBool::new(false));
+    let is_full = Arc::clone(&full);
+    let sync = move |_: &Path, file: &fs::File| {
+        if is_full.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        file.sync_data()
+    };
+    let medium = Medium { sync: Arc::new(sync), ..Medium::default() };
+    let (store, _) = DiskStore::open(dir.path(), &medium).unwrap();
+    let floor = Floor::open(&dir.path().join("floor.json")).unwrap();
+    let mut queue = restore(Box::new(store), Some(floor), settings_of(u64::MAX)).unwrap().queue;
+    queue.commit(&[turn(vec![message(Lane::Ticket, 1, 1), message(Lane::Event, 1, 2)])]).unwrap();
+    queue.commit(&[Turn { durable: true, ..turn(vec![reading(1, 3)]) }]).unwrap();
+    full.store(true, Ordering::Relaxed);
+    // The engine tries again once a second.
+    let held = Turn { durable: true, ..turn(vec![message(Lane::Ticket, 1, 4), reading(1, 5)]) };
+    for second in 0..600 {
+        let error = queue.commit(std::slice::from_ref(&held)).unwrap_err();
+        let known = matches!(error, StoreError::Closed { .. }) || error.is_disk_full();
+        assert!(known, "second {second}: {error}");
+    }
+    full.store(false, Ordering::Relaxed);
+    queue.commit(&[held]).unwrap();
+    let mut queue = restart(queue).queue;
+    queue.link_up(1).unwrap();
+    let mut seen = BTreeSet::new();
+    loop {
+        let entries = queue.take(100).unwrap();
+        if entries.is_empty() {
+            break;
+        }
+        for entry in entries {
+            for value in values_of(&entry.payload) {
+                assert!(seen.insert(value), "{value} came twice");
+            }
+            queue.settle(entry.key, Outcome::Acknowledged);
+        }
+    }
+    let lost: u64 =
+        Lane::ALL.iter().map(|l| ledger(&queue, *l).dropped.values().sum::<u64>()).sum();
+    assert!(seen.contains(&1) && seen.contains(&4) && seen.contains(&5));
+    assert_eq!(seen.len() as u64 + lost, 5, "what is not there is told");
+    for lane in Lane::ALL {
+        assert_eq!(ledger(&queue, lane).last.seq, [2, 1, 0, 2][lane as usize], "{lane:?}");
+    }
+}
