@@ -40,6 +40,11 @@ test: needs peers check no-std tests docs dashboard-test deny ## Every check the
 	@echo
 	@echo "make test: everything passed"
 
+.PHONY: soak
+soak: ## Power cuts and kills of the outbox by the thousand: hours
+	STEWARD_POWER_CUTS=5000 $(CARGO) test --release --locked -p steward --lib outbox::tests::power
+	STEWARD_KILLS=5000 $(CARGO) test --release --locked -p system-tests --test system outbox_kills
+
 .PHONY: bench
 bench: dashboard ## Figures: counts and ratios in one table, also in target/bench.json (AREAS="engine …" for some)
 	$(CARGO) build --release --locked -p steward -p system-tests --bin steward --bin bench

@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use self::early::Early;
 use crate::clock::Clock;
+use crate::control::Wish;
 use crate::outbox::{CommitFault, Outbox, Turn};
 use crate::record::Recorder;
 use crate::sources::Arrival;
@@ -102,7 +103,7 @@ impl EngineTask {
         loop {
             let ended = self.gather(&mut batch).await;
             let mut turn = Turn::default();
-            let mut waiting = vec![];
+            let (mut waiting, mut answers) = (vec![], vec![]);
             let now = self.clock.now();
             if let Some(waits) = &mut early {
                 batch = waits.take(batch, now);
@@ -113,11 +114,16 @@ impl EngineTask {
             if batch.is_empty() {
                 self.decide(Input::Tick, now, &mut turn);
             }
-            for Arrival { input, committed } in batch.drain(..) {
-                self.decide(input, now, &mut turn);
+            for Arrival { input, committed, answer: wish } in batch.drain(..) {
+                let answer = self.decide_for(input, now, &mut turn, wish.as_ref());
                 waiting.extend(committed);
+                answers.extend(wish.zip(answer));
             }
             self.commit(turn, waiting).await?;
+            for (wish, answer) in answers {
+                // Whoever asked has gone meanwhile.
+                let _ = wish.tell.send(answer);
+            }
             if ended {
                 return Ok(());
             }
@@ -134,6 +140,17 @@ impl EngineTask {
     }
 
     fn decide(&mut self, input: Input, now: Now, turn: &mut Turn) {
+        self.decide_for(input, now, turn, None);
+    }
+
+    /// Decides, and gives the answer to a command if somebody wants it.
+    fn decide_for(
+        &mut self,
+        input: Input,
+        now: Now,
+        turn: &mut Turn,
+        wish: Option<&Wish>,
+    ) -> Option<Value> {
         let ticked = input == Input::Tick;
         if let Some(recorder) = &mut self.recorder {
             // A beat on which nothing was due decides nothing, and needs no line.
@@ -146,13 +163,15 @@ impl EngineTask {
             let info = Message { at: now.utc, clock: now.clock, ..self.info.clone() };
             turn.messages.push(info);
         }
-        let outputs = self.engine.step(input, now);
+        let mut outputs = self.engine.step(input, now);
         self.status.send_modify(|status| {
             status.inputs += u64::from(!ticked);
             count(status, &outputs.rejected);
         });
+        let answer = wish.and_then(|wish| take_answer(&mut outputs.messages, wish.local));
         self.ask(&outputs.requests);
         absorb(turn, outputs, now);
+        answer
     }
 
     /// Passes on what devices are asked to do. One that its source cannot take is dropped and counted:
@@ -227,6 +246,19 @@ impl EngineTask {
             self.status.send_modify(|status| status.store_trouble = why);
         }
     }
+}
+
+/// The answer among the messages of a command; taken out when nobody waits for it on the broker.
+fn take_answer(messages: &mut Vec<Message>, local: bool) -> Option<Value> {
+    let at = messages.iter().rposition(|m| matches!(m.topic, Topic::Reply(_)))?;
+    let answer = match &messages[at].body {
+        Body::Flat(body) => Value::Object(body.clone()),
+        Body::Event { .. } | Body::Empty => return None,
+    };
+    if local {
+        messages.remove(at);
+    }
+    Some(answer)
 }
 
 fn count(status: &mut Status, rejected: &[Rejected]) {

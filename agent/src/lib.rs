@@ -31,3 +31,4 @@ pub mod record;
 pub mod replay;
 pub mod report;
 pub mod stored;
+pub mod ticket;

@@ -268,7 +268,7 @@ fn unhex(text: &str) -> Result<Vec<u8>, BadLine> {
 
 #[cfg(test)]
 mod tests {
-    use domain::commands::{Action, Command, TicketStep};
+    use domain::commands::{Action, Command, TicketOrder, TicketStep};
     use domain::ids::{DeviceKey, Requester, TicketId};
     use domain::place::{Datum, Position};
     use domain::sample::{Absent, Fix, Missing, NoData, Quantity, Sample};
@@ -351,11 +351,14 @@ mod tests {
             by: Requester::new("duty-1").unwrap(),
             issued_at: None,
             expires_at,
-            action: Action::Ticket {
+            action: Action::Ticket(TicketOrder {
                 ticket: TicketId::new("t-1").unwrap(),
                 step: TicketStep::Ack,
                 note,
-            },
+                crew: None,
+                for_s: None,
+                until: None,
+            }),
         });
         prop_oneof![
             sample.prop_map(Input::Sample),

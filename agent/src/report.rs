@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::io::{self, Write};
 
+use domain::assessment;
 use domain::ids::{AssetId, AssetKey, Class};
 use domain::output::Record;
 use domain::parking::report::{csv, days, lines, rows, table};
@@ -38,6 +39,8 @@ pub enum About {
     Parking,
     /// Streets and bins.
     Waste,
+    /// Tickets: how fast, how well, how often again.
+    Tickets,
 }
 
 /// How a report is printed.
@@ -90,6 +93,13 @@ pub fn report(config: &Config, request: &Request, out: &mut impl Write) -> Resul
             let days = (request.from, request.to);
             let rows = figures::rows(records.iter(), days, street_of);
             (figures::lines(&rows), serde_json::to_value(&rows))
+        }
+        About::Tickets => {
+            let site = &config.site;
+            let tickets =
+                assessment::tickets(records.iter(), &site.calendar, request.from, request.to);
+            let rows = assessment::rows(&tickets, site);
+            (assessment::lines(&rows), serde_json::to_value(&rows))
         }
     };
     match request.form {

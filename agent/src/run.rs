@@ -29,7 +29,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::clock::Clock;
 use crate::config::{self, Broker, Config, Scheme, SourceKind};
-use crate::control;
+use crate::control::audit::Audit;
+use crate::control::{self, Desk, local};
 use crate::engine::{self, EngineTask};
 use crate::health::{Health, is_time_restored, machine_clock, notify};
 use crate::http;
@@ -64,6 +65,14 @@ pub enum RunError {
     /// The local web server.
     #[error(transparent)]
     Http(#[from] http::HttpError),
+    /// The local socket.
+    #[error("cannot listen on {path}: {source}")]
+    Local {
+        /// The socket.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// Signals cannot be received.
     #[error("signals cannot be received: {0}")]
     Signal(#[source] std::io::Error),
@@ -154,6 +163,8 @@ pub struct Station {
 /// How a task ended: its name, and why if it was not told to.
 type Ended = (&'static str, Result<(), String>);
 
+/// What a UPS sends when the power fails: signal(7), the same number on ARM and x86.
+const SIGPWR: i32 = 30;
 /// The engine's task, which ends by itself once nothing can come in any more.
 const ENGINE: &str = "the engine";
 
@@ -196,7 +207,10 @@ impl Station {
         let inlets = sources::http_json::inlets(&config.sources, &mut inboxes);
         station.spawn_engine(&config, engine, received, recorder, requests, trouble);
         station.spawn_sources(&config, &arrivals, inboxes);
-        station.spawn_commands(&config, arrivals);
+        let desk =
+            Desk::new(arrivals.clone(), station.clock.clone(), Audit::new(&config.buffer.dir));
+        station.spawn_local(&config, desk.clone())?;
+        station.spawn_commands(&config, arrivals, desk);
         station.spawn_link(&config);
         if let Some(listening) = listening {
             station.spawn_http(&config.broker, listening, inlets);
@@ -260,7 +274,12 @@ impl Station {
     }
 
     /// Commands come over a session of their own; when it ends, the last sender of arrivals is gone.
-    fn spawn_commands(&mut self, config: &Config, arrivals: mpsc::Sender<sources::Arrival>) {
+    fn spawn_commands(
+        &mut self,
+        config: &Config,
+        arrivals: mpsc::Sender<sources::Arrival>,
+        desk: Desk,
+    ) {
         let (tell, commands) = mpsc::channel(COMMANDS_MAX);
         let mut settings = config.broker.clone();
         let box_id = config.site.identity.id.to_string();
@@ -276,8 +295,17 @@ impl Station {
             }
         });
         let every = control::refresh_every(config.site.identity.id.as_str());
-        self.source_tasks.spawn(control::refresh(every, arrivals.clone(), self.intake.clone()));
-        self.source_tasks.spawn(control::run(commands, arrivals));
+        self.source_tasks.spawn(control::refresh(every, arrivals, self.intake.clone()));
+        self.source_tasks.spawn(control::run(commands, desk));
+    }
+
+    /// People at the box are served until nothing more comes in.
+    fn spawn_local(&mut self, config: &Config, desk: Desk) -> Result<(), RunError> {
+        let dir = &config.buffer.dir;
+        let listener = local::listen(dir)
+            .map_err(|source| RunError::Local { path: local::path(dir), source })?;
+        self.source_tasks.spawn(local::run(listener, desk, self.intake.clone()));
+        Ok(())
     }
 
     fn spawn_link(&mut self, config: &Config) {
@@ -389,6 +417,14 @@ impl Station {
         Ok(report)
     }
 
+    /// Stores what is in memory, for the power is failing.
+    async fn store_all(&self) {
+        match self.outbox.spill().await {
+            Ok(()) => tracing::warn!("power is failing; everything is stored"),
+            Err(error) => tracing::error!(error = %error, "power is failing; memory is not stored"),
+        }
+    }
+
     /// Waits while the backlog is being sent: not without a link, and not for longer than `within`.
     async fn drain(&self, within: Duration) -> Result<(), OutboxError> {
         let sent = async {
@@ -417,14 +453,24 @@ impl Station {
 pub async fn serve(config: Config, record: Option<PathBuf>) -> Result<(), RunError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signal)?;
+    let mut power = signal(SignalKind::from_raw(SIGPWR)).map_err(RunError::Signal)?;
     let box_id = config.site.identity.id.to_string();
     let assets = config.site.assets.len();
     let mut station = Station::start(config, Launch { pace: Pace::System, record }).await?;
     tracing::info!(box_id, assets, boot = station.clock.boot().0, "steward runs");
-    tokio::select! {
-        error = station.broken() => return Err(error),
-        _ = terminate.recv() => tracing::info!("asked to stop"),
-        _ = interrupt.recv() => tracing::info!("interrupted"),
+    loop {
+        tokio::select! {
+            error = station.broken() => return Err(error),
+            _ = terminate.recv() => {
+                tracing::info!("asked to stop");
+                break;
+            }
+            _ = interrupt.recv() => {
+                tracing::info!("interrupted");
+                break;
+            }
+            _ = power.recv() => station.store_all().await,
+        }
     }
     station.stop(DRAIN_WITHIN).await?;
     tracing::info!("stopped; everything is stored");
@@ -472,7 +518,7 @@ fn info(config: &Config, clock: &Clock) -> Message {
     body.insert("hardware".into(), json!(hardware()));
     body.insert("config".into(), json!(config.hash));
     body.insert("timezone".into(), json!(config.timezone.iana_name()));
-    body.insert("capabilities".into(), json!(["ticket", "ping", "refresh"]));
+    body.insert("capabilities".into(), json!(["ticket", "tickets", "report", "ping", "refresh"]));
     body.insert("assets".into(), Value::from(assets));
     if let Some(speed) = clock.speed() {
         // Whoever shows ages must count them by the box's clock, not by their own.

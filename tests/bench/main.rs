@@ -16,6 +16,7 @@ mod outbox;
 mod process;
 mod sweeping;
 mod table;
+mod tickets;
 
 use std::process::ExitCode;
 
@@ -28,6 +29,7 @@ type Area = (&'static str, fn(&mut Table));
 const AREAS: &[Area] = &[
     ("decoders", decoders::rows),
     ("engine", engine::rows),
+    ("tickets", tickets::rows),
     ("outbox", outbox::rows),
     ("link", link::rows),
     ("process", process::rows),

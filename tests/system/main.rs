@@ -30,4 +30,6 @@ mod bad_input;
 mod command_line;
 mod demo;
 mod outage;
+mod scenarios;
+mod tickets;
 mod tidy;

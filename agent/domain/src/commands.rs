@@ -4,9 +4,14 @@
 //! answered. It is idempotent by its id: a repeat gets the stored answer.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use crate::ids::{AssetId, AssetKey, PermitId, Requester, TicketId};
+use crate::ids::{AssetId, AssetKey, Category, CrewId, PermitId, Requester, TicketId};
 use crate::output::Wanted;
+use crate::place::{Datum, Position};
+use crate::rules::Severity;
+pub use crate::tickets::TicketStep;
+use crate::tickets::{State, WitnessKind};
 use crate::time::Utc;
 
 /// A command, read and checked.
@@ -43,14 +48,11 @@ pub enum Action {
         from: usize,
     },
     /// `cmd/ticket`: move a ticket.
-    Ticket {
-        /// Which.
-        ticket: TicketId,
-        /// Where to.
-        step: TicketStep,
-        /// A remark for the flow log.
-        note: Option<String>,
-    },
+    Ticket(TicketOrder),
+    /// `cmd/tickets`: which tickets there are, or all of one.
+    Tickets(TicketQuery),
+    /// `cmd/report`: somebody, or a camera, says that there is a problem.
+    Report(Box<Report>),
     /// `cmd/device`: what the devices that feed an asset are to do.
     Device {
         /// Which asset.
@@ -69,6 +71,23 @@ pub enum Action {
     },
 }
 
+impl BayStep {
+    /// Every one.
+    pub const ALL: [BayStep; 4] =
+        [BayStep::OutOfService, BayStep::InService, BayStep::Recalibrate, BayStep::CheckIn];
+
+    /// The word in commands.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            BayStep::OutOfService => "out_of_service",
+            BayStep::InService => "in_service",
+            BayStep::Recalibrate => "recalibrate",
+            BayStep::CheckIn => "check_in",
+        }
+    }
+}
+
 /// What a person can do with a bay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -83,20 +102,112 @@ pub enum BayStep {
     CheckIn,
 }
 
-/// The steps a person can take with a ticket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TicketStep {
-    /// Seen; somebody is on it.
-    Ack,
-    /// The work is done.
-    Resolve,
-    /// Checked on the spot, or accepted as done: the end.
-    Close,
-    /// It was not done after all.
-    Reopen,
-    /// It was never a problem.
-    Reject,
+impl Action {
+    /// The name by which it is allowed or not: `ping`, `ticket.ack`, `bay.recalibrate`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Action::Ping => "ping".into(),
+            Action::Refresh => "refresh".into(),
+            Action::Coverage { .. } => "coverage".into(),
+            Action::Ticket(order) => format!("ticket.{}", order.step.as_str()),
+            Action::Tickets(_) => "tickets".into(),
+            Action::Report(_) => "report".into(),
+            Action::Bay { step, .. } => format!("bay.{}", step.as_str()),
+            Action::Device { what: Wanted::Recalibrate, .. } => "device.recalibrate".into(),
+            Action::Device { what: Wanted::Identify { .. }, .. } => "device.identify".into(),
+        }
+    }
+}
+
+impl Action {
+    /// Every name there is.
+    #[must_use]
+    pub fn names() -> Vec<String> {
+        let plain = [
+            "ping",
+            "refresh",
+            "coverage",
+            "tickets",
+            "report",
+            "device.recalibrate",
+            "device.identify",
+        ];
+        let plain = plain.map(str::to_owned);
+        let tickets = TicketStep::ALL.map(|step| format!("ticket.{}", step.as_str()));
+        let bays = BayStep::ALL.map(|step| format!("bay.{}", step.as_str()));
+        plain.into_iter().chain(tickets).chain(bays).collect()
+    }
+}
+
+/// A question about tickets.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TicketQuery {
+    /// All of this one; else a list of those that fit the rest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<TicketId>,
+    /// Only in this state; without it, and without `all`, those that are open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<State>,
+    /// Only of this kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub category: Option<Category>,
+    /// Only those of this crew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crew: Option<CrewId>,
+    /// Also those that have ended.
+    pub all: bool,
+}
+
+/// What somebody says is a problem.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// What kind.
+    pub category: Category,
+    /// At which asset, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asset: Option<AssetKey>,
+    /// Where, if not at an asset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Position>,
+    /// Who says so.
+    pub witness: WitnessKind,
+    /// Which camera, or the tracking number of a citizen; without it, the requester.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// How sure, in percent; without it, as such witnesses are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<u8>,
+    /// How bad; without it, medium.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
+    /// In their words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// A photo: where it is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media: Option<String>,
+}
+
+/// What a person wants done with a ticket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketOrder {
+    /// Which.
+    pub ticket: TicketId,
+    /// The step.
+    pub step: TicketStep,
+    /// A remark for the flow log; the reason, where a deadline moves.
+    pub note: Option<String>,
+    /// To whom: `assign` and `hand_over`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crew: Option<CrewId>,
+    /// For how long: `shelve`; by how much: `extend`, in the limit's kind of time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_s: Option<u32>,
+    /// Until when: `shelve`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Utc>,
 }
 
 /// The envelope on `P/cmd/<name>`.
@@ -109,7 +220,7 @@ struct Envelope {
     #[serde(default)]
     expires_at: Option<Utc>,
     #[serde(default)]
-    args: serde_json::Value,
+    args: Value,
 }
 
 #[derive(Debug, Deserialize)]
@@ -128,6 +239,42 @@ struct TicketArgs {
     action: TicketStep,
     #[serde(default)]
     note: Option<String>,
+    #[serde(default)]
+    crew: Option<CrewId>,
+    #[serde(default)]
+    for_s: Option<u32>,
+    #[serde(default)]
+    until: Option<Utc>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReportArgs {
+    category: Category,
+    #[serde(default)]
+    asset: Option<AssetKey>,
+    #[serde(default)]
+    place: Option<PlaceArgs>,
+    witness: WitnessKind,
+    #[serde(default)]
+    from: Option<String>,
+    #[serde(default)]
+    confidence: Option<u8>,
+    #[serde(default)]
+    severity: Option<Severity>,
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    media: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlaceArgs {
+    lat: f64,
+    lon: f64,
+    #[serde(default)]
+    datum: Datum,
 }
 
 #[derive(Debug, Deserialize)]
@@ -195,7 +342,7 @@ impl Command {
     /// # Errors
     /// Not JSON, no id or requester, an unknown name, or arguments that do not fit.
     pub fn parse(name: &str, payload: &[u8]) -> Result<Command, BadCommand> {
-        let value: serde_json::Value = serde_json::from_slice(payload).map_err(|e| BadCommand {
+        let value: Value = serde_json::from_slice(payload).map_err(|e| BadCommand {
             id: None,
             by: None,
             why: format!("the payload is not JSON: {e}"),
@@ -214,7 +361,7 @@ impl Command {
     }
 }
 
-fn read_action(name: &str, args: serde_json::Value) -> Result<Action, String> {
+fn read_action(name: &str, args: Value) -> Result<Action, String> {
     match name {
         "ping" => Ok(Action::Ping),
         "refresh" => Ok(Action::Refresh),
@@ -228,13 +375,27 @@ fn read_action(name: &str, args: serde_json::Value) -> Result<Action, String> {
         }
         "ticket" => {
             let args: TicketArgs = serde_json::from_value(args).map_err(|e| {
-                format!("args of cmd/ticket: {e}; they are {{\"ticket\",\"action\",\"note\"?}}")
+                format!(
+                    "args of cmd/ticket: {e}; they are {{\"ticket\",\"action\",\"note\"?,\"crew\"?,\
+                     \"for_s\"?,\"until\"?}}"
+                )
             })?;
             if args.note.as_ref().is_some_and(|n| n.len() > NOTE_MAX) {
                 return Err(format!("the note is longer than {NOTE_MAX} bytes"));
             }
-            Ok(Action::Ticket { ticket: args.ticket, step: args.action, note: args.note })
+            let TicketArgs { ticket, action: step, note, crew, for_s, until } = args;
+            Ok(Action::Ticket(TicketOrder { ticket, step, note, crew, for_s, until }))
         }
+        "tickets" => {
+            let args = if args.is_null() { Value::Object(Map::new()) } else { args };
+            serde_json::from_value(args).map(Action::Tickets).map_err(|e| {
+                format!(
+                    "args of cmd/tickets: {e}; they are {{\"ticket\"?,\"state\"?,\"category\"?,\"crew\"?,\
+                     \"all\"?}}"
+                )
+            })
+        }
+        "report" => read_report(args).map(|report| Action::Report(Box::new(report))),
         "device" => {
             let args: DeviceArgs = serde_json::from_value(args).map_err(|e| {
                 format!("args of cmd/device: {e}; they are {{\"asset\",\"action\",\"seconds\"?}}")
@@ -251,9 +412,41 @@ fn read_action(name: &str, args: serde_json::Value) -> Result<Action, String> {
             Ok(Action::Bay { bay: args.bay, step: args.action, permit: args.permit })
         }
         other => Err(format!(
-            "no command {other:?}; there are bay, coverage, device, ping, refresh, ticket"
+            "no command {other:?}; there are bay, coverage, device, ping, refresh, report, ticket, tickets"
         )),
     }
+}
+
+fn read_report(args: Value) -> Result<Report, String> {
+    let args: ReportArgs = serde_json::from_value(args).map_err(|e| {
+        format!(
+            "args of cmd/report: {e}; they are {{\"category\",\"witness\",\"asset\"?,\"place\"?,\
+             \"confidence\"?,\"severity\"?,\"text\"?,\"media\"?,\"from\"?}}"
+        )
+    })?;
+    let place = args.place.map(|p| Position::from_degrees(p.lat, p.lon, p.datum)).transpose();
+    let place = place.map_err(|e| format!("args of cmd/report: place: {e}"))?;
+    let long = |text: &Option<String>| text.as_ref().is_some_and(|t| t.len() > NOTE_MAX);
+    if long(&args.text) || long(&args.media) || long(&args.from) {
+        return Err(format!("args of cmd/report: a text is longer than {NOTE_MAX} bytes"));
+    }
+    if args.asset.is_none() && place.is_none() {
+        return Err("args of cmd/report: say at which asset, or where: place".to_owned());
+    }
+    if args.confidence.is_some_and(|c| c > 100) {
+        return Err("args of cmd/report: confidence is 0 to 100".to_owned());
+    }
+    Ok(Report {
+        category: args.category,
+        asset: args.asset,
+        place,
+        witness: args.witness,
+        from: args.from,
+        confidence: args.confidence,
+        severity: args.severity,
+        text: args.text,
+        media: args.media,
+    })
 }
 
 #[cfg(test)]
@@ -265,8 +458,8 @@ mod tests {
         let text = br#"{"id":"c1","by":"duty-1","args":{"ticket":"t-abc","action":"ack","note":"on my way"}}"#;
         let command = Command::parse("ticket", text).unwrap();
         assert_eq!(command.by.as_str(), "duty-1");
-        let Action::Ticket { step, note, .. } = command.action else { panic!("not a ticket step") };
-        assert_eq!((step, note.as_deref()), (TicketStep::Ack, Some("on my way")));
+        let Action::Ticket(order) = command.action else { panic!("not a ticket step") };
+        assert_eq!((order.step, order.note.as_deref()), (TicketStep::Ack, Some("on my way")));
     }
 
     #[test]

@@ -180,6 +180,10 @@ checked_id!(
     Requester, check_id
 );
 checked_id!(
+    /// A `[[crew]]` of the configuration: people who do the work.
+    CrewId, check_id
+);
+checked_id!(
     /// The symbol of a ticket category, such as `bin_overflow`.
     Category, check_symbol
 );

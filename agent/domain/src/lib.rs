@@ -32,6 +32,9 @@ pub mod waste;
 pub mod rules;
 pub mod tickets;
 
+pub mod assessment;
+pub mod outward;
+
 pub mod commands;
 mod timers;
 

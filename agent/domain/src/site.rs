@@ -7,15 +7,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::calendar::{Calendar, DayClasses, Period};
+use serde::Serialize;
+
 use crate::ids::{
-    AssetId, AssetKey, BoxId, DeviceKey, PermitId, SiteId, SourceName, TariffId, TenantId,
-    VehicleClass,
+    AssetId, AssetKey, BoxId, Category, Class, CrewId, DeviceKey, PermitId, SiteId, SourceName,
+    TariffId, TenantId, VehicleClass,
 };
 use crate::parking::tariff::Tariff;
 use crate::place::Position;
-use crate::rules::Rule;
+use crate::rules::{Rule, Severity};
 use crate::sweeping::{Course, Round, Zone};
-use crate::time::Span;
+use crate::tickets::{TimeLimit, WorkingHours};
+use crate::time::{Span, Utc};
 use crate::units::{
     CentiDegrees, Grams, MilliCelsius, Millimetres, MillimetresPerSecond, Permille,
 };
@@ -330,6 +333,25 @@ pub struct TicketPolicy {
     pub reopen_within: Span,
     /// How long the retained state of a closed ticket stays on the broker.
     pub keep_closed: Span,
+    /// When people work.
+    pub hours: WorkingHours,
+    /// By when what has to be handled; the first one that fits counts.
+    pub limits: Vec<LimitRule>,
+    /// Who does the work.
+    pub crews: BTreeMap<CrewId, Crew>,
+    /// What is known of the kinds of tickets.
+    pub categories: BTreeMap<Category, CategorySpec>,
+    /// When nobody is to hear of what.
+    pub maintenance: Vec<Maintenance>,
+    /// Who may do what; none: everybody everything.
+    pub allow: Vec<Allow>,
+    /// A problem that comes or goes this often within `flap_within` flaps.
+    pub flaps: u32,
+    /// See `flaps`; a problem that has been still for so long no longer flaps.
+    pub flap_within: Span,
+    /// Silent devices of one source that are one ticket about the source, if it has been silent as a
+    /// whole; 0 means never.
+    pub storm_from: u32,
 }
 
 impl Default for TicketPolicy {
@@ -337,6 +359,117 @@ impl Default for TicketPolicy {
         TicketPolicy {
             reopen_within: Span::from_mins(24 * 60),
             keep_closed: Span::from_mins(7 * 24 * 60),
+            hours: WorkingHours::default(),
+            limits: vec![],
+            crews: BTreeMap::new(),
+            categories: BTreeMap::new(),
+            maintenance: vec![],
+            allow: vec![],
+            flaps: 8,
+            flap_within: Span::from_mins(60),
+            storm_from: 3,
         }
     }
+}
+
+impl TicketPolicy {
+    /// The time limit of a kind of ticket, and how long before its end somebody is told.
+    #[must_use]
+    pub fn limit_for(&self, category: &Category, severity: Severity) -> Option<(TimeLimit, Span)> {
+        let fits = |rule: &&LimitRule| {
+            rule.category.as_ref().is_none_or(|c| c == category)
+                && rule.severity.is_none_or(|s| s == severity)
+        };
+        self.limits.iter().find(fits).map(|rule| (rule.limit, rule.remind))
+    }
+}
+
+/// An `[[allow]]`: who may do what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allow {
+    /// Requesters; a `*` at the end stands for anything.
+    pub by: Vec<String>,
+    /// Commands (`ping`, `ticket.ack`); a `*` at the end stands for anything.
+    pub commands: Vec<String>,
+}
+
+impl TicketPolicy {
+    /// Whether `by` may do `command`. Without any `[[allow]]` everybody may do everything.
+    #[must_use]
+    pub fn allows(&self, by: &str, command: &str) -> bool {
+        let fits = |pattern: &String, text: &str| match pattern.strip_suffix('*') {
+            Some(begin) => text.starts_with(begin),
+            None => pattern == text,
+        };
+        let allowed = |allow: &Allow| {
+            allow.by.iter().any(|p| fits(p, by)) && allow.commands.iter().any(|p| fits(p, command))
+        };
+        self.allow.is_empty() || self.allow.iter().any(allowed)
+    }
+}
+
+/// A `[[limit]]`: by when tickets of a kind have to be handled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitRule {
+    /// Which; `None`: all.
+    pub category: Option<Category>,
+    /// How bad; `None`: however bad.
+    pub severity: Option<Severity>,
+    /// By when.
+    pub limit: TimeLimit,
+    /// How much of it is left when somebody is told, in its kind of time; zero: nobody is.
+    pub remind: Span,
+}
+
+/// A `[[crew]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Crew {
+    /// What people call it, by language tag.
+    pub names: BTreeMap<String, String>,
+    /// The unit that it belongs to.
+    pub unit: Option<String>,
+    /// What it does; none: everything.
+    pub categories: Vec<Category>,
+}
+
+/// What is known of a kind of ticket.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CategorySpec {
+    /// Its codes on the platforms of cities.
+    pub codes: Vec<CategoryCode>,
+    /// The class of assets that it is about.
+    pub class: Option<Class>,
+    /// Reports nearer to each other than this are of the same problem, in metres; 0: never.
+    pub radius_m: u32,
+    /// Whether a person has to look before it is raised, where only a camera says so.
+    pub review: bool,
+    /// Whether it stays inside the operator's house, and out of the figures of the city.
+    pub internal: bool,
+}
+
+/// A code of a platform or standard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CategoryCode {
+    /// Which list of codes.
+    pub scheme: String,
+    /// The code space: `component` or `matter`.
+    pub kind: String,
+    /// The code itself.
+    pub code: String,
+    /// Whether it is an extension that only some places have.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub local: bool,
+}
+
+/// A `[[maintenance]]`: nobody is to hear of what is found then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Maintenance {
+    /// Where; none: everywhere.
+    pub assets: Vec<AssetKey>,
+    /// The beginning.
+    pub from: Utc,
+    /// The end.
+    pub until: Utc,
+    /// What is done.
+    pub reason: String,
 }

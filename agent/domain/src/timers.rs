@@ -18,6 +18,8 @@ pub(crate) enum Timer {
     Hour,
     /// A day is over, and what bins did on it is told.
     Day,
+    /// Time does something to a ticket: a limit, a shelf, a flap.
+    Ticket(TicketId),
     /// A closed ticket leaves the broker and the store.
     Purge(TicketId),
 }

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use domain::ids::{Category, Class};
+use domain::site::{CategoryCode, CategorySpec};
 use serde::Deserialize;
 
 const CATALOGUE: &str = include_str!("../../../config/categories.toml");
@@ -19,6 +21,18 @@ pub struct CategoryEntry {
     /// Its codes; none where no platform has one.
     #[serde(default)]
     pub codes: Vec<Code>,
+    /// The class of assets that it is about, where it is about one.
+    #[serde(default)]
+    pub class: Option<Class>,
+    /// Reports nearer to each other than this are of the same problem, in metres; 0: never.
+    #[serde(default = "radius")]
+    pub radius_m: u32,
+    /// Whether a person has to look before a ticket is raised that only a camera asks for.
+    #[serde(default)]
+    pub review: bool,
+    /// Whether it stays inside the operator's house, and out of the figures of the city.
+    #[serde(default)]
+    pub internal: bool,
     /// What tells it from its neighbours.
     #[serde(default)]
     pub remark: Option<String>,
@@ -38,6 +52,9 @@ pub struct Code {
     /// Whether it is an extension that only some places have.
     #[serde(default)]
     pub local: bool,
+    /// Whether it was compared with a transcription of the standard.
+    #[serde(default)]
+    pub verified: bool,
     /// Which of several it is, where the symbol alone does not tell.
     #[serde(default)]
     pub of: Option<String>,
@@ -68,6 +85,36 @@ pub fn catalogue() -> &'static [CategoryEntry] {
     &READ
 }
 
+/// Reports of most things are within the error of two receivers of each other.
+const fn radius() -> u32 {
+    30
+}
+
+/// What tickets need to know of each kind.
+pub(super) fn specs() -> BTreeMap<Category, CategorySpec> {
+    let code = |code: &Code| CategoryCode {
+        scheme: code.scheme.clone(),
+        kind: match code.kind {
+            CodeKind::Component => "component".to_owned(),
+            CodeKind::Matter => "matter".to_owned(),
+        },
+        code: code.code.clone(),
+        local: code.local,
+    };
+    let spec = |entry: &CategoryEntry| {
+        let symbol = Category::new(&entry.symbol).expect("the catalogue has symbols: tested");
+        let spec = CategorySpec {
+            codes: entry.codes.iter().map(code).collect(),
+            class: entry.class,
+            radius_m: entry.radius_m,
+            review: entry.review,
+            internal: entry.internal,
+        };
+        (symbol, spec)
+    };
+    catalogue().iter().map(spec).collect()
+}
+
 /// Every symbol.
 pub(super) fn symbols() -> Vec<&'static str> {
     catalogue().iter().map(|entry| entry.symbol.as_str()).collect()
@@ -76,8 +123,6 @@ pub(super) fn symbols() -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-
-    use domain::ids::Category;
 
     use super::*;
 

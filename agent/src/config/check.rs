@@ -13,13 +13,13 @@ mod rules;
 mod schedule;
 mod sources;
 mod sweep;
+mod tickets;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use domain::ids::{BoxId, SiteId, TenantId};
-use domain::site::{Identity, Parking, Site, TicketPolicy};
-use domain::time::Span;
+use domain::site::{Identity, Parking, Site};
 
 use self::assets::Assets;
 use self::sources::Sources;
@@ -66,7 +66,7 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
     sweep::set_zone(&mut assets.assets, &zone);
     routes::read(tree, &mut assets.assets, &zone);
     let rules = rules::read(tree, &assets);
-    let tickets = read_tickets(tree.table("tickets").as_ref());
+    let tickets = tickets::read(tree, &assets.assets);
     let http = read_http(tree.table("http").as_ref(), broker.as_ref());
     if let (Some(source), None) = (sources.pushed(), &http) {
         let top = Spot { file: 0, offset: 0 };
@@ -179,18 +179,6 @@ fn read_buffer(section: Option<&Section<'_>>) -> Buffer {
     buffer.commit_every = section.or("commit_every", buffer.commit_every, values::duration(commit));
     section.finish();
     buffer
-}
-
-fn read_tickets(section: Option<&Section<'_>>) -> TicketPolicy {
-    let mut policy = TicketPolicy::default();
-    let Some(section) = section else { return policy };
-    let days = |n: u64| Span::from_mins(n * 24 * 60);
-    let reopen = values::span(Span::ZERO..=days(90));
-    policy.reopen_within = section.or("reopen_within", policy.reopen_within, reopen);
-    let keep = values::span(Span::ZERO..=days(366));
-    policy.keep_closed = section.or("keep_closed", policy.keep_closed, keep);
-    section.finish();
-    policy
 }
 
 fn read_http(section: Option<&Section<'_>>, broker: Option<&Broker>) -> Option<Http> {

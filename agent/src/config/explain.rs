@@ -52,7 +52,7 @@ fn write_box(out: &mut String, config: &Config) -> fmt::Result {
         Some(http) => marked(format!("http://{}", http.listen), http.listen == defaults::LISTEN),
         None => "switched off".to_owned(),
     };
-    let TicketPolicy { reopen_within, keep_closed } = config.site.tickets;
+    let TicketPolicy { reopen_within, keep_closed, .. } = config.site.tickets;
     let policy = TicketPolicy::default();
     let reopen = marked(words(reopen_within), reopen_within == policy.reopen_within);
     let keep = marked(words(keep_closed), keep_closed == policy.keep_closed);

@@ -1,13 +1,21 @@
-//! Commands on their way to the engine and back: read, handed over, and acknowledged to the broker once
-//! their answer is on disk. A command that cannot be read is answered too, as far as it is known who asks.
+//! Commands on their way to the engine and back, from the broker and from the local socket: read, handed
+//! over, written into the audit log, and answered once the answer is on disk. A command that cannot be
+//! read is answered too, as far as it is known who asks.
 
+pub mod audit;
+pub mod local;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::commands::Command;
 use domain::input::Input;
-use tokio::sync::{mpsc, oneshot};
+use serde_json::{Value, json};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use self::audit::{Audit, Via};
+use crate::clock::Clock;
 use crate::mqtt::inbound::CommandArrival;
 use crate::sources::Arrival;
 
@@ -31,28 +39,79 @@ pub async fn refresh(every: Duration, engine: mpsc::Sender<Arrival>, stop: Cance
             () = stop.cancelled() => return,
             () = tokio::time::sleep(every) => {}
         }
-        if engine.send(Arrival { input: Input::Refresh, committed: None }).await.is_err() {
+        if engine
+            .send(Arrival { input: Input::Refresh, committed: None, answer: None })
+            .await
+            .is_err()
+        {
             return;
         }
     }
 }
 
-/// Takes commands until there are no more, or the engine is gone. One at a time: the next one waits until
-/// the answer to the one before it is stored.
-pub async fn run(mut commands: mpsc::Receiver<CommandArrival>, engine: mpsc::Sender<Arrival>) {
-    while let Some(CommandArrival { name, payload, done }) = commands.recv().await {
-        let input = match Command::parse(&name, &payload) {
-            Ok(command) => Input::Command(command),
-            Err(bad) => Input::BadCommand(bad),
+/// Where commands are handed in.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    engine: mpsc::Sender<Arrival>,
+    clock: Clock,
+    /// Held for one line at a time.
+    audit: Arc<Mutex<Audit>>,
+}
+
+impl Desk {
+    /// A desk before the engine.
+    #[must_use]
+    pub fn new(engine: mpsc::Sender<Arrival>, clock: Clock, audit: Audit) -> Desk {
+        Desk { engine, clock, audit: Arc::new(Mutex::new(audit)) }
+    }
+
+    /// Has a command carried out; gives the answer once it is stored. `None`: the engine is gone, or
+    /// could not store what came of it.
+    pub async fn carry(&self, name: &str, payload: &[u8], via: Via) -> Option<Value> {
+        let (input, unread) = match Command::parse(name, payload) {
+            Ok(command) => (Input::Command(command), None),
+            Err(bad) => {
+                let answer = not_read(&bad.why);
+                (Input::BadCommand(bad), Some(answer))
+            }
         };
         let (told, committed) = oneshot::channel();
-        if engine.send(Arrival { input, committed: Some(told) }).await.is_err() {
-            return;
-        }
+        let (tell, answer) = oneshot::channel();
+        let local = via == Via::Local;
+        let arrival = Arrival { input, committed: Some(told), answer: Some(Wish { tell, local }) };
+        self.engine.send(arrival).await.ok()?;
+        committed.await.ok()?;
+        // A command without a requester has no answer of the engine's.
+        let answer = answer.await.ok().or(unread)?;
+        self.audit.lock().await.note(self.clock.now(), via, name, payload, &answer);
+        Some(answer)
+    }
+}
+
+/// The wish to be told the answer to a command.
+#[derive(Debug)]
+pub struct Wish {
+    /// Told the body of the reply once it is stored.
+    pub tell: oneshot::Sender<Value>,
+    /// Whether nobody waits for it on the broker.
+    pub local: bool,
+}
+
+/// The answer to what cannot be read.
+fn not_read(why: &str) -> Value {
+    json!({"ok": false, "error": {"code": "invalid", "msg": why}})
+}
+
+/// Takes commands from the broker until there are no more, or the engine is gone. One at a time: the
+/// next one waits until the answer to the one before it is stored.
+pub async fn run(mut commands: mpsc::Receiver<CommandArrival>, desk: Desk) {
+    while let Some(CommandArrival { name, payload, done }) = commands.recv().await {
         // Not stored: not acknowledged, and the broker delivers it again.
-        if committed.await.is_ok() {
+        if desk.carry(&name, &payload, Via::Mqtt).await.is_some() {
             // A session that has ended meanwhile delivers it again; the engine knows it by its id.
             let _ = done.send(());
+        } else if desk.engine.is_closed() {
+            return;
         }
     }
 }
@@ -61,11 +120,18 @@ pub async fn run(mut commands: mpsc::Receiver<CommandArrival>, engine: mpsc::Sen
 mod tests {
     use super::*;
 
+    fn desk(folder: &tempfile::TempDir) -> (Desk, mpsc::Receiver<Arrival>) {
+        let (engine, arrivals) = mpsc::channel(1);
+        let clock = Clock::system(domain::time::Boot(1));
+        (Desk::new(engine, clock, Audit::new(folder.path())), arrivals)
+    }
+
     #[tokio::test]
     async fn a_command_is_acknowledged_when_its_answer_is_stored() {
+        let folder = tempfile::tempdir().unwrap();
         let (tell, commands) = mpsc::channel(1);
-        let (engine, mut arrivals) = mpsc::channel(1);
-        let task = tokio::spawn(run(commands, engine));
+        let (desk, mut arrivals) = desk(&folder);
+        let task = tokio::spawn(run(commands, desk));
         for (payload, readable) in [(&br#"{"id":"1","by":"duty"}"#[..], true), (b"{", false)] {
             let (done, mut acknowledged) = oneshot::channel();
             let arrival = CommandArrival { name: "ping".into(), payload: payload.into(), done };
@@ -74,10 +140,18 @@ mod tests {
             assert_eq!(matches!(arrival.input, Input::Command(_)), readable);
             assert!(acknowledged.try_recv().is_err(), "not before");
             arrival.committed.unwrap().send(()).unwrap();
+            let wish = arrival.answer.unwrap();
+            if readable {
+                wish.tell.send(json!({"ok": true})).unwrap();
+            } else {
+                drop(wish);
+            }
             acknowledged.await.unwrap();
         }
         drop(tell);
         task.await.unwrap();
+        let log = std::fs::read_to_string(folder.path().join("audit.jsonl")).unwrap();
+        assert_eq!(log.lines().count(), 2, "{log}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -100,9 +174,10 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_not_stored_is_not_acknowledged() {
+        let folder = tempfile::tempdir().unwrap();
         let (tell, commands) = mpsc::channel(1);
-        let (engine, mut arrivals) = mpsc::channel(1);
-        tokio::spawn(run(commands, engine));
+        let (desk, mut arrivals) = desk(&folder);
+        tokio::spawn(run(commands, desk));
         let (done, acknowledged) = oneshot::channel();
         let payload = br#"{"id":"1","by":"duty"}"#.to_vec();
         tell.send(CommandArrival { name: "ping".into(), payload, done }).await.unwrap();

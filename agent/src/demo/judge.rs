@@ -103,8 +103,19 @@ struct Envelope {
 struct TicketEvent {
     ticket_id: String,
     category: Category,
-    asset: AssetKey,
+    asset: Option<AssetKey>,
+    #[serde(default)]
+    step: By,
 }
+
+/// Who took a step.
+#[derive(Default, Deserialize)]
+struct By {
+    by: String,
+}
+
+/// The box itself, among those who take steps.
+const AGENT: &str = "agent";
 
 impl Judge {
     /// A judge of the box configured as `site`.
@@ -190,7 +201,12 @@ impl Judge {
             self.malformed += 1;
             return None;
         };
-        let TicketEvent { ticket_id, category, asset } = event;
+        let TicketEvent { ticket_id, category, asset, step } = event;
+        let Some(asset) = asset else {
+            // A problem that is at no asset is none of the planned ones.
+            return None;
+        };
+        let by_agent = step.by == AGENT;
         let life = self.lives.entry((category.clone(), asset.clone())).or_default();
         let step = match kind.rsplit('.').next() {
             Some("raised") => Step::Raised,
@@ -198,6 +214,8 @@ impl Judge {
             Some("cleared") => Step::Cleared,
             Some("expired") => Step::Expired,
             Some("closed" | "rejected") => Step::Ended,
+            // A limit that passed, a second witness: nothing that the street did.
+            _ if by_agent => return None,
             _ => Step::Handled,
         };
         life.take(step, ticket_id);

@@ -99,13 +99,13 @@ mod tests {
         let source = SourceName::new("s").unwrap();
         let at = at.map(Utc::from_ms);
         let sample = Sample { source, device: None, counter: None, at, quantities: vec![] };
-        Arrival { input: Input::Sample(sample), committed: None }
+        Arrival { input: Input::Sample(sample), committed: None, answer: None }
     }
 
     #[test]
     fn readings_wait_and_are_dated_once_and_nothing_else_waits() {
         let mut early = Early::new(true, now(0, ClockQuality::Estimated)).unwrap();
-        let tick = Arrival { input: Input::Tick, committed: None };
+        let tick = Arrival { input: Input::Tick, committed: None, answer: None };
         let own_time = WRONG + HOURS + 9000;
         let five_seconds_old = WRONG + 10_000 - 5000;
         let arrivals =

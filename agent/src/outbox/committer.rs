@@ -32,6 +32,7 @@ pub(super) enum Request {
     Settle(Vec<(Key, Outcome)>),
     LinkUp { conn: u32, reply: Reply<Result<(), StoreError>> },
     LinkDown { reply: Reply<()> },
+    Spill { reply: Reply<Result<(), StoreError>> },
     Stats { reply: Reply<Result<Stats, StoreError>> },
     Close { reply: Reply<Result<(), StoreError>> },
 }
@@ -229,6 +230,7 @@ impl Committer {
                 }
                 answer(reply, ());
             }
+            Request::Spill { reply } => answer(reply, self.queue.spill()),
             Request::Stats { reply } => answer(reply, self.queue.stats()),
             Request::Commit { .. } | Request::Close { .. } => {
                 unreachable!("handled where the loop can follow")

@@ -158,6 +158,11 @@ impl Store for DiskStore {
         Ok(())
     }
 
+    fn free_bytes(&self) -> Option<u64> {
+        let space = rustix::fs::statvfs(&self.dir).ok()?;
+        Some(space.f_bavail.saturating_mul(space.f_frsize))
+    }
+
     fn condemn(&self) {
         // Best effort: what is not marked will be found again.
         if let Err(why) = fs::write(self.dir.join(SUSPECT), b"") {

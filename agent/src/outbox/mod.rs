@@ -316,6 +316,14 @@ impl Outbox {
         self.ask(|reply| Request::LinkDown { reply }).await
     }
 
+    /// Stores everything that is in memory: the power is failing.
+    ///
+    /// # Errors
+    /// It stays in memory, or the outbox has stopped.
+    pub async fn spill(&self) -> Result<(), OutboxError> {
+        Ok(self.ask(|reply| Request::Spill { reply }).await??)
+    }
+
     /// The counts.
     ///
     /// # Errors

@@ -30,6 +30,12 @@ const PAGE: usize = 64;
 /// A full disk: this much is given up, oldest first, so that what matters more can go on.
 const DISK_FULL_KEEP_PERCENT: u64 = 75;
 
+/// Less free than this where the store stands: telemetry makes room, so that the rest of the box, and
+/// what matters more, can go on.
+const FREE_MIN: u64 = 16 * 1024 * 1024;
+/// Free space is looked at with one commit in so many.
+const FREE_LOOK_EVERY: u64 = 64;
+
 /// Where a message stands in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Slot {
@@ -129,8 +135,19 @@ impl Queue {
         }
         draft.add(turns)?;
         draft.make_room(&ROOM_FROM, self.bytes_max, DropReason::BufferFull)?;
+        if let Some(missing) = self.missing_space() {
+            let keep = draft.bytes().saturating_sub(missing);
+            draft.make_room(&[Lane::Telemetry], keep, DropReason::DiskFull)?;
+        }
         let drafted = draft.finish();
         self.write(drafted)
+    }
+
+    /// How much less is free than should be, when it is time to look.
+    fn missing_space(&self) -> Option<u64> {
+        let free =
+            self.store.free_bytes().filter(|_| self.commits.is_multiple_of(FREE_LOOK_EVERY))?;
+        (free < FREE_MIN).then(|| FREE_MIN - free)
     }
 
     /// Moves all that is in memory to the store, and deletes what is settled.

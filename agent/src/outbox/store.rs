@@ -124,6 +124,11 @@ pub(super) trait Store: Send {
     /// The store is closed and every call fails until this one succeeds.
     fn reopen(&mut self) -> Result<(), StoreError>;
 
+    /// Bytes that are free where it stands; `None` when that is not known, or not bounded.
+    fn free_bytes(&self) -> Option<u64> {
+        None
+    }
+
     /// Notes, for the next start, that something in it cannot be read.
     fn condemn(&self) {}
 }

@@ -4,6 +4,7 @@ mod blocks;
 mod damage;
 mod full;
 mod held;
+mod migrate;
 mod power;
 
 use std::collections::{BTreeMap, BTreeSet};

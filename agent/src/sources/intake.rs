@@ -90,7 +90,7 @@ impl Gate {
             };
             self.rhythm.hear(sample.device.as_ref(), now.monotonic, now.utc);
             let committed = safe(&sample);
-            place.send(Arrival { input: Input::Sample(sample), committed });
+            place.send(Arrival { input: Input::Sample(sample), committed, answer: None });
         }
         Ok(())
     }

@@ -41,6 +41,7 @@ use tracing::Instrument;
 
 use crate::clock::Clock;
 use crate::config::{self, NetworkServer, SourceKind};
+use crate::control::Wish;
 use crate::mqtt::inbound::Delivery;
 
 pub use self::rhythm::Heard;
@@ -56,6 +57,8 @@ pub struct Arrival {
     pub input: Input,
     /// Told once what came of it is on disk; dropped without a word when it could not be stored.
     pub committed: Option<oneshot::Sender<()>>,
+    /// Told the answer to a command, after `committed`.
+    pub answer: Option<Wish>,
 }
 
 /// What every source is given.

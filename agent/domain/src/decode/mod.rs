@@ -77,6 +77,8 @@ pub enum Reason {
     Void,
     /// The device answers for another one.
     Authentication,
+    /// A personal id, and no key to make a pseudonym of it with.
+    NoKey,
 }
 
 impl Reason {
@@ -102,6 +104,7 @@ impl Reason {
             Reason::Time => "time",
             Reason::Void => "void",
             Reason::Authentication => "authentication",
+            Reason::NoKey => "no_key",
         }
     }
 }

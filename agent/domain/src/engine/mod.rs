@@ -5,6 +5,7 @@
 //! * `answers`: commands that were carried out, so that a repeat gets the same answer.
 //! * `publish`: what is said of an asset.
 //! * `parking`: what concerns many bays at once: streets, hours, and people's commands.
+//! * `storm`: many silences that are one problem.
 //! * `trouble`: what is wrong with the box itself.
 //! * `streets`: from the way of vehicles to the coverage of streets.
 //! * `vehicles`: what a vehicle has to tell, and what is sent of its track.
@@ -13,19 +14,20 @@ mod answers;
 mod parking;
 mod publish;
 mod rounds;
+mod storm;
 mod streets;
 mod trouble;
 mod vehicles;
 mod watched;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
 use self::answers::Answers;
 use self::rounds::Rounds;
 use self::watched::{Hearing, Place, Told, Watched};
-use crate::commands::{Action, BadCommand, BayStep, Command};
+use crate::commands::{Action, BadCommand, BayStep, Command, TicketOrder};
 use crate::decode::Reason;
 use crate::ids::{AssetId, AssetKey, Class, PermitId, SourceName};
 use crate::input::Input;
@@ -62,6 +64,10 @@ pub struct Engine {
     guidance: BTreeMap<AssetKey, Guidance>,
     timers: Timers,
     started: Moment,
+    /// Sources that are silent as a whole.
+    silent: BTreeSet<SourceName>,
+    /// Whether the clock has been set.
+    knows_time: bool,
     /// Stored records that could not be read, told at the start.
     unreadable: Vec<String>,
     /// Stored records of assets and rules that are no longer configured, removed at the start.
@@ -106,12 +112,15 @@ impl Engine {
             guidance: BTreeMap::new(),
             timers: Timers::default(),
             started: now,
+            knows_time: false,
+            silent: BTreeSet::new(),
             unreadable: vec![],
             orphans: vec![],
         };
         for record in stored {
             engine.restore(record, now);
         }
+        engine.silent = engine.desk.silent_sources().collect();
         engine.arm(now);
         engine
     }
@@ -119,6 +128,7 @@ impl Engine {
     /// Decides what follows from `input` at `now`. Never fails: what cannot be taken is an output.
     pub fn step(&mut self, input: Input, now: Now) -> Outputs {
         let mut out = Outputs::default();
+        self.learn_time(now, &mut out);
         self.work_off_due(now, &mut out);
         match input {
             Input::Start => self.start(now, &mut out),
@@ -170,14 +180,13 @@ impl Engine {
             }
             "watch" => self.rules.restore(&self.site, rest, &value),
             "ticket" => match self.desk.restore(&value) {
-                Some(ticket) => {
-                    let id = ticket.ticket_id.clone();
-                    let purge = self.desk.purge_at(&id, &self.site.tickets, now);
-                    self.timers.set(Timer::Purge(id), purge);
+                Some(id) => {
+                    self.set_timers(self.desk.timers_of(&self.site, &id, now));
                     true
                 }
                 None => return self.unreadable.push(key),
             },
+            "case" => self.desk.restore_case(rest),
             "command" => self.answers.restore(rest, &value),
             "waste" => self.rounds.days.restore(rest, &value),
             "trip" => self.rounds.restore(&self.site, rest, &value),
@@ -225,7 +234,7 @@ impl Engine {
             out.messages.push(publish::info(key, asset, now));
             out.messages.extend(self.state(key, now));
         }
-        out.messages.extend(self.desk.all().map(News::state));
+        out.messages.extend(self.desk.all().map(|ticket| News::state(&self.site, ticket)));
     }
 
     /// The state of an asset as it is published; nothing for a street that nobody asks about.
@@ -255,6 +264,10 @@ impl Engine {
                 }
                 Timer::Hour => self.close_hours(at, out),
                 Timer::Day => self.close_day(at, out),
+                Timer::Ticket(id) => {
+                    let news = self.desk.pass(&self.site, &id, at);
+                    self.spread(news, out);
+                }
                 Timer::Purge(id) => {
                     let news = self.desk.purge(&id, at);
                     self.spread(news, out);
@@ -277,6 +290,7 @@ impl Engine {
             let detail = format!("{key} has report {counter} already");
             return reject(&feed.source, Reason::Duplicate, detail, out);
         };
+        self.hear_source(&feed.source, now, out);
         let mut quantities = sample.quantities.clone();
         if let Kind::Bin(bin) = &self.site.assets[&key].kind {
             let guessed = quality == Quality::Uncertain && sample.at.is_some();
@@ -361,17 +375,19 @@ impl Engine {
             self.timers.set(Timer::Rule(rule, key.clone()), deadline);
         }
         for finding in seen.findings {
-            let rule = &self.site.rules[finding.rule];
-            let news = self.desk.find(&self.site, rule, finding);
-            self.spread(news, out);
+            self.take_finding(finding, out);
         }
     }
 
     fn spread(&mut self, news: News, out: &mut Outputs) {
         out.records.extend(news.records);
         out.messages.extend(news.messages);
-        for (id, deadline) in news.purge {
-            self.timers.set(Timer::Purge(id), deadline);
+        self.set_timers(news.timers);
+    }
+
+    fn set_timers(&mut self, timers: Vec<(Timer, Option<Monotonic>)>) {
+        for (timer, deadline) in timers {
+            self.timers.set(timer, deadline);
         }
     }
 
@@ -385,8 +401,9 @@ impl Engine {
             Err((code, why)) => answers::no(&command.id, code, &why),
         };
         out.messages.push(publish::reply(&command.by, answer.clone(), now));
-        // What changes nothing may be done twice, and a map is too large to be kept.
-        if !matches!(command.action, Action::Coverage { .. }) {
+        // A question may be asked again, and a map is too large to be kept; only what changes something
+        // must not be done twice.
+        if !matches!(command.action, Action::Tickets(_) | Action::Coverage { .. }) {
             out.records.extend(self.answers.keep(&command.id, answer));
         }
     }
@@ -406,6 +423,10 @@ impl Engine {
                 format!("it was to be done by {until}, and it is {}", now.utc),
             ));
         }
+        let name = command.action.name();
+        if !self.site.tickets.allows(command.by.as_str(), &name) {
+            return Err(("denied", format!("{} may not do {name}", command.by)));
+        }
         match &command.action {
             Action::Ping => Ok(Map::new()),
             Action::Refresh => {
@@ -417,19 +438,44 @@ impl Engine {
             }
             Action::Device { asset, what } => self.ask_devices(asset, *what, out),
             Action::Coverage { street, from } => self.coverage_of(street.as_ref(), *from),
-            Action::Ticket { ticket, step, note } => {
-                let by = &command.by;
-                let taken = self.desk.step(ticket, *step, by, note.clone(), &self.site, now);
-                let (news, result) = taken.map_err(|refusal| ("refused", refusal.to_string()))?;
-                let subject = self.desk.subject(ticket);
-                if let Some((rule, asset)) = subject
-                    && result["state"] == Value::String(State::Closed.to_string())
-                {
-                    out.records.extend(self.rules.closed(&self.site, &rule, &asset));
-                }
+            Action::Tickets(query) => {
+                let answer = self.desk.query(&self.site, query);
+                answer.map_err(|refusal| ("refused", refusal.to_string()))
+            }
+            Action::Report(report) => {
+                let taken = self.desk.report(&self.site, report, &command.by, now);
+                let (news, result) = taken.map_err(|untaken| ("refused", untaken.to_string()))?;
                 self.spread(news, out);
                 Ok(result)
             }
+            Action::Ticket(order) => {
+                let (news, taken) = self.desk.order(&self.site, order, &command.by, now);
+                self.spread(news, out);
+                let result = taken.map_err(|refusal| ("refused", refusal.to_string()))?;
+                self.watch_afresh(order, out);
+                Ok(result)
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// A rule whose ticket was closed looks anew: if the condition still holds, that is rework.
+    fn watch_afresh(&mut self, order: &TicketOrder, out: &mut Outputs) {
+        let Some(ticket) = self.desk.get(&order.ticket).filter(|t| t.state == State::Closed) else {
+            return;
+        };
+        if let (Some(rule), Some(asset)) = (&ticket.rule, &ticket.asset) {
+            out.records.extend(self.rules.closed(&self.site, rule.id.as_str(), asset));
+        }
+    }
+
+    /// Corrects what was found before the box knew the time.
+    fn learn_time(&mut self, now: Now, out: &mut Outputs) {
+        let knew = std::mem::replace(&mut self.knows_time, now.clock > ClockQuality::Unset);
+        if self.knows_time && !knew {
+            let news = self.desk.correct_times(&self.site, now);
+            self.spread(news, out);
         }
     }
 }

@@ -131,8 +131,13 @@ fn command(id: &str, ticket: &TicketId, step: TicketStep) -> Input {
         by: Requester::new("duty").unwrap(),
         issued_at: None,
         expires_at: None,
-        action: Action::Ticket { ticket: ticket.clone(), step, note: None },
+        action: Action::Ticket(order(ticket, step)),
     })
+}
+
+fn order(ticket: &TicketId, step: TicketStep) -> TicketOrder {
+    let (ticket, note) = (ticket.clone(), None);
+    TicketOrder { ticket, step, note, crew: None, for_s: None, until: None }
 }
 
 /// The event types of the ticket lane, in order.
@@ -560,7 +565,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         3 => any::<bool>().prop_map(Happening::Car),
         1 => Just(Happening::Restart),
         2 => (1u64..200).prop_map(Happening::Pass),
-        1 => (0usize..5).prop_map(Happening::Step),
+        1 => (0usize..TicketStep::ALL.len()).prop_map(Happening::Step),
     ]
 }
 
@@ -607,6 +612,7 @@ fn run(history: &[Happening]) -> (Vec<Message>, Vec<BTreeMap<String, usize>>) {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn at_most_one_open_ticket_per_problem_and_the_same_again_every_time(
         history in prop::collection::vec(happening(), 1..120),
@@ -627,6 +633,9 @@ proptest! {
     }
 }
 
+mod forms;
+mod orders;
+mod reports;
 mod streets;
 
 #[test]

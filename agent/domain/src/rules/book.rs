@@ -200,6 +200,21 @@ impl RuleBook {
         Some(Record { key: record_key(&site.rules[i], asset), value: None })
     }
 
+    /// Begins anew to wait for an asset that was found silent, as if it had been heard at `now`.
+    pub(crate) fn listen_anew(&mut self, site: &Site, asset: &AssetKey, now: Now) -> Seen {
+        let mut seen = Seen::default();
+        let spec = &site.assets[asset];
+        for (i, rule) in site.rules.iter().enumerate().filter(|(_, r)| r.class == asset.class) {
+            let place = (i, asset.clone());
+            let silent = self.watches.get(&place) == Some(&Watch::Raised);
+            let Some(after) = silence(rule, spec).filter(|_| silent) else { continue };
+            self.watches.remove(&place);
+            seen.records.push(Record { key: record_key(rule, asset), value: None });
+            seen.deadlines.push((i, Some(now.deadline(after, now))));
+        }
+        seen
+    }
+
     fn conclude(
         &self,
         site: &Site,

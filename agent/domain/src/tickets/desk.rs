@@ -1,48 +1,60 @@
-//! Every ticket of the box.
+//! Every ticket of the box: which finding belongs to which, and at most one for each problem.
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::ticket::{Refusal, RuleRef, State, Ticket, Times};
-use crate::commands::TicketStep;
-use crate::ids::{AssetKey, Category, Requester, TicketId};
-use crate::output::{Body, Lane, Message, Quality, Record, Topic};
-use crate::rules::{Edge, Finding, Rule};
+use super::archive::Archive;
+use super::deadline::Deadline;
+use super::flow::FlowLog;
+use super::life::State;
+use super::news::News;
+use super::ticket::{Flapping, RuleRef, SuppressedBy, Ticket, Times, Witness, WitnessKind};
+use crate::ids::{AssetKey, Category, TicketId};
+use crate::place::Position;
+use crate::rules::{Edge, Evidence, Finding, Rule, Severity};
 use crate::site::{Site, TicketPolicy};
 use crate::time::{Moment, Monotonic, Now, Utc};
+use crate::timers::Timer;
 
 /// The tickets, by id, and which of them a new finding of the same problem belongs to.
 #[derive(Debug, Default)]
 pub(crate) struct Desk {
     tickets: BTreeMap<TicketId, Ticket>,
-    latest: BTreeMap<(Category, AssetKey), TicketId>,
+    /// By what makes two findings the same problem.
+    latest: BTreeMap<String, TicketId>,
+    archive: Archive,
 }
 
-/// What the desk has to say: messages and records of changed tickets, and when to look again.
-#[derive(Debug, Default)]
-pub(crate) struct News {
-    pub(crate) messages: Vec<Message>,
-    pub(crate) records: Vec<Record>,
-    pub(crate) purge: Vec<(TicketId, Option<Monotonic>)>,
+/// A problem, as whoever found it describes it.
+#[derive(Debug, Clone)]
+pub(super) struct Problem {
+    pub(super) key: String,
+    pub(super) category: Category,
+    pub(super) severity: Severity,
+    pub(super) asset: Option<AssetKey>,
+    pub(super) place: Option<Position>,
+    pub(super) rule: Option<RuleRef>,
+    pub(super) evidence: Vec<Evidence>,
+    pub(super) witness: Witness,
+    pub(super) at: Moment,
 }
 
 impl Desk {
     /// Takes back a stored ticket; answers whether it could be read.
-    pub(crate) fn restore(&mut self, value: &[u8]) -> Option<&Ticket> {
+    pub(crate) fn restore(&mut self, value: &[u8]) -> Option<TicketId> {
         let ticket: Ticket = serde_json::from_slice(value).ok()?;
-        let identity = (ticket.category.clone(), ticket.asset.clone());
         let newer = self
             .latest
-            .get(&identity)
+            .get(&ticket.key)
             .and_then(|id| self.tickets.get(id))
             .is_none_or(|other| other.opened_at <= ticket.opened_at);
         let id = ticket.ticket_id.clone();
         if newer {
-            self.latest.insert(identity, id.clone());
+            self.latest.insert(ticket.key.clone(), id.clone());
         }
-        Some(self.tickets.entry(id).or_insert(ticket))
+        self.tickets.insert(id.clone(), ticket);
+        Some(id)
     }
 
     /// Every ticket.
@@ -50,157 +62,245 @@ impl Desk {
         self.tickets.values()
     }
 
-    /// The rule and asset of a ticket.
-    pub(crate) fn subject(&self, id: &TicketId) -> Option<(String, AssetKey)> {
-        self.tickets.get(id).map(|t| (t.rule.id.to_string(), t.asset.clone()))
+    /// One ticket.
+    pub(crate) fn get(&self, id: &TicketId) -> Option<&Ticket> {
+        self.tickets.get(id)
+    }
+
+    pub(super) fn ticket_mut(&mut self, id: &TicketId) -> Option<&mut Ticket> {
+        self.tickets.get_mut(id)
+    }
+
+    pub(super) fn tickets_mut(&mut self) -> impl Iterator<Item = &mut Ticket> {
+        self.tickets.values_mut()
+    }
+
+    /// The newer ticket of the same problem, if there is one.
+    pub(super) fn newer_than(&self, id: &TicketId) -> Option<TicketId> {
+        let key = &self.tickets.get(id)?.key;
+        self.latest.get(key).filter(|newest| *newest != id).cloned()
+    }
+
+    /// The latest ticket of a problem.
+    pub(super) fn latest(&self, key: &str) -> Option<&Ticket> {
+        self.latest.get(key).and_then(|id| self.tickets.get(id))
+    }
+
+    /// The latest tickets of the problems whose key begins with `prefix`.
+    pub(super) fn with_prefix(&self, prefix: &str) -> impl Iterator<Item = &Ticket> {
+        let from = self.latest.range(prefix.to_owned()..);
+        let these = from.take_while(move |(key, _)| key.starts_with(prefix));
+        these.filter_map(|(_, id)| self.tickets.get(id))
+    }
+
+    /// How many open problems are only known by their place.
+    pub(super) fn places(&self) -> usize {
+        self.tickets.values().filter(|t| t.asset.is_none() && t.state.is_open()).count()
     }
 
     /// Takes a finding: opens, reopens or clears, at most one ticket per category and asset.
     /// `rule` is the one that made it, or stands for what the program itself found.
     pub(crate) fn find(&mut self, site: &Site, rule: &Rule, finding: Finding) -> News {
-        let identity = (rule.category.clone(), finding.asset.clone());
-        let existing = self.latest.get(&identity).and_then(|id| self.tickets.get_mut(id));
-        match (finding.edge, existing) {
-            (Edge::Clear, Some(ticket)) if ticket.state.is_open() => clear(ticket, finding),
-            // The problem ended after its ticket did: nothing to add.
-            (Edge::Clear, _) => News::default(),
-            (Edge::Raise, None) => self.open(site, rule, finding, None),
-            (Edge::Raise, Some(ticket)) => match again(ticket, finding.at, &site.tickets) {
-                Again::Same => same(ticket, finding),
-                Again::Reopen => reopen(ticket, finding),
-                Again::New => self.renew(site, rule, finding, &identity),
-            },
+        let key = format!("{}:{}", rule.category, finding.asset);
+        match finding.edge {
+            Edge::Clear => self.clear(site, &key, finding.evidence, finding.at),
+            Edge::Raise => self.raise(site, problem_of(site, rule, key, finding)),
         }
     }
 
-    /// Takes a step that a person asked for.
-    pub(crate) fn step(
+    /// A problem is there. Opens a ticket for it, or finds the one it belongs to.
+    pub(super) fn raise(&mut self, site: &Site, problem: Problem) -> News {
+        let id = self.latest.get(&problem.key).cloned();
+        let Some((id, ticket)) = id.and_then(|id| Some((id.clone(), self.tickets.get_mut(&id)?)))
+        else {
+            return self.open(site, problem, None);
+        };
+        let at = problem.at;
+        let mut news = match again(ticket, at, &site.tickets) {
+            Again::Same => same(ticket, problem, site),
+            Again::Back => back(ticket, problem, site),
+            Again::Reopen => reopen(ticket, problem, site),
+            Again::New => return self.renew(site, problem, &id),
+        };
+        news.timers.extend(self.timers_of(site, &id, at));
+        news
+    }
+
+    /// The problem is there no longer: evidence, never a closure.
+    pub(super) fn clear(
         &mut self,
-        id: &TicketId,
-        step: TicketStep,
-        by: &Requester,
-        note: Option<String>,
         site: &Site,
-        now: Now,
-    ) -> Result<(News, Map<String, Value>), Refusal> {
-        let ticket = self.tickets.get_mut(id).ok_or_else(|| Refusal::Unknown(id.clone()))?;
-        let identity = (ticket.category.clone(), ticket.asset.clone());
-        if let (TicketStep::Reopen, Some(newer)) = (step, self.latest.get(&identity))
-            && newer != id
-        {
-            return Err(Refusal::Superseded(newer.clone()));
+        key: &str,
+        evidence: Vec<Evidence>,
+        at: Moment,
+    ) -> News {
+        let id = self.latest.get(key).cloned();
+        let Some((id, ticket)) = id.and_then(|id| Some((id.clone(), self.tickets.get_mut(&id)?)))
+        else {
+            return News::default();
+        };
+        // The problem ended after its ticket did: nothing to add.
+        if !ticket.state.is_open() {
+            return News::default();
         }
-        ticket.step(step, by.as_str(), note, now)?;
         let mut news = News::default();
-        let name = event_name(ticket.state);
-        news.tell(ticket, name, now);
-        news.purge.push((id.clone(), purge_at(ticket, &site.tickets, now)));
-        let mut result = Map::new();
-        result.insert("ticket".into(), Value::String(id.to_string()));
-        result.insert("state".into(), Value::String(ticket.state.to_string()));
-        result.insert("rev".into(), Value::from(ticket.rev));
-        Ok((news, result))
+        ticket.attach(evidence);
+        if ticket.is_flapping(false, site, at) {
+            news.keep_or_tell(ticket, site, at);
+        } else {
+            ticket.cleared_by_sensor = true;
+            ticket.times.cleared = Some(at);
+            ticket.log("cleared", "agent", None, site, at);
+            news.tell(site, ticket, at);
+        }
+        news.timers.extend(self.timers_of(site, &id, at));
+        news
     }
 
     /// A closed ticket has been kept for long enough: it leaves the broker and the store.
     pub(crate) fn purge(&mut self, id: &TicketId, now: Now) -> News {
-        let Some(ticket) = self.tickets.get(id).filter(|t| !t.state.is_open()) else {
+        if self.tickets.get(id).is_none_or(|t| t.state.is_open()) {
             return News::default();
-        };
-        let identity = (ticket.category.clone(), ticket.asset.clone());
-        if self.latest.get(&identity) == Some(id) {
-            self.latest.remove(&identity);
         }
-        let empty = Message {
-            lane: Lane::Ticket,
-            topic: Topic::TicketState(id.clone()),
-            at: now.utc,
-            clock: now.clock,
-            quality: Quality::Good,
-            body: Body::Empty,
-        };
-        let record = Record { key: record_key(id), value: None };
-        self.tickets.remove(id);
-        News { messages: vec![empty], records: vec![record], purge: vec![] }
+        let Some(ticket) = self.tickets.remove(id) else { return News::default() };
+        if self.latest.get(&ticket.key) == Some(id) {
+            self.latest.remove(&ticket.key);
+        }
+        let mut news = News::gone(id, now);
+        news.records.extend(self.archive.add(ticket, now.utc));
+        news
     }
 
-    /// When a closed ticket is to be purged.
-    pub(crate) fn purge_at(
+    /// Takes back the name of a case that is kept for assessment; answers whether it is one.
+    pub(crate) fn restore_case(&mut self, rest: &str) -> bool {
+        self.archive.restore(rest)
+    }
+
+    /// The deadlines of a ticket, as they are now.
+    pub(crate) fn timers_of(
         &self,
+        site: &Site,
         id: &TicketId,
-        policy: &TicketPolicy,
         now: Now,
-    ) -> Option<Monotonic> {
-        self.tickets.get(id).and_then(|ticket| purge_at(ticket, policy, now))
+    ) -> Vec<(Timer, Option<Monotonic>)> {
+        let Some(ticket) = self.tickets.get(id) else { return vec![] };
+        let keep = site.tickets.keep_closed;
+        let purge = ticket.times.closed.map(|closed| closed.deadline(keep, now));
+        let limit = ticket.limit.as_ref().filter(|_| ticket.state.is_timed());
+        let until = ticket.suppressed.as_ref().and_then(|s| s.until);
+        let wall = [limit.and_then(Deadline::next), until];
+        let wall = wall.into_iter().flatten().map(|utc| now.at(utc).monotonic);
+        let still = ticket.flapping.as_ref();
+        let still = still.map(|f| f.last.deadline(site.tickets.flap_within, now));
+        let next = wall.chain(still).min();
+        vec![(Timer::Purge(id.clone()), purge), (Timer::Ticket(id.clone()), next)]
     }
 
-    fn open(
-        &mut self,
-        site: &Site,
-        rule: &Rule,
-        finding: Finding,
-        prior: Option<TicketId>,
-    ) -> News {
-        let id = ticket_id(site, rule, &finding);
-        let place = site.assets.get(&finding.asset).and_then(|asset| asset.position);
-        let mut ticket = Ticket {
-            ticket_id: id.clone(),
-            rev: 0,
-            key: format!("{}:{}", rule.category, finding.asset),
-            category: rule.category.clone(),
-            state: State::Raised,
-            cleared_by_sensor: false,
-            severity: rule.severity,
-            asset: finding.asset.clone(),
-            place,
-            opened_at: finding.at.utc,
-            clock: finding.at.clock,
-            updated_at: finding.at.utc,
-            closed_at: None,
-            rule: RuleRef { id: rule.id.clone(), version: rule.version },
-            evidence: vec![],
-            flow: vec![],
-            reopened: 0,
-            prior,
-            times: Times { cleared: None, closed: None },
-        };
-        ticket.attach(finding.evidence);
-        ticket.log("raised", finding.at.utc, "agent", None);
+    /// Opens a ticket.
+    pub(super) fn open(&mut self, site: &Site, problem: Problem, prior: Option<TicketId>) -> News {
+        let at = problem.at;
+        let id = ticket_id(site, &problem.key, at.utc, prior.as_ref());
+        let key = problem.key.clone();
+        let review = site.tickets.categories.get(&problem.category).is_some_and(|c| c.review);
+        let candidate = review && problem.witness.kind == WitnessKind::Camera;
+        let mut ticket = new_ticket(&id, problem, prior);
+        if !candidate {
+            ticket.enter(State::Raised, site, at);
+        }
+        ticket.maintain(site, at);
+        let note = ticket.suppressed.as_ref().map(|s| {
+            let until = s.until.map_or_else(String::new, |until| format!(" until {until}"));
+            format!("maintenance{until}")
+        });
+        ticket.log(ticket.state.as_str(), "agent", note, site, at);
         let mut news = News::default();
-        news.tell(&ticket, "ticket.raised", finding.at);
-        self.latest.insert((rule.category.clone(), finding.asset), id.clone());
-        self.tickets.insert(id, ticket);
+        news.tell(site, &ticket, at);
+        self.latest.insert(key, id.clone());
+        self.tickets.insert(id.clone(), ticket);
+        news.timers.extend(self.timers_of(site, &id, at));
         news
     }
 
     /// The problem is there again, too long after: the old ticket ends, if it has not, and a new one
     /// that names it begins.
-    fn renew(
-        &mut self,
-        site: &Site,
-        rule: &Rule,
-        finding: Finding,
-        identity: &(Category, AssetKey),
-    ) -> News {
+    fn renew(&mut self, site: &Site, problem: Problem, old: &TicketId) -> News {
         let mut news = News::default();
-        let old = self.latest[identity].clone();
-        if let Some(ticket) = self.tickets.get_mut(&old).filter(|t| t.state.is_open()) {
+        let at = problem.at;
+        if let Some(ticket) = self.tickets.get_mut(old).filter(|t| t.state.is_open()) {
             let note = "gone for long, and there again: see the newer ticket".to_owned();
-            ticket.become_(State::Expired, "agent", Some(note), finding.at);
-            news.tell(ticket, event_name(State::Expired), finding.at);
-            news.purge.push((old.clone(), purge_at(ticket, &site.tickets, finding.at)));
+            ticket.enter(State::Expired, site, at);
+            ticket.log("expired", "agent", Some(note), site, at);
+            news.tell(site, ticket, at);
+            news.timers.extend(self.timers_of(site, old, at));
         }
-        let opened = self.open(site, rule, finding, Some(old));
-        news.messages.extend(opened.messages);
-        news.records.extend(opened.records);
+        news.join(self.open(site, problem, Some(old.clone())));
         news
     }
+}
+
+fn problem_of(site: &Site, rule: &Rule, key: String, finding: Finding) -> Problem {
+    let confidence = WitnessKind::Sensor.confidence();
+    Problem {
+        key,
+        category: rule.category.clone(),
+        severity: rule.severity,
+        place: site.assets.get(&finding.asset).and_then(|asset| asset.position),
+        asset: Some(finding.asset),
+        rule: Some(RuleRef { id: rule.id.clone(), version: rule.version }),
+        evidence: finding.evidence,
+        witness: Witness {
+            kind: WitnessKind::Sensor,
+            by: rule.id.to_string(),
+            at: finding.at.utc,
+            confidence,
+            text: None,
+            media: None,
+        },
+        at: finding.at,
+    }
+}
+
+fn new_ticket(id: &TicketId, problem: Problem, prior: Option<TicketId>) -> Ticket {
+    let Problem { key, category, severity, asset, place, rule, evidence, witness, at } = problem;
+    let mut ticket = Ticket {
+        ticket_id: id.clone(),
+        rev: 0,
+        key,
+        category,
+        state: State::Candidate,
+        cleared_by_sensor: false,
+        severity,
+        asset,
+        place,
+        opened_at: at.utc,
+        clock: at.clock,
+        updated_at: at.utc,
+        closed_at: None,
+        rule,
+        evidence: vec![],
+        sources: vec![],
+        confidence: 0,
+        flow: FlowLog::new(id),
+        reopened: 0,
+        prior,
+        crew: None,
+        limit: None,
+        suppressed: None,
+        flapping: None,
+        refused: 0,
+        times: Times { opened: at, cleared: None, closed: None, edges: vec![], source: None },
+    };
+    ticket.attach(evidence);
+    ticket.hear(witness);
+    ticket
 }
 
 /// What a finding means for a ticket of the same problem that exists.
 enum Again {
     /// The problem was known all the time.
     Same,
+    /// It was gone from a ticket that nobody is at work on.
+    Back,
     /// It was gone or done, not long ago.
     Reopen,
     /// It was gone or done long ago.
@@ -214,147 +314,125 @@ fn again(ticket: &Ticket, at: Moment, policy: &TicketPolicy) -> Again {
         State::Rejected if recent(ticket.times.closed) => Again::Same,
         State::Closed if recent(ticket.times.closed) => Again::Reopen,
         State::Rejected | State::Closed | State::Expired => Again::New,
-        State::Handled => Again::Reopen,
+        State::Handled | State::Verified => Again::Reopen,
         _ if !ticket.cleared_by_sensor => Again::Same,
+        State::Candidate | State::Suppressed => Again::Back,
         _ if recent(ticket.times.cleared) => Again::Reopen,
         _ => Again::New,
     }
 }
 
-fn clear(ticket: &mut Ticket, finding: Finding) -> News {
-    ticket.cleared_by_sensor = true;
-    ticket.times.cleared = Some(finding.at);
-    ticket.attach(finding.evidence);
-    ticket.log("cleared", finding.at.utc, "agent", None);
+fn same(ticket: &mut Ticket, problem: Problem, site: &Site) -> News {
+    let at = problem.at;
     let mut news = News::default();
-    news.tell(ticket, "ticket.cleared", finding.at);
+    ticket.attach(problem.evidence);
+    let flapping = ticket.flapping.is_some() && ticket.is_flapping(true, site, at);
+    if ticket.hear(problem.witness) && ticket.state.is_open() {
+        let kind = ticket.sources.last().map(|w| format!("{} says so too", w.by));
+        ticket.log("witnessed", "agent", kind, site, at);
+        news.tell(site, ticket, at);
+        // Two kinds of witnesses that agree are what a review would look for.
+        if ticket.state == State::Candidate && ticket.is_agreed() {
+            ticket.enter(State::Raised, site, at);
+            ticket.log("raised", "agent", None, site, at);
+            news.tell(site, ticket, at);
+        }
+    } else if flapping {
+        news.keep_or_tell(ticket, site, at);
+    } else {
+        news.keep(ticket);
+    }
     news
 }
 
-fn same(ticket: &mut Ticket, finding: Finding) -> News {
-    ticket.attach(finding.evidence);
+fn back(ticket: &mut Ticket, problem: Problem, site: &Site) -> News {
     let mut news = News::default();
-    news.keep(ticket);
-    news
-}
-
-fn reopen(ticket: &mut Ticket, finding: Finding) -> News {
     ticket.cleared_by_sensor = false;
     ticket.times.cleared = None;
-    ticket.attach(finding.evidence);
-    ticket.become_(State::Reopened, "agent", None, finding.at);
-    let mut news = News::default();
-    news.tell(ticket, "ticket.reopened", finding.at);
-    news.purge.push((ticket.ticket_id.clone(), None));
+    ticket.attach(problem.evidence);
+    ticket.hear(problem.witness);
+    ticket.log("again", "agent", None, site, problem.at);
+    news.tell(site, ticket, problem.at);
     news
 }
 
-fn purge_at(ticket: &Ticket, policy: &TicketPolicy, now: Now) -> Option<Monotonic> {
-    ticket.times.closed.map(|closed| closed.deadline(policy.keep_closed, now))
+fn reopen(ticket: &mut Ticket, problem: Problem, site: &Site) -> News {
+    let at = problem.at;
+    let mut news = News::default();
+    let came_back = ticket.cleared_by_sensor && ticket.state.is_timed();
+    ticket.cleared_by_sensor = false;
+    ticket.times.cleared = None;
+    ticket.attach(problem.evidence);
+    ticket.hear(problem.witness);
+    ticket.enter(State::Reopened, site, at);
+    let suppressed = ticket.maintain(site, at);
+    let step = if suppressed { "suppressed" } else { "reopened" };
+    ticket.log(step, "agent", None, site, at);
+    news.tell(site, ticket, at);
+    if came_back && ticket.is_flapping(true, site, at) {
+        news.keep_or_tell(ticket, site, at);
+    }
+    news
 }
 
-fn event_name(state: State) -> &'static str {
-    match state {
-        State::Raised => "ticket.raised",
-        State::Acknowledged => "ticket.acknowledged",
-        State::Handled => "ticket.handled",
-        State::Closed => "ticket.closed",
-        State::Rejected => "ticket.rejected",
-        State::Reopened => "ticket.reopened",
-        State::Expired => "ticket.expired",
+impl Ticket {
+    /// Notes that the problem comes or goes. Answers whether it does so too often for each time to be
+    /// told.
+    fn is_flapping(&mut self, there: bool, site: &Site, at: Moment) -> bool {
+        let policy = &site.tickets;
+        if let Some(flapping) = &mut self.flapping {
+            flapping.count = flapping.count.saturating_add(1);
+            (flapping.last, flapping.there) = (at, there);
+            return true;
+        }
+        if policy.flaps == 0 || !self.state.is_timed() {
+            return false;
+        }
+        self.times.edges.retain(|edge| at.since(*edge) < policy.flap_within);
+        self.times.edges.push(at);
+        let often = self.times.edges.len() >= usize::try_from(policy.flaps).unwrap_or(usize::MAX);
+        if often {
+            self.flapping = Some(Flapping { count: 0, last: at, there });
+        }
+        often
+    }
+
+    /// Suppresses what is found during maintenance; answers whether it was.
+    pub(super) fn maintain(&mut self, site: &Site, at: Moment) -> bool {
+        let here = |m: &&crate::site::Maintenance| {
+            let asset = self.asset.as_ref();
+            let covered = m.assets.is_empty() || asset.is_some_and(|a| m.assets.contains(a));
+            covered && m.from <= at.utc && at.utc < m.until
+        };
+        let until = site.tickets.maintenance.iter().filter(here).map(|m| m.until).max();
+        if until.is_some() {
+            self.suppress(SuppressedBy::Maintenance, until, site, at);
+        }
+        until.is_some()
     }
 }
 
-fn record_key(id: &TicketId) -> String {
-    format!("ticket/{id}")
+impl News {
+    /// Says once that a ticket flaps; after that its coming and going is only stored.
+    fn keep_or_tell(&mut self, ticket: &mut Ticket, site: &Site, at: Moment) {
+        if ticket.flapping.as_ref().is_some_and(|f| f.count == 0) {
+            let note = "it comes and goes: counted until it is still".to_owned();
+            ticket.log("flapping", "agent", Some(note), site, at);
+            self.tell(site, ticket, at);
+        } else {
+            self.keep(ticket);
+        }
+    }
 }
 
 /// `t-` and 16 characters of base 32: the same problem at the same time always gets the same id, so a
 /// step that is repeated after a crash opens nothing twice.
-fn ticket_id(site: &Site, rule: &Rule, finding: &Finding) -> TicketId {
+fn ticket_id(site: &Site, key: &str, at: Utc, prior: Option<&TicketId>) -> TicketId {
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-    let text = format!(
-        "{}|{}|{}|{}",
-        site.identity.id,
-        rule.category,
-        finding.asset,
-        finding.at.utc.as_ms()
-    );
+    let prior = prior.map_or("", TicketId::as_str);
+    let text = format!("{}|{key}|{}|{prior}", site.identity.id, at.as_ms());
     let hash = Sha256::digest(text.as_bytes());
     let mut id = String::from("t-");
     id.extend(hash.iter().take(16).map(|b| char::from(ALPHABET[usize::from(b & 31)])));
     TicketId::new(&id).expect("the alphabet is one of ids, and 18 characters are few enough")
-}
-
-/// What is published of a ticket: all of it but the moments it is measured by.
-pub(crate) fn view(ticket: &Ticket) -> Map<String, Value> {
-    let mut map = crate::output::to_map(ticket);
-    map.remove("times");
-    if let Some(place) = ticket.place {
-        map.insert("place".into(), place_view(place));
-    }
-    map
-}
-
-fn place_view(place: crate::place::Position) -> Value {
-    Value::Object(crate::output::to_map(&crate::sweeping::PositionView::new(place, None)))
-}
-
-impl News {
-    /// The retained state of a ticket, as it is now.
-    pub(crate) fn state(ticket: &Ticket) -> Message {
-        Message {
-            lane: Lane::Ticket,
-            topic: Topic::TicketState(ticket.ticket_id.clone()),
-            at: ticket.updated_at,
-            clock: ticket.clock,
-            quality: Quality::Good,
-            body: Body::Flat(view(ticket)),
-        }
-    }
-
-    fn keep(&mut self, ticket: &Ticket) {
-        let value = serde_json::to_vec(ticket).expect("a ticket is plain data");
-        self.records.push(Record { key: record_key(&ticket.ticket_id), value: Some(value) });
-    }
-
-    /// Stores a changed ticket and tells the world: the event first, then the state as of it.
-    fn tell(&mut self, ticket: &Ticket, kind: &'static str, at: Moment) {
-        self.keep(ticket);
-        let event = Message {
-            lane: Lane::Ticket,
-            topic: Topic::TicketEvent(ticket.ticket_id.clone()),
-            at: at.utc,
-            clock: at.clock,
-            quality: Quality::Good,
-            body: Body::Event { kind, data: event_data(ticket, at.utc) },
-        };
-        self.messages.push(event);
-        self.messages.push(News::state(ticket));
-    }
-}
-
-/// What an event says of its ticket: enough to act without having seen the state.
-fn event_data(ticket: &Ticket, at: Utc) -> Map<String, Value> {
-    const WANTED: [&str; 9] = [
-        "ticket_id",
-        "rev",
-        "category",
-        "state",
-        "cleared_by_sensor",
-        "severity",
-        "asset",
-        "rule",
-        "reopened",
-    ];
-    let mut data = view(ticket);
-    data.retain(|key, _| WANTED.contains(&key.as_str()));
-    let latest = ticket.evidence.last().filter(|e| e.at <= at);
-    data.insert(
-        "evidence".into(),
-        latest.map_or(Value::Null, |e| Value::Object(crate::output::to_map(e))),
-    );
-    let step = ticket.flow.last().map(crate::output::to_map);
-    data.insert("step".into(), step.map_or(Value::Null, Value::Object));
-    data
 }

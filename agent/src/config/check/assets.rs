@@ -212,7 +212,7 @@ impl Reading<'_> {
 }
 
 /// `name`, or `names` by language.
-fn names(section: &Section<'_>) -> BTreeMap<String, String> {
+pub(super) fn names(section: &Section<'_>) -> BTreeMap<String, String> {
     let name = section.optional("name", values::name);
     let names = section.optional("names", |value| {
         let section = value.as_section("{ zh = \"…\", en = \"…\" }")?;

@@ -17,14 +17,14 @@ use super::Assets;
 const BUILT_IN: &str = include_str!("../../../../config/rules/default.toml");
 
 /// The classes that rules can watch.
-const CLASSES: [(&str, Class); 4] = [
+pub(super) const CLASSES: [(&str, Class); 4] = [
     ("bay", Class::Bay),
     ("bin", Class::Bin),
     ("vehicle", Class::Vehicle),
     ("street", Class::Street),
 ];
 
-const SEVERITIES: [(&str, Severity); 4] = [
+pub(super) const SEVERITIES: [(&str, Severity); 4] = [
     ("low", Severity::Low),
     ("medium", Severity::Medium),
     ("high", Severity::High),
@@ -189,7 +189,7 @@ fn read_rule(
 }
 
 /// A category: any symbol, with a warning when it is none that the catalogue has.
-fn category(value: &Value<'_>) -> Option<Category> {
+pub(super) fn category(value: &Value<'_>) -> Option<Category> {
     let category = values::id(Category::new)(value)?;
     let known = categories::symbols();
     if !known.contains(&category.as_str()) {

@@ -52,6 +52,7 @@ fn write_config(out: &mut String, options: &Options) -> std::fmt::Result {
     writeln!(out, "[mqtt]\nurl = \"mqtt://{mqtt}\"\n")?;
     writeln!(out, "[buffer]\ndir = {}\nmax_size = \"64MiB\"\n", quoted(dir))?;
     writeln!(out, "[http]\nlisten = \"{http}\"\n")?;
+    out.write_str(WORK)?;
     writeln!(out, "[[source]]\nname = \"{LINE_SOURCE}\"\nkind = \"node-link\"")?;
     writeln!(out, "device = {}\nbaud = 115200\n", quoted(line))?;
     writeln!(out, "[[source]]\nname = \"{LNS_SOURCE}\"\nkind = \"chirpstack\"")?;
@@ -75,6 +76,25 @@ fn write_config(out: &mut String, options: &Options) -> std::fmt::Result {
     }
     Ok(())
 }
+
+/// Who does the work, and by when.
+const WORK: &str = r#"[[crew]]
+id = "bins-1"
+names = { zh = "环卫一班", en = "Bins, first shift" }
+categories = ["bin_overflow", "bin_fault", "bin_fire"]
+
+[[crew]]
+id = "streets-1"
+names = { zh = "停车管理一班", en = "Streets, first shift" }
+
+[[limit]]
+category = "bin_fire"
+within = "1 urgent_hour"
+
+[[limit]]
+within = "4 work_hour"
+
+"#;
 
 fn write_street(out: &mut String, street: &Street) -> std::fmt::Result {
     let points = street.line.0.iter().map(|p| format!("[{:.4}, {:.4}]", p.lon, p.lat));

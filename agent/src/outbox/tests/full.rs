@@ -58,3 +58,43 @@ fn a_full_disk_takes_nothing_loses_nothing_and_is_over_when_it_is_over() {
         assert_eq!(ledger(&queue, lane).last.seq, [2, 1, 0, 2][lane as usize], "{lane:?}");
     }
 }
+
+/// A store that stands where little is free.
+struct Cramped(MemoryStore, Arc<AtomicU32>);
+
+impl Store for Cramped {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.get(key)
+    }
+    fn scan(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, StoreError> {
+        self.0.scan(from, to, limit)
+    }
+    fn commit(&mut self, batch: Batch) -> Result<(), StoreError> {
+        self.0.commit(batch)
+    }
+    fn reopen(&mut self) -> Result<(), StoreError> {
+        self.0.reopen()
+    }
+    fn free_bytes(&self) -> Option<u64> {
+        Some(self.1.load(Ordering::Relaxed).into())
+    }
+}
+
+#[test]
+fn telemetry_makes_room_before_the_disk_is_full() {
+    let free = Arc::new(AtomicU32::new(u32::MAX));
+    let store = Cramped(MemoryStore::default(), Arc::clone(&free));
+    let mut queue = restore(Box::new(store), None, settings_of(u64::MAX)).unwrap().queue;
+    let both = |value| {
+        let messages = vec![message(Lane::Event, 1, value), message(Lane::Telemetry, 1, value)];
+        Turn { durable: true, ..turn(messages) }
+    };
+    (0..200).for_each(|value| queue.commit(&[both(value)]).unwrap());
+    assert!(ledger(&queue, Lane::Telemetry).dropped.is_empty());
+    free.store(1 << 20, Ordering::Relaxed);
+    (200..400).for_each(|value| queue.commit(&[both(value)]).unwrap());
+    let telemetry = ledger(&queue, Lane::Telemetry);
+    assert!(telemetry.dropped[&DropReason::DiskFull] > 150, "{telemetry:?}");
+    assert_eq!(telemetry.gaps[0].from, 1, "oldest first");
+    assert_eq!(ledger(&queue, Lane::Event).stored, 400, "only telemetry makes room");
+}

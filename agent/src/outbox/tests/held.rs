@@ -182,10 +182,14 @@ async fn telemetry_moves_to_disk_when_it_is_old_when_the_link_dies_and_at_the_en
     assert_eq!(in_memory(&outbox).await, 0);
     outbox.link_up(2).await.unwrap();
     commit(&outbox, 3).await;
+    // The power is failing.
+    outbox.spill().await.unwrap();
+    assert_eq!(in_memory(&outbox).await, 0);
+    commit(&outbox, 4).await;
     outbox.close().await.unwrap();
     let stats = open().stats().await.unwrap();
     let ledger = &stats.lanes[TEL].ledger;
-    assert_eq!((ledger.stored, ledger.last.seq, ledger.gaps.len()), (3, 3, 0));
+    assert_eq!((ledger.stored, ledger.last.seq, ledger.gaps.len()), (4, 4, 0));
 }
 
 async fn in_memory(outbox: &Outbox) -> u64 {

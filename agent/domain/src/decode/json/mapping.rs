@@ -7,9 +7,11 @@ use crate::place::{BadPosition, Datum, Position};
 use crate::sample::{Absent, Fix, Missing, NoData, Quantity};
 use crate::time::Span;
 use crate::units::{
-    CentiDegrees, MilliCelsius, Millimetres, MillimetresPerSecond, Millivolts, Permille,
+    CentiDegrees, Grams, MilliCelsius, Millimetres, MillimetresPerSecond, Millivolts, Permille,
 };
+use crate::waste::PersonKey;
 
+use super::custody::Custody;
 use super::rule::Found;
 use super::{Fault, Name, Problem, Rule, RuleText};
 
@@ -18,6 +20,8 @@ use super::{Fault, Name, Problem, Rule, RuleText};
 pub struct Mapping {
     rules: Vec<Rule>,
     datum: Datum,
+    /// Without it, personal ids are left out and counted.
+    person_key: Option<PersonKey>,
 }
 
 /// What was read from an item.
@@ -52,7 +56,23 @@ impl Mapping {
         if faults.is_empty() {
             faults.extend(Self::incomplete(&checked));
         }
-        if faults.is_empty() { Ok(Mapping { rules: checked, datum }) } else { Err(faults) }
+        if faults.is_empty() {
+            Ok(Mapping { rules: checked, datum, person_key: None })
+        } else {
+            Err(faults)
+        }
+    }
+
+    /// With the key that makes pseudonyms of personal ids.
+    #[must_use]
+    pub fn with_person_key(self, key: Option<PersonKey>) -> Mapping {
+        Mapping { person_key: key, ..self }
+    }
+
+    /// Whether it reads personal ids, so that it needs a key.
+    #[must_use]
+    pub fn reads_persons(&self) -> bool {
+        self.rules.iter().any(|rule| rule.name == Name::Person)
     }
 
     fn incomplete(rules: &[Rule]) -> Option<Fault> {
@@ -73,10 +93,17 @@ impl Mapping {
         let mut refused = Vec::new();
         for rule in &self.rules {
             match rule.read(item) {
+                Ok(Found::Text(text)) => {
+                    let key = self.person_key.as_ref();
+                    refused.extend(gathered.custody.text(rule.name, &text, key).err());
+                }
                 Ok(found) => gathered.take(rule, found),
                 Err(reason) => refused.push(reason),
             }
         }
+        let (custody, homeless) = std::mem::take(&mut gathered.custody).finish();
+        gathered.quantities.extend(custody);
+        refused.extend(homeless);
         match gathered.position(self.datum) {
             Ok(position) => gathered.quantities.extend(position),
             // The half that could not be read has been counted already.
@@ -98,12 +125,13 @@ struct Gathered {
     course: Option<CentiDegrees>,
     accuracy: Option<Millimetres>,
     satellites: Option<u8>,
+    custody: Custody,
 }
 
 impl Gathered {
     fn take(&mut self, rule: &Rule, found: Found) {
         match (found, rule.name.missing()) {
-            (Found::Nothing, _) | (Found::Absent(_), None) => {}
+            (Found::Nothing | Found::Text(_), _) | (Found::Absent(_), None) => {}
             (Found::Absent(why), Some(Missing::Fix)) => self.no_fix = Some(why),
             (Found::Absent(why), Some(what)) => {
                 self.quantities.push(Quantity::Absent(Absent { what, why }));
@@ -137,6 +165,8 @@ impl Gathered {
             Name::Course => return self.course = Some(CentiDegrees((number % 36_000) as u16)),
             Name::Accuracy => return self.accuracy = Some(Millimetres(number as u32)),
             Name::Satellites => return self.satellites = Some(number as u8),
+            Name::StationWeight => Quantity::StationWeight(Grams(number as u32)),
+            name => return self.custody.weight(name, Grams(number as u32)),
         };
         self.quantities.push(quantity);
     }

@@ -11,6 +11,7 @@
 //!   knew for days;
 //! * a document that is no JSON, too long or not of the declared shape is refused as a whole.
 
+mod custody;
 mod mapping;
 mod place;
 mod rule;
@@ -23,6 +24,7 @@ use crate::ids::SourceName;
 use crate::place::Datum;
 use crate::sample::Sample;
 use crate::time::Utc;
+use crate::waste::PersonKey;
 
 pub use mapping::{Mapping, Read};
 pub use place::{BadPlace, device_key};
@@ -123,9 +125,20 @@ impl Layout {
             }
         }
     }
-}
 
-impl Layout {
+    /// With the key that makes pseudonyms of personal ids. Without one they are left out, and counted as
+    /// [`Reason::NoKey`]; the rest of their items stands.
+    #[must_use]
+    pub fn with_person_key(self, key: Option<PersonKey>) -> Layout {
+        Layout { mapping: self.mapping.with_person_key(key), ..self }
+    }
+
+    /// Whether it reads personal ids, so that it needs a key.
+    #[must_use]
+    pub fn reads_persons(&self) -> bool {
+        self.mapping.reads_persons()
+    }
+
     /// Whether the documents name devices; if not, the source is one device.
     #[must_use]
     pub const fn names_devices(&self) -> bool {

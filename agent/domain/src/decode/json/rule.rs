@@ -78,8 +78,8 @@ pub enum BadRule {
         /// What it can be measured in.
         units: String,
     },
-    /// A unit, scale or offset for something that is yes or no.
-    #[error("{0} is yes or no: it has neither unit nor scale nor offset")]
+    /// A unit, scale or offset for something that is yes or no, or a text.
+    #[error("{0} is yes or no, or a text: it has neither unit nor scale nor offset")]
     NoNumber(&'static str),
     /// A scale that loses everything.
     #[error("the scale is a number other than 0, the offset a number")]
@@ -115,6 +115,8 @@ impl BadRule {
 struct Unit(&'static str, f64, f64);
 
 const FLAG: &[Unit] = &[];
+const TEXT: &[Unit] = &[];
+const WEIGHT: &[Unit] = &[Unit("g", 1.0, 0.0), Unit("kg", 1000.0, 0.0), Unit("t", 1e6, 0.0)];
 const LENGTH: &[Unit] =
     &[Unit("mm", 1.0, 0.0), Unit("cm", 10.0, 0.0), Unit("m", 1000.0, 0.0), Unit("in", 25.4, 0.0)];
 const SHARE: &[Unit] =
@@ -212,6 +214,26 @@ names! {
     Accuracy = "accuracy", LENGTH, 0.0, 1e8, None;
     /// Satellites used, of a position.
     Satellites = "satellites", COUNT, 0.0, 255.0, None;
+    /// Number of a card, or text of a code, of who puts something in. Becomes a pseudonym.
+    Person = "person", TEXT, 0.0, 0.0, None;
+    /// Kind of what was put in.
+    Waste = "waste", TEXT, 0.0, 0.0, None;
+    /// What the device found wrong with it.
+    Violation = "violation", TEXT, 0.0, 0.0, None;
+    /// What was put in.
+    DepositWeight = "deposit_weight", WEIGHT, 0.0, 1e8, None;
+    /// What the bin's scale showed before.
+    ScaleBefore = "scale_before", WEIGHT, 0.0, 1e8, None;
+    /// What it showed after.
+    ScaleAfter = "scale_after", WEIGHT, 0.0, 1e8, None;
+    /// RFID tag of a bin that a vehicle lifted, in hexadecimal.
+    Tag = "tag", TEXT, 0.0, 0.0, None;
+    /// Weight of the bin going up.
+    GrossWeight = "gross_weight", WEIGHT, 0.0, 1e8, None;
+    /// Weight of the bin coming down.
+    TareWeight = "tare_weight", WEIGHT, 0.0, 1e8, None;
+    /// A vehicle's load on the weighbridge.
+    StationWeight = "station_weight", WEIGHT, 0.0, 1e8, None;
 }
 
 impl Name {
@@ -238,7 +260,12 @@ impl Name {
     }
 
     const fn is_flag(self) -> bool {
-        self.units().is_empty()
+        self.units().is_empty() && !self.is_text()
+    }
+
+    /// Whether it is a text.
+    const fn is_text(self) -> bool {
+        matches!(self, Name::Person | Name::Waste | Name::Violation | Name::Tag)
     }
 
     fn unit_list(self) -> String {
@@ -258,7 +285,7 @@ impl Name {
 }
 
 /// What a rule found.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Found {
     /// Nothing stands there, and that is all right.
     Nothing,
@@ -266,6 +293,8 @@ pub(super) enum Found {
     Truth(bool),
     /// A number in the small unit of the quantity, in its range.
     Number(i64),
+    /// A text.
+    Text(String),
     /// A word that says that there is none.
     Absent(NoData),
 }
@@ -291,17 +320,20 @@ impl Rule {
         let name = Name::find(&text.name)?;
         let pointer = Pointer::new(&text.pointer)?;
         let (scale, offset) = (text.scale.unwrap_or(1.0), text.offset.unwrap_or(0.0));
-        if name.is_flag() && (text.unit.is_some() || text.scale.or(text.offset).is_some()) {
+        if name.units().is_empty() && (text.unit.is_some() || text.scale.or(text.offset).is_some())
+        {
             return Err(BadRule::NoNumber(name.as_str()));
         }
         if scale == 0.0 || !scale.is_finite() || !offset.is_finite() {
             return Err(BadRule::Scale);
         }
         let identity = &Unit("", 1.0, 0.0);
-        let unit = if name.is_flag() { identity } else { name.unit(text.unit.as_deref())? };
+        let unit =
+            if name.units().is_empty() { identity } else { name.unit(text.unit.as_deref())? };
         let words = text.values.iter().map(|(word, meaning)| {
             let found = meant(name, unit, meaning);
             let takes = match (name.is_flag(), name.missing().is_some()) {
+                _ if name.is_text() => "a text",
                 (true, true) => "true, false or the reason why there is none",
                 (true, false) => "true or false",
                 (false, true) => "a number it can have or the reason why there is none",
@@ -329,7 +361,14 @@ impl Rule {
             return if self.optional { Ok(Found::Nothing) } else { Err(Reason::Field) };
         };
         if let Some(found) = spelled(value).and_then(|word| self.words.get(&word)) {
-            return Ok(*found);
+            return Ok(found.clone());
+        }
+        if self.name.is_text() {
+            return match spelled(value) {
+                Some(_) if !self.words.is_empty() => Err(Reason::OutOfRange),
+                Some(text) => Ok(Found::Text(text)),
+                None => Err(Reason::Field),
+            };
         }
         match value {
             Value::String(_) if self.words.is_empty() => Err(Reason::Field),
@@ -366,6 +405,8 @@ fn spelled(value: &Value) -> Option<String> {
 /// What a word stands for, if the quantity can be that.
 fn meant(name: Name, unit: &Unit, word: &Word) -> Option<Found> {
     match word {
+        Word::Why(text) if name.is_text() => Some(Found::Text(text.clone())),
+        _ if name.is_text() => None,
         Word::Truth(truth) => name.is_flag().then_some(Found::Truth(*truth)),
         Word::Number(_) if name.is_flag() => None,
         Word::Number(number) => held(name, number * unit.1 + unit.2),

@@ -232,8 +232,11 @@ fn half_a_position_is_none() {
 #[test]
 fn every_name_is_a_quantity_or_part_of_a_position() {
     for name in Name::ALL {
-        let names = [name.as_str(), "latitude", "longitude"];
-        let known = ["mm", "percent", "c", "mv", "s", "deg", "m/s", "count"];
+        // Weights of a lift are nothing without its tag.
+        let lift = matches!(name, Name::GrossWeight | Name::TareWeight);
+        let beside = if lift { "tag" } else { name.as_str() };
+        let names = [name.as_str(), beside, "latitude", "longitude"];
+        let known = ["g", "mm", "percent", "c", "mv", "s", "deg", "m/s", "count"];
         let fits = |name: &str| {
             let units = known.iter().map(|unit| Some(*unit)).chain([None]);
             let mut rules = units.map(|unit| rule(name, &format!("/{name}"), unit));
@@ -246,9 +249,15 @@ fn every_name_is_a_quantity_or_part_of_a_position() {
             .enumerate()
             .filter(|(i, rule)| rules[..*i].iter().all(|other| other.name != rule.name));
         let distinct: Vec<RuleText> = distinct.map(|(_, rule)| rule.clone()).collect();
-        let mapping = Mapping::new(Datum::Wgs84, &distinct).unwrap();
-        let mut item = json!({ "latitude": 1, "longitude": 1 });
-        item[name.as_str()] = 1.into();
+        let key = PersonKey::new(&[1; 32]).ok();
+        let mapping = Mapping::new(Datum::Wgs84, &distinct).unwrap().with_person_key(key);
+        let mut item = json!({ "latitude": 1, "longitude": 1, "tag": "e2" });
+        item[name.as_str()] = match name {
+            Name::Waste => "glass".into(),
+            Name::Violation => "mixed".into(),
+            Name::Tag => "e2".into(),
+            _ => 1.into(),
+        };
         let read = mapping.read(&item);
         let expected = if name.is_of_position() { 1 } else { 2 };
         assert_eq!((read.quantities.len(), read.refused), (expected, vec![]), "{name:?}");
@@ -332,5 +341,89 @@ proptest! {
         let refused: u64 = rejected.iter().map(|(_, count)| count).sum();
         prop_assert_eq!(samples.last(), Some(&sample("ok", vec![OCCUPIED])));
         prop_assert!(samples.len() as u64 + refused >= 2);
+    }
+}
+
+/// A box with a card reader and a scale.
+fn deposits() -> LayoutText {
+    let letters = [("A", "glass"), ("B", "organic")];
+    let letters = letters.map(|(letter, kind)| (letter.to_owned(), Word::Why(kind.to_owned())));
+    let kg = |name, pointer| rule(name, pointer, Some("kg"));
+    LayoutText {
+        device: Some("/bin".to_owned()),
+        quantity: vec![
+            rule("person", "/card", None),
+            RuleText { values: letters.into(), ..rule("waste", "/type", None) },
+            kg("deposit_weight", "/post_weight"),
+            kg("scale_before", "/former_weight"),
+            kg("scale_after", "/now_weight"),
+            RuleText { optional: true, ..rule("violation", "/violation", None) },
+        ],
+        ..LayoutText::default()
+    }
+}
+
+const DEPOSIT: &str = r#"{"bin":"7","card":47110815,"type":"A","post_weight":1.2,
+    "former_weight":30,"now_weight":31.2,"violation":"mixed"}"#;
+
+#[test]
+fn a_deposit_is_read_and_the_card_becomes_a_pseudonym() {
+    use crate::units::Grams;
+    use crate::waste::{Deposit, PersonKey, Violation, WasteKind};
+    let key = PersonKey::new(&[7; 32]).unwrap();
+    let layout = Layout::new(&deposits()).unwrap().with_person_key(Some(key.clone()));
+    assert!(layout.reads_persons());
+    let mut decoder = JsonMap::new(SourceName::new("bins").unwrap(), layout);
+    let samples = feed(&mut decoder, "t", DEPOSIT.as_bytes());
+    let expected = Deposit {
+        user: Some(key.pseudonym("47110815")),
+        kind: Some(WasteKind::Glass),
+        weight: Some(Grams(1200)),
+        before: Some(Grams(30_000)),
+        after: Some(Grams(31_200)),
+        violation: Some(Violation::Mixed),
+    };
+    assert_eq!(samples[0].quantities, [Quantity::Deposit(expected)]);
+    assert_eq!(decoder.tally().rejected_total(), 0);
+    assert!(!serde_json::to_string(&samples).unwrap().contains("47110815"));
+}
+
+#[test]
+fn without_the_key_a_deposit_has_nobody_and_that_is_counted() {
+    let (samples, refused) = decode(&deposits(), "t", &serde_json::from_str(DEPOSIT).unwrap());
+    assert_eq!(refused, [(Reason::NoKey, 1)]);
+    let [Quantity::Deposit(deposit)] = samples[0].quantities[..] else { panic!("{samples:?}") };
+    assert_eq!((deposit.user, deposit.weight.is_some()), (None, true));
+    assert!(!serde_json::to_string(&samples).unwrap().contains("47110815"));
+}
+
+#[test]
+fn lifts_and_the_weighbridge_are_read_and_a_lift_needs_its_tag() {
+    use crate::units::Grams;
+    use crate::waste::{Lift, Tag};
+    let optional = |rule| RuleText { optional: true, ..rule };
+    let text = LayoutText {
+        quantity: vec![
+            optional(rule("tag", "/epc", None)),
+            optional(rule("gross_weight", "/gross", Some("kg"))),
+            optional(rule("tare_weight", "/tare", Some("kg"))),
+            optional(rule("station_weight", "/net", Some("t"))),
+        ],
+        ..LayoutText::default()
+    };
+    let (samples, refused) = decode(&text, "t", &json!({"epc": "E280", "gross": 60, "tare": 12.5}));
+    let tag = Tag::from_hex("e280").unwrap();
+    let lift = Lift { tag, gross: Some(Grams(60_000)), tare: Some(Grams(12_500)) };
+    assert_eq!((&samples[0].quantities[..], refused), (&[Quantity::Lift(lift)][..], vec![]));
+    let (samples, _) = decode(&text, "t", &json!({"net": 4.18}));
+    assert_eq!(samples[0].quantities, [Quantity::StationWeight(Grams(4_180_000))]);
+    for (item, reason) in [
+        (json!({"gross": 60}), Reason::Field),
+        (json!({"epc": "no tag", "net": 1}), Reason::OutOfRange),
+        (json!({"epc": {}, "net": 1}), Reason::Field),
+        (json!({"net": -1, "epc": "e2"}), Reason::OutOfRange),
+    ] {
+        let (_, refused) = decode(&text, "t", &item);
+        assert!(refused.contains(&(reason, 1)), "{item}: {refused:?}");
     }
 }
