@@ -12,7 +12,7 @@ fn repository(file: &str) -> String {
 }
 
 /// A configuration in `dir` with these sections after the usual beginning.
-fn config(dir: &Path, sections: &str) -> String {
+pub(crate) fn config(dir: &Path, sections: &str) -> String {
     let path = dir.join("steward.toml");
     let head = format!(
         "[box]\nid = \"v-1\"\ntenant = \"longcheng\"\nsite = \"xuejia\"\ntimezone = \"Europe/Berlin\"\n\n\
@@ -66,7 +66,7 @@ full_mm = 300
 "#;
 
 /// Replays `inputs`; gives what was printed and the summary.
-fn replay(config: &str, inputs: &[PathBuf], summary: &Path) -> (String, Value) {
+pub(crate) fn replay(config: &str, inputs: &[PathBuf], summary: &Path) -> (String, Value) {
     let summary_text = summary.display().to_string();
     let mut args = vec!["replay", "--config", config, "--summary", &summary_text];
     let inputs: Vec<String> = inputs.iter().map(|p| p.display().to_string()).collect();
@@ -78,7 +78,7 @@ fn replay(config: &str, inputs: &[PathBuf], summary: &Path) -> (String, Value) {
     (stdout, serde_json::from_str(&fs::read_to_string(summary).unwrap()).unwrap())
 }
 
-fn messages(stdout: &str) -> Vec<Value> {
+pub(crate) fn messages(stdout: &str) -> Vec<Value> {
     stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 

@@ -30,6 +30,7 @@ mod bad_input;
 mod command_line;
 mod demo;
 mod outage;
+mod recordings;
 mod scenarios;
 mod tickets;
 mod tidy;
