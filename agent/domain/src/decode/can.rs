@@ -246,8 +246,12 @@ mod tests {
             .and_then(|s| s.with_meaning(1, Meaning::State(false)))
             .and_then(|s| s.with_meaning(2, Meaning::State(true)))
             .unwrap();
-        let brush = Signal::new(Selector::Id(CanId::standard(0x521).unwrap()), bits(0, 2), brush);
+        let brush = Signal::new(Selector::Id(brush_id()), bits(0, 2), brush);
         SignalMap::new(vec![speed.unwrap(), brush.unwrap()]).unwrap()
+    }
+
+    fn brush_id() -> CanId {
+        CanId::standard(0x521).unwrap()
     }
 
     fn can() -> Can {
@@ -364,7 +368,57 @@ mod tests {
         assert_eq!(can.tally().rejected[&Reason::Malformed], 1);
     }
 
+    /// Every identifier there is of eleven bits, and as many of 29: what is kept grows with the map and
+    /// not with the bus, and the frame that is wanted is read among them.
+    #[test]
+    fn a_flood_of_strangers_is_counted_and_hides_nothing() {
+        let (mut can, mut samples) = (can(), Vec::new());
+        for id in 0..0x800_u16 {
+            let strangers = [CanId::standard(id), CanId::extended(0x0400_0000 + u32::from(id))];
+            for stranger in strangers.into_iter().flatten().filter(|s| *s != brush_id()) {
+                can.frame(
+                    &Frame::new(stranger, &[0xff; 8]).unwrap(),
+                    None,
+                    Utc::from_ms(T),
+                    &mut samples,
+                );
+            }
+        }
+        assert_eq!((samples.len(), can.tally().frames), (0, 2 * 0x800 - 1));
+        assert_eq!((can.last.len(), can.thinned(), can.tally().rejected_total()), (2, 0, 0));
+        let brush = Frame::new(brush_id(), &[2]).unwrap();
+        for _ in 0..10_000 {
+            can.frame(&brush, None, Utc::from_ms(T), &mut samples);
+        }
+        assert_eq!(samples.len(), 1);
+        assert_eq!((samples[0].quantities[0], can.thinned()), (Quantity::Working(true), 9_999));
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_counted_once_and_is_not_kept() {
+        let (mut can, mut samples) = (can(), Vec::new());
+        for _ in 0..1024 {
+            can.feed(Raw::Bytes(&[b'F'; 1024]), Utc::from_ms(T), &mut samples);
+            assert!(can.lines.held() <= LINE_MAX);
+        }
+        can.feed(Raw::Bytes(b"\n(1780545600.0) can0 521#02\n"), Utc::from_ms(T), &mut samples);
+        assert_eq!(summary(&samples), [(T, Quantity::Working(true))]);
+        assert_eq!(can.tally().rejected, [(Reason::TooLong, 1)].into());
+    }
+
     proptest! {
+        #[test]
+        fn bytes_by_chance_give_no_sample(
+            noise in proptest::collection::vec(any::<u8>(), 0..4000),
+        ) {
+            let (samples, can) = read(can(), &[&noise]);
+            prop_assert_eq!(samples, []);
+            prop_assert_eq!((can.tally().frames, can.tally().bytes), (0, noise.len() as u64));
+            // A log that follows the noise is read from its second line on.
+            let log = [&noise[..], b"\n(1780545600.0) can0 521#02\n"].concat();
+            prop_assert_eq!(summary(&read(self::can(), &[&log]).0), [(T, Quantity::Working(true))]);
+        }
+
         #[test]
         fn any_text_is_survived_and_the_cut_changes_nothing(
             parts in proptest::collection::vec(

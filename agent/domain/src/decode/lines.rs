@@ -20,6 +20,12 @@ impl Lines {
         Lines { held: Vec::new(), max, overlong: false }
     }
 
+    /// How many bytes of an unfinished line are kept.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
+    }
+
     /// Takes a piece of the stream and hands every line that ended in it to `take`, or once for each
     /// line that is too long [`Reason::TooLong`].
     pub(super) fn feed(&mut self, bytes: &[u8], mut take: impl FnMut(Result<&[u8], Reason>)) {
