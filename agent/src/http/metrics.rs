@@ -74,10 +74,8 @@ impl Metrics {
         for (name, status) in &shown {
             text.sample(&[("source", name.as_str())], u8::from(status.connected));
         }
-        text.family("source_samples_total", "counter", "Samples that a source has read.");
-        for (name, status) in &shown {
-            text.sample(&[("source", name.as_str())], status.tally.samples);
-        }
+        counts(text, &shown);
+        rhythm(text, &shown);
         text.family("source_rejected_total", "counter", "What a source could not use.");
         for (name, status) in &shown {
             for (reason, count) in &status.tally.rejected {
@@ -85,6 +83,54 @@ impl Metrics {
             }
         }
     }
+}
+
+type Shown<'a> = [(&'a SourceName, sources::Status)];
+
+/// A family with one sample for each source that has a `value`.
+fn each<T: Display>(
+    text: &mut Text,
+    shown: &Shown<'_>,
+    (name, kind, help): (&str, &str, &str),
+    value: impl Fn(&sources::Status) -> Option<T>,
+) {
+    text.family(name, kind, help);
+    for (source, status) in shown {
+        if let Some(value) = value(status) {
+            text.sample(&[("source", source.as_str())], value);
+        }
+    }
+}
+
+fn counts(text: &mut Text, shown: &Shown<'_>) {
+    let mut count = |name, help, value: &dyn Fn(&sources::Status) -> u64| {
+        each(text, shown, (name, "counter", help), |status| Some(value(status)));
+    };
+    count("source_samples_total", "Samples that a source has read.", &|s| s.tally.samples);
+    count("source_frames_total", "Whole frames or messages.", &|s| s.tally.frames);
+    count("source_bytes_total", "Bytes that a source has heard.", &|s| s.tally.bytes);
+    let again = "Reports that did not get their acknowledgement.";
+    count("source_unacknowledged_total", again, &|s| s.unacknowledged);
+    count("source_turned_away_total", "Clients that found no place.", &|s| s.turned_away);
+}
+
+/// How often each source is heard. What is not known yet has no line: 0 would be a figure.
+fn rhythm(text: &mut Text, shown: &Shown<'_>) {
+    let rate = ("source_samples_per_minute", "gauge", "Samples in the last whole minute.");
+    each(text, shown, rate, |s| Some(s.heard.per_minute));
+    let pause = ("source_usual_pause_seconds", "gauge", "The longest usual pause, once learned.");
+    each(text, shown, pause, |s| s.heard.pause.map(|pause| seconds(pause.as_ms())));
+    let last = ("source_last_heard_timestamp_seconds", "gauge", "When a source was heard last.");
+    each(text, shown, last, |s| Some(seconds(u64::try_from(s.heard.last?.as_ms()).ok()?)));
+    let silent = ("source_silent", "gauge", "Whether it is quiet for longer than it usually is.");
+    each(text, shown, silent, |s| Some(u8::from(s.heard.silent)));
+    let devices = ("source_silent_devices", "gauge", "Its devices that are quiet for too long.");
+    each(text, shown, devices, |s| Some(s.heard.silent_count));
+}
+
+/// Milliseconds in the base unit, to the last digit.
+fn seconds(ms: u64) -> String {
+    format!("{}.{:03}", ms / 1000, ms % 1000)
 }
 
 fn buffer(text: &mut Text, stats: &Stats, now: Utc) {
@@ -207,15 +253,27 @@ mod tests {
         let mut status = LinkStatus { connected: true, reconnects: 3, ..LinkStatus::default() };
         status.lanes[0].sent = 7;
         status.refusals.insert(crate::mqtt::Refusal::Quota, 2);
+        let heard = sources::Status {
+            unacknowledged: 5,
+            heard: sources::Heard {
+                last: Some(Utc::from_ms(1_780_545_600_500)),
+                per_minute: 12,
+                pause: Some(domain::time::Span::from_ms(5_250)),
+                silent: true,
+                silent_count: 3,
+                ..sources::Heard::default()
+            },
+            ..sources::Status::default()
+        };
         let metrics = Metrics {
             clock: Clock::system(opened.boot),
             outbox: opened.outbox.clone(),
             engine: watch::channel(engine::Status::default()).1,
             link: watch::channel(status).1,
-            sources: BTreeMap::from([(
-                SourceName::new("gnss").unwrap(),
-                watch::channel(sources::Status::default()).1,
-            )]),
+            sources: BTreeMap::from([
+                (SourceName::new("gnss").unwrap(), watch::channel(sources::Status::default()).1),
+                (SourceName::new("nodes").unwrap(), watch::channel(heard).1),
+            ]),
         };
         let told = metrics.text(&opened.outbox.stats().await.unwrap());
         for line in [
@@ -226,9 +284,18 @@ mod tests {
             "steward_uplink_sent_total{lane=\"ticket\"} 7",
             "steward_uplink_refused_total{reason=\"quota\"} 2",
             "steward_source_connected{source=\"gnss\"} 0",
+            "steward_source_samples_per_minute{source=\"nodes\"} 12",
+            "steward_source_usual_pause_seconds{source=\"nodes\"} 5.250",
+            "steward_source_last_heard_timestamp_seconds{source=\"nodes\"} 1780545600.500",
+            "steward_source_silent{source=\"nodes\"} 1",
+            "steward_source_silent{source=\"gnss\"} 0",
+            "steward_source_silent_devices{source=\"nodes\"} 3",
+            "steward_source_unacknowledged_total{source=\"nodes\"} 5",
         ] {
             assert!(told.lines().any(|found| found == line), "{line} is not in\n{told}");
         }
+        let unknown = "steward_source_usual_pause_seconds{source=\"gnss\"}";
+        assert!(!told.contains(unknown), "a pause that is not known is told:\n{told}");
         let families: Vec<_> = told.lines().filter(|line| line.starts_with("# TYPE ")).collect();
         let unique: std::collections::BTreeSet<_> = families.iter().collect();
         assert_eq!(unique.len(), families.len());
