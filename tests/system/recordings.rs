@@ -95,8 +95,8 @@ source = "bus"
     )
 }
 
-/// A location (0x0200 of 2013): 12.222222, 132.444444 on 15 October 2018, 10:10:10 in Beijing, as open
-/// implementations publish it; with the serial number and the place of the check byte.
+/// A location (0x0200 of 2013), as open implementations publish it: 12.222222, 132.444444 on 15 October
+/// 2018, 10:10:10 in Beijing. A byte of it is escaped.
 const LOCATION: &str = "7E02000026123456789012007D02000000010000000200BA7F0E07E4F11C0028003C0000\
                         1810151010100104000000640202007D01137E";
 
