@@ -118,7 +118,7 @@ impl Fall {
 }
 
 /// Whether two readings may be of one level.
-fn agree(a: Permille, b: Permille) -> bool {
+pub(super) fn agree(a: Permille, b: Permille) -> bool {
     a.get().abs_diff(b.get()) <= AGREES_WITHIN
 }
 
@@ -350,7 +350,7 @@ impl Emptying {
 }
 
 /// On how many more readings a fall must hold: a sensor that needs a filter errs more than once.
-pub(super) fn must_hold(bin: &Bin) -> u8 {
+fn must_hold(bin: &Bin) -> u8 {
     if bin.sensing.median_of >= 3 { 2 } else { 1 }
 }
 
