@@ -311,6 +311,34 @@ full_mm = 1500
 }
 
 #[test]
+fn a_tariff_with_an_hour_that_nobody_priced_is_refused_with_place_and_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let tariff = r#"[[tariff]]
+id = "kerb"
+windows = [
+  { name = "day", from = "07:30", to = "22:00", tiers = [{ unit = 60, price = 500 }] },
+  { name = "night", from = "23:00", to = "07:30", tiers = [{ unit = 60, price = -200 }] },
+]
+"#;
+    let path = config(dir.path(), tariff);
+    let place = |text: &str| {
+        let file = fs::read_to_string(&path).unwrap();
+        let line = file.lines().position(|line| line.contains(text)).unwrap() + 1;
+        format!("steward.toml:{line}:")
+    };
+    let (stdout, stderr, code) = texts(&run(&["check", &path]));
+    let said = stdout + &stderr;
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains(&place("night")) && said.contains("price"), "{said}");
+    fs::write(&path, fs::read_to_string(&path).unwrap().replace("-200", "200")).unwrap();
+    let (stdout, stderr, code) = texts(&run(&["check", &path]));
+    let said = stdout + &stderr;
+    assert_eq!(code, 1, "{said}");
+    let gap = said.lines().find(|line| line.contains("no window from 22:00 to 23:00"));
+    assert!(gap.is_some_and(|line| line.contains(&place("\"day\""))), "{said}");
+}
+
+#[test]
 fn wrong_use_is_told_and_is_not_a_no() {
     let (_, stderr, code) = texts(&run(&["run"]));
     assert_eq!(code, 2, "{stderr}");

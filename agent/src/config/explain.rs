@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write};
 use std::time::Duration;
 
+use domain::decode::json::Layout;
 use domain::ids::{AssetKey, Class, SourceName};
 use domain::rules::{Condition, FactName, Level, Rule, Severity, Side};
 use domain::site::{Asset, Bay, Bin, Kind, TicketPolicy, Vehicle, VehicleKind};
@@ -155,14 +156,19 @@ fn whence(kind: &SourceKind) -> String {
         SourceKind::ChirpStack(server) => {
             topic(&server.topic, Some(defaults::CHIRPSTACK_TOPIC), &server.broker)
         }
-        SourceKind::MqttJson(feed) => topic(&feed.topic, None, &feed.broker),
-        SourceKind::HttpJson(feed) => match &feed.way {
-            HttpWay::Push { .. } => "sent to POST /in/ and its name".to_owned(),
-            HttpWay::Poll(HttpPoll { url, every, .. }) => {
-                let every = marked(write_duration(*every), *every == defaults::HTTP_EVERY);
-                format!("{}:{}{} every {every}", url.host, url.port, url.path)
-            }
-        },
+        SourceKind::MqttJson(feed) => {
+            topic(&feed.topic, None, &feed.broker) + persons(&feed.layout)
+        }
+        SourceKind::HttpJson(feed) => {
+            let way = match &feed.way {
+                HttpWay::Push { .. } => "sent to POST /in/ and its name".to_owned(),
+                HttpWay::Poll(HttpPoll { url, every, .. }) => {
+                    let every = marked(write_duration(*every), *every == defaults::HTTP_EVERY);
+                    format!("{}:{}{} every {every}", url.host, url.port, url.path)
+                }
+            };
+            way + persons(&feed.layout)
+        }
         SourceKind::Jt808(platform) => {
             let listen = marked(platform.listen, platform.listen == defaults::JT808_LISTEN);
             format!("terminals at {listen}, {} known", platform.known.len())
@@ -179,6 +185,15 @@ fn whence(kind: &SourceKind) -> String {
             CanFrom::File(path) => path.display().to_string(),
         },
         SourceKind::Local(chips) => format!("{} chips of the box itself", chips.chips.len()),
+    }
+}
+
+/// What becomes of the personal ids in documents.
+fn persons(layout: &Layout) -> &'static str {
+    match (layout.reads_persons(), layout.keeps_persons()) {
+        (false, _) => "",
+        (true, true) => ", persons as pseudonyms",
+        (true, false) => ", persons left out (no key)",
     }
 }
 

@@ -1,6 +1,10 @@
 //! A year of a city's bins: noise, missed echoes, lids, fires, sensor faults, restarts; every emptying,
 //! overflow and ticket is compared with what truly happened.
 //!
+//! What no sensor could have seen is not planted: at most two of five readings in a row are astray, which
+//! is what the median of five is there for. Three of five look like a level, or like an emptying, to whoever
+//! has the readings alone.
+//!
 //! The ordinary run takes some bins over some weeks; `whole_year_of_bins` takes 500 over a year:
 //! `cargo test --release -p system-tests -- --ignored --nocapture whole_year_of_bins`.
 
@@ -43,6 +47,8 @@ struct Bin {
     trouble: Trouble,
     /// Steps until the trouble ends.
     left: u32,
+    /// Which of the latest four echoes went astray: a bit each, the latest lowest.
+    astray: u8,
     /// Steps in which the truth was clearly full and seen, and whether that was ever in doubt.
     full_steps: u32,
     highest: f64,
@@ -83,6 +89,7 @@ impl Bin {
             chance,
             trouble: Trouble::None,
             left: 0,
+            astray: 0,
             full_steps: 0,
             highest: 0.0,
             over_steps: 0,
@@ -122,15 +129,22 @@ impl Bin {
         false
     }
 
+    /// One echo in fifty is lost and comes back from the bottom, or from a neighbour; never three in five.
+    fn goes_astray(&mut self) -> bool {
+        let astray = self.chance.once_in(50.0) && self.astray.count_ones() < 2;
+        self.astray = (self.astray << 1 | u8::from(astray)) & 0b1111;
+        astray
+    }
+
     /// What the sensor says.
     fn report(&mut self) -> Vec<Quantity> {
+        let astray = self.goes_astray();
         let measured = match self.trouble {
             Trouble::Fault => {
                 Quantity::Absent(Absent { what: Missing::Distance, why: NoData::SensorFault })
             }
             Trouble::Lid => Quantity::Distance(Millimetres(2000)),
-            // One echo in fifty is lost and comes back from the bottom, or from a neighbour.
-            _ if self.chance.once_in(50.0) => {
+            _ if astray => {
                 let wild = self.chance.between(300.0, 1500.0);
                 Quantity::Distance(Millimetres(wild as u32))
             }
@@ -268,9 +282,7 @@ fn check(bins: usize, days: u64) {
     }
     assert!(of[0].1.truth > 100 && of[1].1.truth > 3 && of[2].1.truth > 100);
     for (name, count) in of {
-        // One in a thousand may be wrong; where there are fewer, none.
-        let allowed = count.truth / 1000;
-        assert!(count.missed <= allowed && count.false_ <= allowed, "{name}: {count:?}");
+        assert!(count.missed == 0 && count.false_ == 0, "{name}: {count:?}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::emptying::{Collection, Emptying, must_hold};
+use super::emptying::{Collection, Emptying};
 use super::figures::{EARLY_BELOW_PCT, Figures};
 use super::filter::Median;
 use super::forecast::{Forecast, Habits};
@@ -292,7 +292,7 @@ impl Container {
                 let before = self.level.filter(|_| settled);
                 let seen = self.emptying.take(level, before, at, bin);
                 if seen.collection.is_some() {
-                    self.median.keep_latest(must_hold(bin));
+                    self.median.keep_of(level);
                     self.habits.emptied(level, at.utc);
                 }
                 self.take(level, at, bin);

@@ -68,14 +68,17 @@ struct Fall {
     at: Moment,
     /// Readings that have confirmed it.
     held: u8,
-    /// Readings that say neither this nor what was before.
+    /// Readings that do not agree with it.
     #[serde(default)]
     broken: u8,
+    /// A low reading that does not agree on how low: it or the first one is astray.
+    #[serde(default)]
+    other: Option<(Permille, Moment)>,
 }
 
 impl Fall {
     fn begin(before: Permille, to: Permille, from: Moment, at: Moment) -> Fall {
-        Fall { before, to, from, at, held: 0, broken: 0 }
+        Fall { before, to, from, at, held: 0, broken: 0, other: None }
     }
 
     /// Whether `level` is as low as an emptying from `before` leaves a bin.
@@ -86,14 +89,37 @@ impl Fall {
     /// Whether `level` says the same as the first low reading. Where readings go astray often enough to
     /// need a filter, two that are low by chance seldom agree on how low.
     fn is_held_by(&self, level: Permille, must_hold: u8) -> bool {
-        let agrees = level.get().abs_diff(self.to.get()) <= AGREES_WITHIN;
-        Fall::is_from(self.before, level) && (must_hold == 1 || agrees)
+        Fall::is_from(self.before, level) && (must_hold == 1 || agree(level, self.to))
     }
 
-    /// Whether `level` says that nothing has happened since before.
+    /// Whether `level` says that nothing has happened since before. After a fall that has held once it
+    /// is as likely an echo gone astray.
     fn is_denied_by(&self, level: Permille) -> bool {
-        level.get().abs_diff(self.before.get()) <= AGREES_WITHIN
+        self.held == 0 && agree(level, self.before)
     }
+
+    /// Whether its low readings are still at least as many as those that do not agree with it, with `level`.
+    fn outweighs(&self, level: Permille) -> bool {
+        self.broken <= self.held && !self.is_denied_by(level)
+    }
+
+    /// The fall that the other low reading and `level` agree on: then the first low one was astray.
+    fn to_other(self, level: Permille) -> Option<Fall> {
+        let (to, at) = self.other.filter(|(to, _)| agree(level, *to))?;
+        let fall = Fall::begin(self.before, to, self.from, at);
+        Fall::is_from(self.before, level).then_some(Fall { held: 1, ..fall })
+    }
+
+    /// The same fall after a reading that does not agree with it.
+    fn broken_by(self, level: Permille, at: Moment) -> Fall {
+        let other = Fall::is_from(self.before, level).then_some((level, at));
+        Fall { broken: self.broken + 1, other: other.or(self.other), ..self }
+    }
+}
+
+/// Whether two readings may be of one level.
+pub(super) fn agree(a: Permille, b: Permille) -> bool {
+    a.get().abs_diff(b.get()) <= AGREES_WITHIN
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -208,9 +234,12 @@ impl Emptying {
                     self.collected(fall, level, bin, &mut seen);
                 }
             }
-            // One echo gone astray in between does not undo it where two must hold.
-            (Some(fall), _) if fall.broken + 1 < must_hold && !fall.is_denied_by(level) => {
-                self.fall = Some(Fall { broken: fall.broken + 1, ..fall });
+            // Where two must hold, as many echoes gone astray as low readings do not undo it.
+            (Some(fall), _) if must_hold > 1 && fall.outweighs(level) => {
+                self.fall = Some(fall.broken_by(level, at));
+            }
+            (Some(fall), _) if fall.to_other(level).is_some() => {
+                self.fall = fall.to_other(level);
             }
             // It was the first low reading that was astray.
             (Some(fall), _) if Fall::is_from(fall.before, level) => {
@@ -321,7 +350,7 @@ impl Emptying {
 }
 
 /// On how many more readings a fall must hold: a sensor that needs a filter errs more than once.
-pub(super) fn must_hold(bin: &Bin) -> u8 {
+fn must_hold(bin: &Bin) -> u8 {
     if bin.sensing.median_of >= 3 { 2 } else { 1 }
 }
 
@@ -374,6 +403,25 @@ mod tests {
     }
 
     #[test]
+    fn echoes_astray_at_both_ends_of_an_emptying_hide_it_not() {
+        let full = [(95, 95); 4];
+        // Two low ones, one at the old level, low ones again.
+        let one = [(95, 3), (95, 3), (95, 88), (88, 4), (4, 72), (4, 3)];
+        // One of the old level after the first, and one after the third.
+        let two = [(95, 1), (95, 98), (95, 2), (95, 3), (3, 96), (3, 6)];
+        // The last of the full ones was astray and low already, and then one is high.
+        let three = [(95, 28), (95, 4), (95, 5), (28, 80), (28, 7), (7, 10)];
+        // One astray that is low but not as low, and then one that is high.
+        let four = [(95, 3), (95, 21), (95, 2), (21, 73), (21, 2), (2, 0)];
+        for (echoes, found) in [(one, 7), (two, 9), (three, 8), (four, 8)] {
+            assert_eq!(collected_from(&[&full[..], &echoes[..]].concat()), [found], "{echoes:?}");
+        }
+        // Two strays that agree, and nothing else: the bin stands where it stood.
+        let astray = [(95, 20), (95, 15), (95, 94), (95, 96), (94, 95), (95, 17), (95, 95)];
+        assert!(collected_from(&[&full[..], &astray[..]].concat()).is_empty());
+    }
+
+    #[test]
     fn a_fall_must_hold_and_how_often_is_the_sensors_matter() {
         let plain: [(&[i64], &[usize]); 4] = [
             (&[90, 2, 3], &[2]),
@@ -390,7 +438,7 @@ mod tests {
             // One echo astray within, high or low, and one astray at the beginning.
             (&[90, 2, 60, 3, 2], &[4]),
             (&[90, 2, 40, 3, 2], &[4]),
-            (&[90, 35, 2, 3, 2, 3], &[5]),
+            (&[90, 35, 2, 3, 2, 3], &[4]),
             // The old level again undoes it, and the fall begins anew.
             (&[90, 2, 80, 3, 2, 3], &[5]),
             // Echoes astray, and no emptying.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::emptying::agree;
 use crate::units::Permille;
 
 /// The latest levels of one bin, oldest first.
@@ -29,10 +30,10 @@ impl Median {
         self.0.len() >= usize::from(of.clamp(1, 2))
     }
 
-    /// Keeps only the latest `n` levels: the ones before are of another filling.
-    pub(super) fn keep_latest(&mut self, n: u8) {
-        let old = self.0.len().saturating_sub(n.into());
-        self.0.drain(..old);
+    /// Keeps only levels that may be of the filling that begins with `level`: the ones before are of another
+    /// or went astray.
+    pub(super) fn keep_of(&mut self, level: Permille) {
+        self.0.retain(|kept| agree(*kept, level));
     }
 
     /// Forgets the levels: what comes next has nothing to do with them.
@@ -55,10 +56,10 @@ mod tests {
     #[test]
     fn after_an_emptying_the_low_readings_count_and_the_high_ones_do_not() {
         let mut median = Median::default();
-        for level in [900, 910, 900, 20, 30] {
+        for level in [910, 20, 30, 530, 990] {
             median.push(Permille::clamped(level), 5);
         }
-        median.keep_latest(2);
+        median.keep_of(Permille::clamped(25));
         assert_eq!(median.push(Permille::clamped(25), 5).get(), 25);
         median.push(Permille::clamped(800), 5);
         assert_eq!(median.push(Permille::clamped(900), 5).get(), 30, "two wild ones");

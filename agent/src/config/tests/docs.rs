@@ -13,8 +13,12 @@ const HEAD: &str = "[box]\nid = \"xj-0412\"\ntenant = \"longcheng\"\nsite = \"xu
 
 #[test]
 fn every_section_of_the_documentation_of_sources_is_right() {
-    let secrets: [(&str, &[u8]); 3] =
-        [("ttn.password", b"x"), ("webhook.token", b"x"), ("fleet.key", b"x")];
+    let secrets: [(&str, &[u8]); 4] = [
+        ("ttn.password", b"x"),
+        ("webhook.token", b"x"),
+        ("fleet.key", b"x"),
+        ("person.key", &[b'x'; 32]),
+    ];
     let folder = folder(&secrets);
     let path = folder.path().join("box.toml");
     let mut kinds = BTreeSet::new();

@@ -106,3 +106,29 @@ fn a_certificate_authority_is_a_pem_file() {
     std::fs::write(there.path().join("ca.pem"), "DER").unwrap();
     assert!(told(&there).iter().any(|fault| fault.contains("ca.pem has no certificate")));
 }
+
+const DEPOSITS: &str = "[[source]]\nname = \"d\"\nkind = \"mqtt-json\"\ntopic = \"d/+\"\n[source.map]\n\
+    person_key_file = \"key\"\nquantity = [{ name = \"person\", pointer = \"/card\" }]\n\
+    [[bin]]\nid = \"x\"\nsource = \"d\"\nempty_mm = 1500\nfull_mm = 300\n";
+
+#[test]
+fn the_key_of_pseudonyms_comes_from_a_file_and_is_never_shown() {
+    let key = "0123456789abcdef0123456789abcdef";
+    let text = format!("{BASE}{DEPOSITS}");
+    let there = folder(&[("box.toml", text.as_bytes()), ("key", key.as_bytes())]);
+    let loaded = load(&there.path().join("box.toml")).unwrap();
+    assert!(loaded.warnings.iter().all(|w| !w.cause.contains("person")), "{:?}", loaded.warnings);
+    assert!(!format!("{loaded:?}").contains(key));
+    assert!(explain(&loaded.config).contains("persons as pseudonyms"));
+    let alone = text.replace("person_key_file = \"key\"\n", "");
+    std::fs::write(there.path().join("box.toml"), &alone).unwrap();
+    let loaded = load(&there.path().join("box.toml")).unwrap();
+    assert!(loaded.warnings.iter().any(|w| w.cause.contains("no key for its pseudonyms")));
+    assert!(explain(&loaded.config).contains("persons left out (no key)"));
+    std::fs::write(there.path().join("box.toml"), text.replace("\"person\"", "\"tag\"")).unwrap();
+    assert!(told(&there).iter().any(|fault| fault.contains("where no \"person\" is read")));
+    std::fs::write(there.path().join("box.toml"), &text).unwrap();
+    std::fs::write(there.path().join("key"), "short").unwrap();
+    let told = told(&there);
+    assert!(told.iter().any(|fault| fault.contains("the key has 5 bytes")), "{told:#?}");
+}

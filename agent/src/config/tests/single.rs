@@ -497,6 +497,14 @@ const TARIFFS: &[Case] = &[
         "let one end where the other begins",
     ),
     (
+        "@bay\n[[tariff]]\nid = \"t\"\nwindows = [\n  { name = \"day\", from = \"07:30\", to = \"22:00\", \
+         tiers = [{ unit = 60, price = 500 }] },\n  { name = \"night\", from = \"23:00\", to = \"07:30\", \
+         tiers = [{ unit = 60, price = 200 }] },\n]",
+        (8, 3),
+        "no window from 22:00 to 23:00 on any day",
+        "let the windows cover the whole day",
+    ),
+    (
         "@bay\n[[tariff]]\nid = \"t\"\nwindows = [{ name = \"day\", from = \"00:00\", to = \"24:00\", \
          tiers = [{ unit = 60, price = -5 }] }]",
         (7, 88),

@@ -75,6 +75,12 @@ impl Mapping {
         self.rules.iter().any(|rule| rule.name == Name::Person)
     }
 
+    /// Whether it reads personal ids and has the key that makes pseudonyms of them.
+    #[must_use]
+    pub fn keeps_persons(&self) -> bool {
+        self.reads_persons() && self.person_key.is_some()
+    }
+
     fn incomplete(rules: &[Rule]) -> Option<Fault> {
         let fault = |problem| Fault { key: "quantity".to_owned(), problem };
         if rules.is_empty() {

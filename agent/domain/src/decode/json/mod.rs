@@ -139,6 +139,12 @@ impl Layout {
         self.mapping.reads_persons()
     }
 
+    /// Whether it reads personal ids and has the key that makes pseudonyms of them.
+    #[must_use]
+    pub fn keeps_persons(&self) -> bool {
+        self.mapping.keeps_persons()
+    }
+
     /// Whether the documents name devices; if not, the source is one device.
     #[must_use]
     pub const fn names_devices(&self) -> bool {

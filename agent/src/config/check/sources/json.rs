@@ -6,6 +6,7 @@ use std::time::Duration;
 use domain::decode::json::{Fault, Layout, LayoutText, Mapping, RuleText, Word};
 use domain::ids::DeviceKey;
 use domain::place::Datum;
+use domain::waste::PersonKey;
 
 use super::super::super::section::{Section, Spot, Value};
 use super::super::super::{
@@ -92,9 +93,35 @@ fn layout(value: &Value<'_>) -> Option<Layout> {
         datum: section.or("datum", Datum::default(), values::datum),
         quantity: vec![],
     };
+    let key_value = section.value("person_key_file");
+    let key = key_value.as_ref().and_then(person_key);
     section.finish();
     let layout = LayoutText { quantity: texts?, ..layout };
-    told(&section, &rules, Layout::new(&layout))
+    let layout = told(&section, &rules, Layout::new(&layout))?;
+    match &key_value {
+        Some(value) if !layout.reads_persons() => {
+            let cause = "\"person_key_file\" is of no use where no \"person\" is read".to_owned();
+            value.error(cause, "add a quantity called person, or remove person_key_file");
+        }
+        None if layout.reads_persons() => {
+            let cause = "\"person\" is read and there is no key for its pseudonyms".to_owned();
+            let fix = "add person_key_file; until then ids are left out and counted as no_key";
+            section.report.warning(section.at, cause, fix);
+        }
+        _ => {}
+    }
+    Some(layout.with_person_key(key))
+}
+
+/// The key of the pseudonyms of personal ids.
+fn person_key(value: &Value<'_>) -> Option<PersonKey> {
+    let secret = broker::password(value)?;
+    PersonKey::new(secret.reveal().as_bytes())
+        .map_err(|short| {
+            let fix = "write random characters into the file: openssl rand -hex 32";
+            value.error(format!("the key {short}"), fix);
+        })
+        .ok()
 }
 
 /// `[[source.decoded]]` of a network server: devices, and where things stand in what it decodes.
