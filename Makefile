@@ -41,9 +41,11 @@ test: needs peers check no-std tests docs dashboard-test deny ## Every check the
 	@echo "make test: everything passed"
 
 .PHONY: soak
-soak: ## Power cuts and kills of the outbox by the thousand: hours
+soak: ## Power cuts and kills by the thousand, a million messages, whole years: hours
 	STEWARD_POWER_CUTS=5000 $(CARGO) test --release --locked -p steward --lib outbox::tests::power
+	$(CARGO) build --release --locked -p steward
 	STEWARD_KILLS=5000 $(CARGO) test --release --locked -p system-tests --test system outbox_kills
+	$(CARGO) test --release --locked -p system-tests --test system -- --ignored --nocapture --test-threads=1
 
 .PHONY: bench
 bench: dashboard ## Figures: counts and ratios in one table, also in target/bench.json (AREAS="engine …" for some)
