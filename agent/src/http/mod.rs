@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `/`, `/assets/…` | the dashboard ([`files`]) |
 //! | `/mqtt` | a WebSocket with subprotocol `mqtt`, carried to the box's broker |
-//! | `POST /in/<source>` | documents for a source of kind `http-json` ([`inlet`]) |
+//! | `POST /in/<source>` | documents for a source of kind `http-json` (`inlet`) |
 //! | `/healthz` | 200 while the process serves |
 //! | `/metrics` | the box's counts, for Prometheus ([`metrics`]) |
 

@@ -146,7 +146,7 @@ pub async fn subscribe(
 }
 
 /// Takes away what the broker keeps for `client_id`: its session, with everything that was subscribed to.
-/// Tries once, for at most [`FORGET_WITHIN`]: a broker that is away keeps it until it expires.
+/// Tries once, for at most `FORGET_WITHIN`: a broker that is away keeps it until it expires.
 pub async fn forget(settings: &Broker, client_id: &str) {
     let Ok(mut session) = Session::new(settings, client_id, None) else { return };
     // A clean session ends the one before it (MQTT 3.1.1, 3.1.2.4).

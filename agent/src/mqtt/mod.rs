@@ -1,13 +1,13 @@
 //! The only room that names rumqttc: what the outbox holds goes out, commands come in.
 //!
-//! * [`topics`] and [`payload`] are pure: what a message is called and what it looks like.
-//! * [`session`] turns settings into one connection, [`backoff`] knows how long to wait for the next.
+//! * `topics` and `payload` are pure: what a message is called and what it looks like.
+//! * `session` turns settings into one connection, `backoff` knows how long to wait for the next.
 //! * `transport` is what the pipe asks of a connection; `v5` and `v4` do it, `version` chooses.
-//! * [`pipe`] publishes: it takes from the outbox, and a PUBACK, nothing else, acknowledges there.
+//! * `pipe` publishes: it takes from the outbox, and a PUBACK, nothing else, acknowledges there.
 //!   `sender` is one connection of it, with small pure parts beside it: `flight` (what is on its way),
 //!   `refused`, `suspect`, `meter` and `allowance`; `letters` keeps what cannot be delivered.
-//! * [`inbound`] subscribes: it acknowledges to the broker what the receiver says is safe.
-//! * [`broker`]: the embedded broker of the demo and of a box without one.
+//! * `inbound` subscribes: it acknowledges to the broker what the receiver says is safe.
+//! * `broker`: the embedded broker of the demo and of a box without one.
 //!
 //! rumqttc is a pipe here and nothing more. Its own memory of a session is thrown away with every
 //! connection: it forgets publishes when the broker forgets the session, and can wait for ever for a

@@ -2,7 +2,7 @@
 //!
 //! One task owns the link. This module connects, again and again, and remembers from one connection to
 //! the next what has to be remembered: how long to wait, which version the broker speaks, which message
-//! is suspected of killing connections, and what the day has cost. [`super::sender`] is one connection.
+//! is suspected of killing connections, and what the day has cost. `sender` is one connection.
 
 use std::path::PathBuf;
 
