@@ -1,5 +1,5 @@
 /**
- * A track as boxes send it: for each point the difference to the one before in tenths of a second and
+ * A track as boxes send it: for each point the difference to the one before in milliseconds and
  * 1e-6 degrees of latitude and longitude, and why it is kept, in the code of encoded polylines.
  */
 
@@ -29,14 +29,14 @@ export function decodeTrack(code: string): TrackPoint[] {
     }
     return null;
   };
-  const sum = { tenths: 0, lat: 0, lon: 0 };
+  const sum = { ms: 0, lat: 0, lon: 0 };
   while (at < code.length) {
-    const [tenths, lat, lon, why] = [next(), next(), next(), next()];
-    if (tenths === null || lat === null || lon === null || why === null) break;
-    sum.tenths += tenths;
+    const [ms, lat, lon, why] = [next(), next(), next(), next()];
+    if (ms === null || lat === null || lon === null || why === null) break;
+    sum.ms += ms;
     sum.lat += lat;
     sum.lon += lon;
-    const point = { lat: sum.lat / 1e6, lon: sum.lon / 1e6, at: sum.tenths * 100, isGapEnd: why === GAP_ENDS };
+    const point = { lat: sum.lat / 1e6, lon: sum.lon / 1e6, at: sum.ms, isGapEnd: why === GAP_ENDS };
     if (Math.abs(point.lat) > 90 || Math.abs(point.lon) > 180) break;
     points.push(point);
   }

@@ -1,12 +1,16 @@
 //! A track is one text of printable characters: for each point the difference to the one
-//! before in tenths of a second, 1e-6 degrees of latitude and longitude, and its [`Why`] as a number, each in the
+//! before in milliseconds, 1e-6 degrees of latitude and longitude, and its [`Why`] as a number, each in the
 //! variable-length code of encoded polylines (zigzag, five bits a character, offset 63).
 
 use super::{TrackPoint, Why};
 use crate::place::{BadPosition, Datum, Position};
 use crate::time::Utc;
 
-/// The track as one text. Times are rounded to tenths of a second, places to 1e-6 degrees (11 cm).
+/// The most that [`encode`] moves a point, in metres: half the diagonal of a square of 1e-6 degrees, on
+/// the equator.
+pub(super) const ROUNDING_M: f64 = 0.079;
+
+/// The track as one text. Times are exact, places are rounded to 1e-6 degrees (11 cm).
 #[must_use]
 pub fn encode(points: &[TrackPoint]) -> String {
     let mut text = String::new();
@@ -14,8 +18,7 @@ pub fn encode(points: &[TrackPoint]) -> String {
     for point in points {
         let micro = |degrees: f64| libm::round(degrees * 1e6) as i64;
         let position = point.position;
-        let tenths = (point.at.as_ms() + 50).div_euclid(100);
-        let now = [tenths, micro(position.lat()), micro(position.lon())];
+        let now = [point.at.as_ms(), micro(position.lat()), micro(position.lon())];
         for (now, before) in now.iter().zip(before) {
             put(&mut text, now - before);
         }
@@ -67,7 +70,7 @@ pub fn decode(text: &str) -> Result<Vec<TrackPoint>, BadTrack> {
         let place = |e| BadTrack::Place(points.len(), e);
         let degrees = |micro: i64| micro as f64 / 1e6;
         let position = Position::from_degrees(degrees(sum[1]), degrees(sum[2]), Datum::Wgs84);
-        let at = Utc::from_ms(sum[0].saturating_mul(100));
+        let at = Utc::from_ms(sum[0]);
         points.push(TrackPoint { position: position.map_err(place)?, at, why: *why });
     }
     Ok(points)

@@ -1,7 +1,7 @@
 //! A track on its way out: the compressor, and what it has kept and nobody has been sent yet.
 //!
 //! Stored with the vehicle, so that the end of a shift, when the power goes with the ignition, is not
-//! lost. In the store times and places are rounded as on the wire.
+//! lost. In the store places are rounded as on the wire.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
