@@ -1,11 +1,10 @@
 //! ADXL345, an accelerometer over I²C (Analog Devices, Rev. G, register names as there), here for the angle
 //! at which something hangs.
 
-use core::fmt;
-
 use embedded_hal::i2c::I2c;
 
-use crate::{Acceleration, Access, BusError};
+use crate::Acceleration;
+use crate::registers::{self, Registers, axes};
 
 /// The address, chosen by where the pin SDO/ALT ADDRESS is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,60 +34,30 @@ pub enum Register {
     DATAX0 = 0x32,
 }
 
-/// What a transfer can fail with.
-pub type BusFault<E> = BusError<Register, E>;
+impl registers::Register for Register {
+    fn number(self) -> u8 {
+        self as u8
+    }
+}
 
 /// Why there is no reading.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Error<E> {
-    /// The bus.
-    Bus(BusFault<E>),
-    /// Another chip answers at this address.
-    Identity {
-        /// What it holds in place of 0xE5.
-        found: u8,
-    },
-    /// [`Adxl345::start`] has not succeeded yet.
-    NotStarted,
-}
-
-impl<E> From<BusFault<E>> for Error<E> {
-    fn from(error: BusFault<E>) -> Error<E> {
-        Error::Bus(error)
-    }
-}
-
-impl<E: fmt::Debug> fmt::Display for Error<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Bus(error) => error.fmt(f),
-            Error::Identity { found } => {
-                write!(f, "DEVID holds {found:#04x}, not {IDENTITY:#04x}: another chip")
-            }
-            Error::NotStarted => f.write_str("not started: the chip sleeps"),
-        }
-    }
-}
-
-impl<E: fmt::Debug> core::error::Error for Error<E> {}
+pub type Error<E> = registers::Error<Register, E>;
 
 /// The chip on its bus.
 #[derive(Debug)]
 pub struct Adxl345<I2C> {
-    bus: I2C,
-    address: Address,
-    is_started: bool,
+    chip: Registers<I2C>,
 }
 
 impl<I2C: I2c> Adxl345<I2C> {
     /// Takes the bus; does not touch it.
     pub const fn new(bus: I2C, address: Address) -> Adxl345<I2C> {
-        Adxl345 { bus, address, is_started: false }
+        Adxl345 { chip: Registers::new(bus, address as u8) }
     }
 
     /// Gives the bus back.
     pub fn release(self) -> I2C {
-        self.bus
+        self.chip.release()
     }
 
     /// Checks that it is the right chip and lets it measure 12.5 times a second within ±16 g. The first
@@ -97,17 +66,13 @@ impl<I2C: I2c> Adxl345<I2C> {
     /// # Errors
     /// The bus fails, or the chip is another one.
     pub fn start(&mut self) -> Result<(), Error<I2C::Error>> {
-        self.is_started = false;
-        let [found] = self.read(Register::DEVID)?;
-        if found != IDENTITY {
-            return Err(Error::Identity { found });
-        }
-        self.write(Register::BW_RATE, 0x07)?;
-        // Full resolution: 3.9 mg a count whatever the range.
-        self.write(Register::DATA_FORMAT, 0x0B)?;
-        self.write(Register::POWER_CTL, 0x08)?;
-        self.is_started = true;
-        Ok(())
+        let settings = [
+            (Register::BW_RATE, 0x07),
+            // Full resolution: 3.9 mg a count whatever the range.
+            (Register::DATA_FORMAT, 0x0B),
+            (Register::POWER_CTL, 0x08),
+        ];
+        self.chip.start(Register::DEVID, IDENTITY, &settings)
     }
 
     /// The latest acceleration.
@@ -115,32 +80,11 @@ impl<I2C: I2c> Adxl345<I2C> {
     /// # Errors
     /// The bus fails, or the chip was not started.
     pub fn acceleration(&mut self) -> Result<Acceleration, Error<I2C::Error>> {
-        if !self.is_started {
-            return Err(Error::NotStarted);
-        }
-        let [xl, xh, yl, yh, zl, zh] = self.read(Register::DATAX0)?;
+        let chip = self.chip.started()?;
+        let counts = axes(chip.read(Register::DATAX0, 0)?);
         // 256 counts are 1000 mg.
-        let axis = |low, high| i32::from(i16::from_le_bytes([low, high])) * 125 / 32;
-        Ok(Acceleration { x: axis(xl, xh), y: axis(yl, yh), z: axis(zl, zh) })
-    }
-
-    fn read<const N: usize>(
-        &mut self,
-        register: Register,
-    ) -> Result<[u8; N], BusFault<I2C::Error>> {
-        let mut bytes = [0; N];
-        self.bus
-            .write_read(self.address as u8, &[register as u8], &mut bytes)
-            .map_err(|source| BusError { access: Access::Read, register, source })?;
-        Ok(bytes)
-    }
-
-    fn write(&mut self, register: Register, value: u8) -> Result<(), BusFault<I2C::Error>> {
-        self.bus.write(self.address as u8, &[register as u8, value]).map_err(|source| BusError {
-            access: Access::Write,
-            register,
-            source,
-        })
+        let [x, y, z] = counts.map(|count| i32::from(count) * 125 / 32);
+        Ok(Acceleration { x, y, z })
     }
 }
 
@@ -176,7 +120,10 @@ mod tests {
             Transaction::write(0x1D, vec![0x2C, 0x07]).with_error(ErrorKind::Bus),
         ];
         let mut chip = Adxl345::new(Mock::new(&transactions), Address::Supply);
-        assert_eq!(chip.start(), Err(Error::Identity { found: 0 }));
+        assert_eq!(
+            chip.start(),
+            Err(Error::Identity { register: Register::DEVID, found: 0, expected: IDENTITY })
+        );
         assert_eq!(chip.start().unwrap_err().to_string(), "writing BW_RATE: Bus");
         assert_eq!(chip.acceleration(), Err(Error::NotStarted));
         chip.release().done();

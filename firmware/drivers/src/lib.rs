@@ -39,6 +39,7 @@ pub mod lis3mdl;
 pub mod lsm303dlhc;
 pub mod qmc5883l;
 pub mod rdm6300;
+pub mod registers;
 pub mod tmp102;
 
 use core::fmt;

@@ -1,11 +1,10 @@
 //! LIS3DH, an accelerometer over I²C (ST DocID17530 Rev 2, register names as there), here for the angle at
 //! which something hangs.
 
-use core::fmt;
-
 use embedded_hal::i2c::I2c;
 
-use crate::{Acceleration, Access, BusError};
+use crate::Acceleration;
+use crate::registers::{self, Registers, axes};
 
 /// The address, chosen by where the pin SDO/SA0 is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,60 +34,30 @@ pub enum Register {
     OUT_X_L = 0x28,
 }
 
-/// What a transfer can fail with.
-pub type BusFault<E> = BusError<Register, E>;
+impl registers::Register for Register {
+    fn number(self) -> u8 {
+        self as u8
+    }
+}
 
 /// Why there is no reading.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Error<E> {
-    /// The bus.
-    Bus(BusFault<E>),
-    /// Another chip answers at this address.
-    Identity {
-        /// What it holds in place of 0x33.
-        found: u8,
-    },
-    /// [`Lis3dh::start`] has not succeeded yet.
-    NotStarted,
-}
-
-impl<E> From<BusFault<E>> for Error<E> {
-    fn from(error: BusFault<E>) -> Error<E> {
-        Error::Bus(error)
-    }
-}
-
-impl<E: fmt::Debug> fmt::Display for Error<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Bus(error) => error.fmt(f),
-            Error::Identity { found } => {
-                write!(f, "WHO_AM_I holds {found:#04x}, not {IDENTITY:#04x}: another chip")
-            }
-            Error::NotStarted => f.write_str("not started: the chip sleeps"),
-        }
-    }
-}
-
-impl<E: fmt::Debug> core::error::Error for Error<E> {}
+pub type Error<E> = registers::Error<Register, E>;
 
 /// The chip on its bus.
 #[derive(Debug)]
 pub struct Lis3dh<I2C> {
-    bus: I2C,
-    address: Address,
-    is_started: bool,
+    chip: Registers<I2C>,
 }
 
 impl<I2C: I2c> Lis3dh<I2C> {
     /// Takes the bus; does not touch it.
     pub const fn new(bus: I2C, address: Address) -> Lis3dh<I2C> {
-        Lis3dh { bus, address, is_started: false }
+        Lis3dh { chip: Registers::new(bus, address as u8) }
     }
 
     /// Gives the bus back.
     pub fn release(self) -> I2C {
-        self.bus
+        self.chip.release()
     }
 
     /// Checks that it is the right chip and lets it measure ten times a second within ±2 g. The first
@@ -97,16 +66,9 @@ impl<I2C: I2c> Lis3dh<I2C> {
     /// # Errors
     /// The bus fails, or the chip is another one.
     pub fn start(&mut self) -> Result<(), Error<I2C::Error>> {
-        self.is_started = false;
-        let [found] = self.read(Register::WHO_AM_I, 0)?;
-        if found != IDENTITY {
-            return Err(Error::Identity { found });
-        }
         // Block update, ±2 g, high resolution; then 10 Hz on all axes.
-        self.write(Register::CTRL_REG4, 0x88)?;
-        self.write(Register::CTRL_REG1, 0x27)?;
-        self.is_started = true;
-        Ok(())
+        let settings = [(Register::CTRL_REG4, 0x88), (Register::CTRL_REG1, 0x27)];
+        self.chip.start(Register::WHO_AM_I, IDENTITY, &settings)
     }
 
     /// The latest acceleration.
@@ -114,33 +76,11 @@ impl<I2C: I2c> Lis3dh<I2C> {
     /// # Errors
     /// The bus fails, or the chip was not started.
     pub fn acceleration(&mut self) -> Result<Acceleration, Error<I2C::Error>> {
-        if !self.is_started {
-            return Err(Error::NotStarted);
-        }
-        let [xl, xh, yl, yh, zl, zh] = self.read(Register::OUT_X_L, AUTO_INCREMENT)?;
+        let chip = self.chip.started()?;
+        let counts = axes(chip.read(Register::OUT_X_L, AUTO_INCREMENT)?);
         // Twelve bits on the left; 1 mg a count.
-        let axis = |low, high| i32::from(i16::from_le_bytes([low, high]) >> 4);
-        Ok(Acceleration { x: axis(xl, xh), y: axis(yl, yh), z: axis(zl, zh) })
-    }
-
-    fn read<const N: usize>(
-        &mut self,
-        register: Register,
-        flags: u8,
-    ) -> Result<[u8; N], BusFault<I2C::Error>> {
-        let mut bytes = [0; N];
-        self.bus
-            .write_read(self.address as u8, &[register as u8 | flags], &mut bytes)
-            .map_err(|source| BusError { access: Access::Read, register, source })?;
-        Ok(bytes)
-    }
-
-    fn write(&mut self, register: Register, value: u8) -> Result<(), BusFault<I2C::Error>> {
-        self.bus.write(self.address as u8, &[register as u8, value]).map_err(|source| BusError {
-            access: Access::Write,
-            register,
-            source,
-        })
+        let [x, y, z] = counts.map(|count| i32::from(count >> 4));
+        Ok(Acceleration { x, y, z })
     }
 }
 
@@ -175,7 +115,10 @@ mod tests {
             Transaction::write(0x19, vec![0x23, 0x88]).with_error(ErrorKind::Bus),
         ];
         let mut chip = Lis3dh::new(Mock::new(&transactions), Address::Supply);
-        assert_eq!(chip.start(), Err(Error::Identity { found: 0x3D }));
+        assert_eq!(
+            chip.start(),
+            Err(Error::Identity { register: Register::WHO_AM_I, found: 0x3D, expected: IDENTITY })
+        );
         assert_eq!(chip.start().unwrap_err().to_string(), "writing CTRL_REG4: Bus");
         assert_eq!(chip.acceleration(), Err(Error::NotStarted));
         chip.release().done();

@@ -1,10 +1,9 @@
 //! LIS3MDL, a magnetometer: three axes over I²C (ST DocID024204 Rev 6, register names as there).
 
-use core::fmt;
-
 use embedded_hal::i2c::I2c;
 
-use crate::{Access, BusError, Field, scale};
+use crate::registers::{self, Registers, axes};
+use crate::{Field, scale};
 
 /// The address, chosen by where the pin SDO/SA1 is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,68 +25,44 @@ const AUTO_INCREMENT: u8 = 0x80;
 pub enum Register {
     /// Identification.
     WHO_AM_I = 0x0F,
-    /// First of four: mode and rate, range, continuous, mode of Z.
+    /// Mode of X and Y, and rate.
     CTRL_REG1 = 0x20,
+    /// Range.
+    CTRL_REG2 = 0x21,
+    /// Continuous or not.
+    CTRL_REG3 = 0x22,
+    /// Mode of Z.
+    CTRL_REG4 = 0x23,
     /// What has been measured.
     STATUS_REG = 0x27,
     /// First of six: X, Y, Z, the low byte first.
     OUT_X_L = 0x28,
 }
 
-/// What a transfer can fail with.
-pub type BusFault<E> = BusError<Register, E>;
+impl registers::Register for Register {
+    fn number(self) -> u8 {
+        self as u8
+    }
+}
 
 /// Why there is no reading.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Error<E> {
-    /// The bus.
-    Bus(BusFault<E>),
-    /// Another chip answers at this address.
-    Identity {
-        /// What it holds in place of 0x3D.
-        found: u8,
-    },
-    /// [`Lis3mdl::start`] has not succeeded yet.
-    NotStarted,
-}
-
-impl<E> From<BusFault<E>> for Error<E> {
-    fn from(error: BusFault<E>) -> Error<E> {
-        Error::Bus(error)
-    }
-}
-
-impl<E: fmt::Debug> fmt::Display for Error<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Bus(error) => error.fmt(f),
-            Error::Identity { found } => {
-                write!(f, "WHO_AM_I holds {found:#04x}, not {IDENTITY:#04x}: another chip")
-            }
-            Error::NotStarted => f.write_str("not started: the range in the chip is not known"),
-        }
-    }
-}
-
-impl<E: fmt::Debug> core::error::Error for Error<E> {}
+pub type Error<E> = registers::Error<Register, E>;
 
 /// The chip on its bus.
 #[derive(Debug)]
 pub struct Lis3mdl<I2C> {
-    bus: I2C,
-    address: Address,
-    is_started: bool,
+    chip: Registers<I2C>,
 }
 
 impl<I2C: I2c> Lis3mdl<I2C> {
     /// Takes the bus; does not touch it.
     pub const fn new(bus: I2C, address: Address) -> Lis3mdl<I2C> {
-        Lis3mdl { bus, address, is_started: false }
+        Lis3mdl { chip: Registers::new(bus, address as u8) }
     }
 
     /// Gives the bus back.
     pub fn release(self) -> I2C {
-        self.bus
+        self.chip.release()
     }
 
     /// Checks that it is the right chip and lets it measure ten times a second within ±400 µT: enough
@@ -96,23 +71,15 @@ impl<I2C: I2c> Lis3mdl<I2C> {
     /// # Errors
     /// The bus fails, or the chip is another one.
     pub fn start(&mut self) -> Result<(), Error<I2C::Error>> {
-        self.is_started = false;
-        let [found] = self.read(Register::WHO_AM_I, 0)?;
-        if found != IDENTITY {
-            return Err(Error::Identity { found });
-        }
-        // Ultra-high performance at 10 Hz; ±4 gauss; continuous; Z as X and Y.
-        let settings = [0x70, 0x00, 0x00, 0x0C];
-        let register = Register::CTRL_REG1;
-        let [one, two, three, four] = settings;
-        let bytes = [register as u8 | AUTO_INCREMENT, one, two, three, four];
-        self.bus.write(self.address as u8, &bytes).map_err(|source| BusError {
-            access: Access::Write,
-            register,
-            source,
-        })?;
-        self.is_started = true;
-        Ok(())
+        let settings = [
+            // Ultra-high performance at 10 Hz; ±4 gauss.
+            (Register::CTRL_REG1, 0x70),
+            (Register::CTRL_REG2, 0x00),
+            // Z as X and Y; then continuous.
+            (Register::CTRL_REG4, 0x0C),
+            (Register::CTRL_REG3, 0x00),
+        ];
+        self.chip.start(Register::WHO_AM_I, IDENTITY, &settings)
     }
 
     /// The latest field; `None` while the first is being measured.
@@ -121,29 +88,13 @@ impl<I2C: I2c> Lis3mdl<I2C> {
     /// The bus fails, or the chip was not started.
     pub fn field(&mut self) -> Result<Option<Field>, Error<I2C::Error>> {
         const ZYXDA: u8 = 0x08;
-        if !self.is_started {
-            return Err(Error::NotStarted);
-        }
-        let [status] = self.read(Register::STATUS_REG, 0)?;
+        let chip = self.chip.started()?;
+        let [status] = chip.read(Register::STATUS_REG, 0)?;
         if status & ZYXDA == 0 {
             return Ok(None);
         }
-        let bytes: [u8; 6] = self.read(Register::OUT_X_L, AUTO_INCREMENT)?;
-        let [xl, xh, yl, yh, zl, zh] = bytes;
-        let axis = |low, high| nanotesla(i16::from_le_bytes([low, high]));
-        Ok(Some(Field { x: axis(xl, xh), y: axis(yl, yh), z: axis(zl, zh) }))
-    }
-
-    fn read<const N: usize>(
-        &mut self,
-        register: Register,
-        flags: u8,
-    ) -> Result<[u8; N], BusFault<I2C::Error>> {
-        let mut bytes = [0; N];
-        self.bus
-            .write_read(self.address as u8, &[register as u8 | flags], &mut bytes)
-            .map_err(|source| BusError { access: Access::Read, register, source })?;
-        Ok(bytes)
+        let [x, y, z] = axes(chip.read(Register::OUT_X_L, AUTO_INCREMENT)?).map(nanotesla);
+        Ok(Some(Field { x, y, z }))
     }
 }
 
@@ -164,7 +115,10 @@ mod tests {
     fn it_is_started_and_read() {
         let transactions = [
             Transaction::write_read(0x1E, vec![0x0F], vec![0x3D]),
-            Transaction::write(0x1E, vec![0xA0, 0x70, 0x00, 0x00, 0x0C]),
+            Transaction::write(0x1E, vec![0x20, 0x70]),
+            Transaction::write(0x1E, vec![0x21, 0x00]),
+            Transaction::write(0x1E, vec![0x23, 0x0C]),
+            Transaction::write(0x1E, vec![0x22, 0x00]),
             Transaction::write_read(0x1E, vec![0x27], vec![0x00]),
             Transaction::write_read(0x1E, vec![0x27], vec![0x0F]),
             Transaction::write_read(0x1E, vec![0xA8], vec![0xBA, 0x1A, 0x46, 0xE5, 0x00, 0x80]),
@@ -183,12 +137,14 @@ mod tests {
         let transactions = [
             Transaction::write_read(0x1C, vec![0x0F], vec![0x33]),
             Transaction::write_read(0x1C, vec![0x0F], vec![0x3D]),
-            Transaction::write(0x1C, vec![0xA0, 0x70, 0x00, 0x00, 0x0C])
-                .with_error(ErrorKind::ArbitrationLoss),
+            Transaction::write(0x1C, vec![0x20, 0x70]).with_error(ErrorKind::ArbitrationLoss),
         ];
         let mut chip = Lis3mdl::new(Mock::new(&transactions), Address::Ground);
         let error = chip.start().unwrap_err();
-        assert_eq!(error, Error::Identity { found: 0x33 });
+        assert_eq!(
+            error,
+            Error::Identity { register: Register::WHO_AM_I, found: 0x33, expected: IDENTITY }
+        );
         assert!(error.to_string().contains("0x33"));
         let error = chip.start().unwrap_err();
         assert_eq!(error.to_string(), "writing CTRL_REG1: ArbitrationLoss");

@@ -2,11 +2,10 @@
 //!
 //! Sold on boards that are marked HMC5883L, with other registers and another address.
 
-use core::fmt;
-
 use embedded_hal::i2c::I2c;
 
-use crate::{Access, BusError, Field, scale};
+use crate::registers::{self, Registers, axes};
+use crate::{Field, scale};
 
 /// The chip's only address.
 pub const ADDRESS: u8 = 0x0D;
@@ -31,62 +30,30 @@ pub enum Register {
     ChipId = 0x0D,
 }
 
-/// What a transfer can fail with.
-pub type BusFault<E> = BusError<Register, E>;
+impl registers::Register for Register {
+    fn number(self) -> u8 {
+        self as u8
+    }
+}
 
 /// Why there is no reading.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Error<E> {
-    /// The bus.
-    Bus(BusFault<E>),
-    /// Another chip answers at this address.
-    Identity {
-        /// What it holds in place of 0xFF.
-        found: u8,
-    },
-    /// [`Qmc5883l::start`] has not succeeded yet.
-    NotStarted,
-    /// The field is stronger than ±200 µT on at least one axis.
-    OutOfRange,
-}
-
-impl<E> From<BusFault<E>> for Error<E> {
-    fn from(error: BusFault<E>) -> Error<E> {
-        Error::Bus(error)
-    }
-}
-
-impl<E: fmt::Debug> fmt::Display for Error<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Bus(error) => error.fmt(f),
-            Error::Identity { found } => {
-                write!(f, "ChipId holds {found:#04x}, not {IDENTITY:#04x}: another chip")
-            }
-            Error::NotStarted => f.write_str("not started: the range in the chip is not known"),
-            Error::OutOfRange => f.write_str("the field is stronger than ±200 µT"),
-        }
-    }
-}
-
-impl<E: fmt::Debug> core::error::Error for Error<E> {}
+pub type Error<E> = registers::Error<Register, E>;
 
 /// The chip on its bus.
 #[derive(Debug)]
 pub struct Qmc5883l<I2C> {
-    bus: I2C,
-    is_started: bool,
+    chip: Registers<I2C>,
 }
 
 impl<I2C: I2c> Qmc5883l<I2C> {
     /// Takes the bus; does not touch it.
     pub const fn new(bus: I2C) -> Qmc5883l<I2C> {
-        Qmc5883l { bus, is_started: false }
+        Qmc5883l { chip: Registers::new(bus, ADDRESS) }
     }
 
     /// Gives the bus back.
     pub fn release(self) -> I2C {
-        self.bus
+        self.chip.release()
     }
 
     /// Checks that it is the right chip and lets it measure ten times a second within ±200 µT. May be
@@ -95,16 +62,9 @@ impl<I2C: I2c> Qmc5883l<I2C> {
     /// # Errors
     /// The bus fails, or the chip is another one.
     pub fn start(&mut self) -> Result<(), Error<I2C::Error>> {
-        self.is_started = false;
-        let [found] = self.read(Register::ChipId)?;
-        if found != IDENTITY {
-            return Err(Error::Identity { found });
-        }
         // The datasheet's example (7.1): period 1; then continuous, 10 Hz, ±2 gauss, 512 readings.
-        self.write(Register::SetReset, 0x01)?;
-        self.write(Register::Control1, 0x01)?;
-        self.is_started = true;
-        Ok(())
+        let settings = [(Register::SetReset, 0x01), (Register::Control1, 0x01)];
+        self.chip.start(Register::ChipId, IDENTITY, &settings)
     }
 
     /// The latest field; `None` while the next is being measured.
@@ -114,41 +74,18 @@ impl<I2C: I2c> Qmc5883l<I2C> {
     pub fn field(&mut self) -> Result<Option<Field>, Error<I2C::Error>> {
         const READY: u8 = 0x01;
         const OVERFLOW: u8 = 0x02;
-        if !self.is_started {
-            return Err(Error::NotStarted);
-        }
-        let [status] = self.read(Register::Status)?;
+        let chip = self.chip.started()?;
+        let [status] = chip.read(Register::Status, 0)?;
         if status & READY == 0 {
             return Ok(None);
         }
         // Reading the data releases the chip for the next measurement, also after an overflow.
-        let [xl, xh, yl, yh, zl, zh] = self.read(Register::Data)?;
+        let field = axes(chip.read(Register::Data, 0)?);
         if status & OVERFLOW != 0 {
             return Err(Error::OutOfRange);
         }
-        let axis = |low, high| nanotesla(i16::from_le_bytes([low, high]));
-        Ok(Some(Field { x: axis(xl, xh), y: axis(yl, yh), z: axis(zl, zh) }))
-    }
-
-    fn read<const N: usize>(
-        &mut self,
-        register: Register,
-    ) -> Result<[u8; N], BusFault<I2C::Error>> {
-        let mut bytes = [0; N];
-        self.bus.write_read(ADDRESS, &[register as u8], &mut bytes).map_err(|source| BusError {
-            access: Access::Read,
-            register,
-            source,
-        })?;
-        Ok(bytes)
-    }
-
-    fn write(&mut self, register: Register, value: u8) -> Result<(), BusFault<I2C::Error>> {
-        self.bus.write(ADDRESS, &[register as u8, value]).map_err(|source| BusError {
-            access: Access::Write,
-            register,
-            source,
-        })
+        let [x, y, z] = field.map(nanotesla);
+        Ok(Some(Field { x, y, z }))
     }
 }
 
@@ -194,7 +131,10 @@ mod tests {
             Transaction::write(0x0D, vec![0x0B, 0x01]).with_error(ErrorKind::Bus),
         ];
         let mut chip = Qmc5883l::new(Mock::new(&transactions));
-        assert_eq!(chip.start(), Err(Error::Identity { found: 0x48 }));
+        assert_eq!(
+            chip.start(),
+            Err(Error::Identity { register: Register::ChipId, found: 0x48, expected: IDENTITY })
+        );
         assert_eq!(chip.start().unwrap_err().to_string(), "writing SetReset: Bus");
         assert_eq!(chip.field(), Err(Error::NotStarted));
         chip.release().done();

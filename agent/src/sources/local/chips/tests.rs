@@ -22,7 +22,10 @@ fn a_magnetometer_tells_a_vehicle_with_hysteresis() {
     // 6.842 counts are 100 nT: 3, 0.1, 6, 3 and 2 µT from the empty bay, which has 10 along X.
     let start = [
         Transaction::write_read(0x1c, vec![0x0f], vec![0x3d]),
-        Transaction::write(0x1c, vec![0xa0, 0x70, 0x00, 0x00, 0x0c]),
+        Transaction::write(0x1c, vec![0x20, 0x70]),
+        Transaction::write(0x1c, vec![0x21, 0x00]),
+        Transaction::write(0x1c, vec![0x23, 0x0c]),
+        Transaction::write(0x1c, vec![0x22, 0x00]),
     ];
     let looks = [889, 691, 1095, 889, 821].map(field);
     let transactions: Vec<Transaction> =
