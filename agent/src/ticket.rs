@@ -124,9 +124,11 @@ fn print_list(tickets: &[Value], result: &Value, out: &mut impl Write) -> io::Re
             format!("  {word} {due}")
         });
         let crew = ticket.get("crew").and_then(Value::as_str).map(|crew| format!("  crew {crew}"));
+        let cleared =
+            if ticket["cleared_by_sensor"] == true { "  gone, says the sensor" } else { "" };
         writeln!(
             out,
-            "{}  {:<12} {:<8} {:<40} since {}{}{}",
+            "{}  {:<12} {:<8} {:<40} since {}{}{}{cleared}",
             text(ticket, "ticket_id"),
             text(ticket, "state"),
             text(ticket, "severity"),
@@ -169,11 +171,15 @@ fn print_ticket(ticket: &Value, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "limit {value} {kind}, {status}, due {due}")?;
     }
     for witness in ticket["sources"].as_array().into_iter().flatten() {
-        let words = witness.get("text").and_then(Value::as_str).unwrap_or_default();
-        writeln!(out, "  {} {} says so: {words}", text(witness, "kind"), text(witness, "by"))?;
+        let words = witness.get("text").and_then(Value::as_str);
+        let words = words.map(|words| format!(": {words}")).unwrap_or_default();
+        writeln!(out, "seen by {} {}{words}", text(witness, "kind"), text(witness, "by"))?;
     }
     for one in ticket["evidence"].as_array().into_iter().flatten() {
         writeln!(out, "  {}  {}", text(one, "at"), text(one, "text"))?;
+    }
+    if ticket["cleared_by_sensor"] == true {
+        writeln!(out, "  gone, says the sensor; a person ends the ticket")?;
     }
     writeln!(out, "what happened:")?;
     for entry in ticket["flow"].as_array().into_iter().flatten() {

@@ -8,7 +8,7 @@
 import type { Reply } from '../readers/payloads';
 import type { Ticket, TicketState } from '../picture/model';
 
-export const ACTIONS = ['ack', 'resolve', 'close', 'reopen', 'reject'] as const;
+export const ACTIONS = ['confirm', 'ack', 'start', 'resolve', 'verify', 'close', 'reopen', 'reject', 'unshelve'] as const;
 export type TicketAction = (typeof ACTIONS)[number];
 
 /** No answer for this long is a time-out; the box refuses the command from then on. */
@@ -21,16 +21,25 @@ export const NOTE_MAX = 500;
 /** What a person may ask for in each state. The box decides; this only hides what it would refuse. */
 export function actionsFor(state: TicketState | null): readonly TicketAction[] {
   switch (state) {
+    case 'candidate':
+      return ['confirm', 'reject'];
     case 'raised':
     case 'reopened':
       return ['ack', 'resolve', 'reject'];
     case 'acknowledged':
+      return ['start', 'resolve', 'reject'];
+    case 'dispatched':
       return ['resolve', 'reject'];
     case 'handled':
+      return ['verify', 'close', 'reopen'];
+    case 'verified':
       return ['close', 'reopen'];
+    case 'suppressed':
+      return ['unshelve'];
     case 'closed':
     case 'rejected':
       return ['reopen'];
+    case 'expired':
     case null:
       return [];
   }

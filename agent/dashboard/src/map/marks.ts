@@ -248,7 +248,7 @@ export function drawBin(
     drawRing(c, radius - ring / 2, ring, look, colour, palette);
   }
   if (look.status === 'burning') drawFlame(c, radius, palette.panel);
-  else if (look.status === 'tilted') drawTilt(c, radius, palette.ink);
+  else if (look.status === 'tilted' || look.status === 'moved') drawTilt(c, radius, palette.ink);
   else {
     const sign = SIGNS[look.status] ?? (look.levelPct === null ? '?' : null);
     if (sign !== null && radius >= 6) {

@@ -27,6 +27,7 @@ export const BIN_STATUSES = [
   'overflow',
   'lid_open',
   'tilted',
+  'moved',
   'burning',
   'unknown',
 ] as const;
@@ -36,12 +37,17 @@ export const ACTIVITIES = ['working', 'travelling', 'idle', 'parked', 'unknown']
 export type Activity = (typeof ACTIVITIES)[number];
 
 export const TICKET_STATES = [
+  'candidate',
   'raised',
   'acknowledged',
+  'dispatched',
   'handled',
+  'verified',
   'closed',
+  'suppressed',
   'rejected',
   'reopened',
+  'expired',
 ] as const;
 export type TicketState = (typeof TICKET_STATES)[number];
 
@@ -287,12 +293,12 @@ export interface Happening {
 
 /** Whether somebody still has to do something about it. */
 export function isOpen(ticket: Ticket): boolean {
-  return ticket.state !== 'closed' && ticket.state !== 'rejected';
+  return ticket.state !== 'closed' && ticket.state !== 'rejected' && ticket.state !== 'expired';
 }
 
 /** Whether nobody has taken it yet. */
 export function isUntaken(ticket: Ticket): boolean {
-  return ticket.state === 'raised' || ticket.state === 'reopened';
+  return ticket.state === 'candidate' || ticket.state === 'raised' || ticket.state === 'reopened';
 }
 
 /** Whether a place may be drawn on this map without being hundreds of metres off. */

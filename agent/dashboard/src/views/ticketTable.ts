@@ -26,8 +26,8 @@ function firstAfter(ticket: Ticket, from: number, steps: readonly string[]): num
   return found?.at ?? null;
 }
 
-const TAKEN = ['ack', 'acknowledged', 'resolve', 'handled', 'close', 'closed', 'reject', 'rejected'];
-const DONE = TAKEN.slice(2);
+const DONE = ['resolve', 'handled', 'close', 'closed', 'reject', 'rejected'];
+const TAKEN = ['ack', 'acknowledged', 'dispatched', 'started', ...DONE];
 
 function lapse(from: number | null, to: number | null, runs: boolean, now: number): Lapse | null {
   if (from === null) return null;
@@ -44,7 +44,7 @@ export function waited(ticket: Ticket, now: number): Lapse | null {
 /** From coming up to being handled; `null` when the flow does not tell. */
 export function worked(ticket: Ticket, now: number): Lapse | null {
   const from = upAt(ticket);
-  const runs = isUntaken(ticket) || ticket.state === 'acknowledged';
+  const runs = isUntaken(ticket) || ticket.state === 'acknowledged' || ticket.state === 'dispatched';
   return lapse(from, from === null ? null : firstAfter(ticket, from, DONE), runs, now);
 }
 
@@ -70,7 +70,19 @@ export function line(ticket: Ticket, picture: Picture, words: Words, language: s
   };
 }
 
-const STATE_ORDER = ['reopened', 'raised', 'acknowledged', 'handled', 'closed', 'rejected'];
+const STATE_ORDER = [
+  'reopened',
+  'candidate',
+  'raised',
+  'acknowledged',
+  'dispatched',
+  'suppressed',
+  'handled',
+  'verified',
+  'closed',
+  'rejected',
+  'expired',
+];
 
 function order({ ticket, kind, where, ...times }: TicketLine, sort: Sort): number | string | null {
   switch (sort) {
