@@ -223,7 +223,7 @@ function publishHealth() {
       { name: 'node-link', samples: 48_210, rejected: 3, last_at: iso(now - 2000) },
       { name: 'lns', samples: 1844, rejected: 0, last_at: iso(now - 48_000) },
       { name: 'gnss', samples: 301_220, rejected: 17, last_at: iso(now - 900) },
-      { name: 'camera', samples: 90, rejected: 0, last_at: iso(now - 26 * MINUTE) },
+      { name: 'camera', samples: 90, rejected: 0, silent: true, last_at: iso(now - 26 * MINUTE) },
     ],
     uptime_s: 412_000 + Math.round((now - started) / 1000), disk_free_b: 21_700_000_000,
   });

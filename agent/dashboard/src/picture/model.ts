@@ -113,6 +113,8 @@ export interface SourceHealth {
   /** Why readings were rejected, and how many. */
   readonly rejectedBy: readonly Fact[];
   readonly lastAt: number | null;
+  /** Longer quiet than it usually is, as the box has learned. */
+  readonly isSilent: boolean;
   readonly isConnected: boolean | null;
   /** What is wrong with it, in the box's words. */
   readonly trouble: string | null;
@@ -289,6 +291,12 @@ export interface Happening {
   readonly subject: string;
   readonly at: number | null;
   readonly facts: readonly Fact[];
+}
+
+/** How long a source had been quiet when the box told, in milliseconds; reports are minutes apart. */
+export function quietMs(health: Health, source: SourceHealth): number | null {
+  if (health.header.at === null || source.lastAt === null) return null;
+  return Math.max(0, health.header.at - source.lastAt);
 }
 
 /** Whether somebody still has to do something about it. */

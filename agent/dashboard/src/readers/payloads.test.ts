@@ -1,3 +1,4 @@
+import { quietMs } from '../picture/model';
 import { describe, expect, it, vi } from 'vitest';
 
 import * as read from './payloads';
@@ -59,7 +60,8 @@ describe('payloads as a box sends them', () => {
       quiet,
     );
     expect(health.lanes).toEqual({ ticket: { records: 3, bytes: null, oldestS: 9, dropped: 0, droppedBy: [] } });
-    expect(health.sources).toHaveLength(1);
+    expect(health.sources).toMatchObject([{ name: 'gnss', isSilent: false }]);
+    expect(health.sources.map((source) => quietMs(health, source))).toEqual([1000]);
     expect([health.header.clock, health.uptimeS, health.diskFreeB]).toEqual(['gnss', 60, 1e9]);
   });
 

@@ -133,6 +133,7 @@ function sourceHealth(value: unknown): SourceHealth | null {
     rejected: count(own(from, 'rejected')),
     rejectedBy: facts(own(from, 'rejected_by_reason')),
     lastAt: instant(own(from, 'last_at')),
+    isSilent: flag(own(from, 'silent')) ?? false,
     isConnected: flag(own(from, 'connected')),
     trouble: text(own(from, 'trouble')),
   };
