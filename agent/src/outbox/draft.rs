@@ -162,8 +162,9 @@ impl<'q> Draft<'q> {
         self.blocks.insert(message.topic.clone(), open);
     }
 
+    /// Takes the open block of `topic` out of the draft, which notes that there is none any more.
     fn take_open(&mut self, topic: &Topic) -> Option<Open> {
-        let open = match self.blocks.remove(topic) {
+        let open = match self.blocks.insert(topic.clone(), None) {
             Some(changed) => changed,
             None => self.queue.memory.blocks.get(topic).cloned(),
         };
@@ -175,7 +176,6 @@ impl<'q> Draft<'q> {
     fn close(&mut self, topic: &Topic) {
         if let Some(block) = self.take_open(topic) {
             self.append_block(&block);
-            self.blocks.insert(topic.clone(), None);
         }
     }
 

@@ -57,6 +57,18 @@ fn a_reading_under_another_header_and_a_message_of_its_own_come_after_what_was_g
 }
 
 #[test]
+fn a_block_closed_twice_in_one_commit_is_told_once() {
+    let mut queue = new_queue(u64::MAX);
+    queue.link_up(1).unwrap();
+    readings(&mut queue, 1, 0..2);
+    let own = |value| message(Lane::Telemetry, 1, value);
+    queue.commit(&[turn(vec![own(2), own(3), reading(1, 4), own(5), own(6)])]).unwrap();
+    queue.close_blocks().unwrap();
+    let blocks: Vec<_> = blocks(&mut queue).into_iter().map(|(_, values)| values).collect();
+    assert_eq!(blocks, [vec![0, 1], vec![2], vec![3], vec![4], vec![5], vec![6]]);
+}
+
+#[test]
 fn an_open_block_is_closed_before_it_counts_as_safe() {
     let mut queue = new_queue(u64::MAX);
     readings(&mut queue, 1, 0..2);
