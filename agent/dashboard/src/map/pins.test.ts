@@ -3,34 +3,14 @@ import { describe, expect, it, vi } from 'vitest';
 // Grouping needs no map, and Leaflet needs a window.
 vi.mock('leaflet', () => ({ default: {} }));
 
-import type { Place, Severity, Ticket } from '../picture/model';
+import { blankTicket, type Place, type Severity, type Ticket } from '../picture/model';
 import { groupPins } from './pins';
 
 const place: Place = { lat: 31.8, lon: 119.9, datum: 'WGS84', haccM: null };
 
 function ticket(id: string, asset: string | null, severity: Severity | null, more: Partial<Ticket> = {}): Ticket {
-  return {
-    key: `p/ticket/${id}`,
-    name: { prefix: 'p', tenant: 't', site: 's', box: 'b' },
-    id,
-    header: { at: null, clock: null, boot: null, seq: null, quality: null },
-    rev: 1,
-    category: 'x',
-    state: 'raised',
-    clearedBySensor: false,
-    severity,
-    asset: asset === null ? null : { class: 'bin', id: asset },
-    place,
-    openedAt: null,
-    updatedAt: null,
-    closedAt: null,
-    rule: null,
-    evidence: [],
-    flow: [],
-    reopened: 0,
-    epoch: 1,
-    ...more,
-  };
+  const blank = blankTicket(`p/ticket/${id}`, { prefix: 'p', tenant: 't', site: 's', box: 'b' }, id);
+  return { ...blank, state: 'raised', severity, asset: asset === null ? null : { class: 'bin', id: asset }, place, ...more };
 }
 
 describe('pins', () => {
