@@ -4,7 +4,7 @@ import { describe, expect, it, vi } from 'vitest';
 vi.mock('leaflet', () => ({ default: {} }));
 
 import { blankTicket, type Place, type Severity, type Ticket } from '../picture/model';
-import { groupPins } from './pins';
+import { groupPins, mergeNear } from './pins';
 
 const place: Place = { lat: 31.8, lon: 119.9, datum: 'WGS84', haccM: null };
 
@@ -33,5 +33,14 @@ describe('pins', () => {
       (one) => one.place,
     );
     expect(groups).toEqual([]);
+  });
+
+  it('merges places that would cover each other, worst first, and parts them closer by', () => {
+    const near = { ...place, lat: place.lat + 0.0001 };
+    const far = { ...place, lat: place.lat + 0.5 };
+    const groups = groupPins([ticket('t-1', 'a', 'low'), ticket('t-2', 'b', 'critical', { place: near }), ticket('t-3', 'c', 'low', { place: far })], (one) => one.place);
+    const merged = mergeNear(groups, 12);
+    expect(merged.map((group) => [group.tickets.map((one) => one.id), group.isCluster ?? false])).toEqual([[['t-2', 't-1'], true], [['t-3'], false]]);
+    expect(mergeNear(groups, 21)).toHaveLength(3);
   });
 });

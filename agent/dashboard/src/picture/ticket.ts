@@ -114,6 +114,8 @@ export interface Ticket {
   /** Comings and goings since it began to flap. */
   readonly flaps: number | null;
   readonly flow: readonly FlowStep[];
+  /** The entries of the flow as they were sent: what their hashes are over. */
+  readonly rawFlow: readonly unknown[];
   /** The hash of the last entry of the flow. */
   readonly flowSha256: string | null;
   readonly reopened: number;
@@ -167,6 +169,7 @@ export function blankTicket(key: string, name: BoxName, id: string): Ticket {
     suppressed: null,
     flaps: null,
     flow: [],
+    rawFlow: [],
     flowSha256: null,
     reopened: 0,
     prior: null,

@@ -137,6 +137,7 @@ export function ticket(from: Fields, odd: Odd): TicketBody | null {
     suppressed: suppressionOf(own(from, 'suppressed')),
     flaps: count(own(fields(own(from, 'flapping')) ?? {}, 'count')),
     flow: list(own(from, 'flow'), STEPS_MAX, flowStep),
+    rawFlow: list(own(from, 'flow'), STEPS_MAX, (entry) => entry),
     flowSha256: text(own(from, 'flow_sha256'), 64),
     reopened: count(own(from, 'reopened')) ?? 0,
     prior: text(own(from, 'prior'), 64),

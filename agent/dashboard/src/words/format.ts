@@ -24,6 +24,7 @@ export class Format {
   readonly #full: Intl.DateTimeFormat;
   readonly #date: Intl.DateTimeFormat;
   readonly #dayKey: Intl.DateTimeFormat;
+  readonly #offset: Intl.DateTimeFormat;
   readonly #weekday: Intl.DateTimeFormat;
   readonly #calendarDay: Intl.DateTimeFormat;
 
@@ -40,6 +41,7 @@ export class Format {
     const day = { month: 'short', day: 'numeric' } as const;
     this.#date = new Intl.DateTimeFormat(tag, { weekday: 'short', ...day, ...there });
     this.#dayKey = new Intl.DateTimeFormat('en-CA', { dateStyle: 'short', ...there });
+    this.#offset = new Intl.DateTimeFormat(tag, { timeZoneName: 'shortOffset', ...there });
     this.#weekday = new Intl.DateTimeFormat(tag, { weekday: 'short', timeZone: 'UTC' });
     this.#calendarDay = new Intl.DateTimeFormat(tag, { ...day, timeZone: 'UTC' });
   }
@@ -98,6 +100,11 @@ export class Format {
   /** The date there as `2026-06-04`. */
   dayKey(at: number): string {
     return this.#dayKey.format(at);
+  }
+
+  /** How far the clocks there are from UTC at a time: `GMT+8`. */
+  zoneName(at: number): string {
+    return this.#offset.formatToParts(at).find((part) => part.type === 'timeZoneName')?.value ?? '';
   }
 
   /** The weekday of a date that is written `2026-06-04`. */
