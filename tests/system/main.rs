@@ -13,6 +13,7 @@ mod parking_cities;
 mod parking_polls;
 mod parking_report;
 mod parking_year;
+mod parsers;
 mod peers;
 mod pieces;
 mod sweeping;
