@@ -6,4 +6,5 @@ pub mod mosquitto;
 pub mod outbox;
 mod packets;
 pub mod program;
+pub mod publisher;
 pub mod subscriber;
