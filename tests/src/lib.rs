@@ -7,4 +7,5 @@ pub mod outbox;
 mod packets;
 pub mod parsers;
 pub mod program;
+pub mod publisher;
 pub mod subscriber;

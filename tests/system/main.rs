@@ -29,6 +29,7 @@ mod outbox_kills;
 
 mod bad_input;
 mod command_line;
+mod configuration;
 mod demo;
 mod outage;
 mod recordings;
