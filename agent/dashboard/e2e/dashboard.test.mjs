@@ -125,6 +125,10 @@ describe('the dashboard on a running demo', { skip }, () => {
     assert.equal(held.rev >= 2, true);
     await page.locator('.drawer .outcome.done').waitFor();
     assert.match(await page.locator('.drawer .flow').textContent(), new RegExp(note));
+    await page.locator('.drawer').getByRole('button', { name: 'Assign' }).click();
+    await page.locator('.drawer .asked').getByRole('button', { name: 'Assign' }).click();
+    await until('the agent has given it to a crew', () =>
+      eyes.all(/\/ticket\/.*\/state$/).find((one) => key.endsWith(`/ticket/${one.ticket_id}`) && one.state === 'dispatched' && one.crew !== undefined));
     assert.deepEqual(said, []);
     await close();
   });

@@ -59,6 +59,18 @@ describe('a command', () => {
     ]);
   });
 
+  it('carries what assigning and shelving need', () => {
+    const desk = new Desk('dash-1', (topic, payload) => { sent.push({ topic, body: JSON.parse(payload) as Sent['body'] }); return Promise.resolve(); }, () => `c-${sent.length}`, () => {});
+    sent = [];
+    desk.send(ticketAt(1), 'assign', '', AT, { crew: 'bins-1' });
+    desk.answer({ id: 'c-0', ok: false, rev: null, code: 'refused', message: null }, AT);
+    desk.send(ticketAt(1), 'shelve', 'roadworks', AT, { forS: 7200 });
+    expect(sent.map((one) => one.body.args)).toEqual([
+      { ticket: 't-1', action: 'assign', crew: 'bins-1' },
+      { ticket: 't-1', action: 'shelve', note: 'roadworks', for_s: 7200 },
+    ]);
+  });
+
   it('is done only after the answer and the new revision, in either order', () => {
     desk.send(ticketAt(1), 'ack', '', AT);
     look(ticketAt(2), AT + 10);

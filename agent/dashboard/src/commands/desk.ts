@@ -8,7 +8,7 @@
 import type { Reply } from '../readers/payloads';
 import type { Ticket, TicketState } from '../picture/model';
 
-export const ACTIONS = ['confirm', 'ack', 'start', 'resolve', 'verify', 'close', 'reopen', 'reject', 'unshelve'] as const;
+export const ACTIONS = ['confirm', 'ack', 'assign', 'start', 'resolve', 'verify', 'close', 'reopen', 'reject', 'shelve', 'unshelve'] as const;
 export type TicketAction = (typeof ACTIONS)[number];
 
 /** No answer for this long is a time-out; the box refuses the command from then on. */
@@ -22,14 +22,14 @@ export const NOTE_MAX = 500;
 export function actionsFor(state: TicketState | null): readonly TicketAction[] {
   switch (state) {
     case 'candidate':
-      return ['confirm', 'reject'];
+      return ['confirm', 'reject', 'shelve'];
     case 'raised':
     case 'reopened':
-      return ['ack', 'resolve', 'reject'];
+      return ['ack', 'assign', 'resolve', 'reject', 'shelve'];
     case 'acknowledged':
-      return ['start', 'resolve', 'reject'];
+      return ['assign', 'start', 'resolve', 'reject', 'shelve'];
     case 'dispatched':
-      return ['resolve', 'reject'];
+      return ['start', 'resolve', 'reject', 'shelve'];
     case 'handled':
       return ['verify', 'close', 'reopen'];
     case 'verified':
@@ -57,6 +57,12 @@ export type Standing =
   /** The box said yes, but the ticket did not change. */
   | { readonly is: 'unconfirmed' };
 
+/** What some commands need besides: `assign` a crew, `shelve` a time. */
+export interface Details {
+  readonly crew?: string;
+  readonly forS?: number;
+}
+
 export interface Order {
   readonly id: string;
   readonly ticketKey: string;
@@ -64,6 +70,7 @@ export interface Order {
   readonly ticketId: string;
   readonly action: TicketAction;
   readonly note: string;
+  readonly details: Details;
   /** The revision the person saw. */
   readonly rev: number;
   /** When the current wait ends. */
@@ -99,7 +106,7 @@ export class Desk {
   }
 
   /** Sends a command; refused silently while another on the same ticket is pending. */
-  send(ticket: Ticket, action: TicketAction, note: string, now: number): void {
+  send(ticket: Ticket, action: TicketAction, note: string, now: number, details: Details = {}): void {
     const pending = this.#orders.get(ticket.key);
     if (pending !== undefined && isPending(pending)) return;
     this.#transmit(
@@ -110,6 +117,7 @@ export class Desk {
         ticketId: ticket.id,
         action,
         note: note.trim().slice(0, NOTE_MAX),
+        details,
         rev: ticket.rev,
         until: now + ANSWER_MS,
         standing: { is: 'sending' },
@@ -175,6 +183,8 @@ export class Desk {
         ticket: order.ticketId,
         action: order.action,
         ...(order.note === '' ? {} : { note: order.note }),
+        ...(order.details.crew === undefined ? {} : { crew: order.details.crew }),
+        ...(order.details.forS === undefined ? {} : { for_s: order.details.forS }),
       },
     };
     this.#publish(`${order.prefix}/cmd/ticket`, JSON.stringify(command)).catch(() => {

@@ -75,6 +75,8 @@ export interface BoxInfo {
   readonly version: string | null;
   readonly name: string | null;
   readonly assets: number | null;
+  /** Who works for it, by the ids that commands take. */
+  readonly crews: readonly { readonly id: string; readonly names: Readonly<Record<string, string>> }[];
   /** The IANA name of the zone the box stands in; `null` when it tells none that this browser knows. */
   readonly zone: string | null;
   /** How many times real time the box's simulated clock runs; `null` for a real one. */

@@ -85,6 +85,12 @@ export function boxStatus(from: Fields, odd: Odd): BoxStatus | null {
   };
 }
 
+function crew(value: unknown): BoxInfo['crews'][number] | null {
+  const from = fields(value) ?? {};
+  const id = text(own(from, 'id'), 32);
+  return id === null ? null : { id, names: names(own(from, 'names')) };
+}
+
 /** `P/info`. */
 export function boxInfo(from: Fields): BoxInfo {
   const assets = own(from, 'assets');
@@ -92,6 +98,7 @@ export function boxInfo(from: Fields): BoxInfo {
     version: text(own(from, 'version'), 60),
     name: text(own(from, 'name'), 80),
     assets: Array.isArray(assets) ? Math.min(assets.length, ASSETS_MAX) : null,
+    crews: list(own(from, 'crews'), 200, crew),
     zone: zone(own(from, 'timezone')),
     speed: number(own(fields(own(from, 'simulated')) ?? {}, 'speed'), 1, 10_000),
   };

@@ -221,9 +221,13 @@ export const en = {
       statuses: { running: 'running', paused: 'paused', finished: 'kept', timeout: 'overdue' },
       reasons: { shelved: 'Shelved', maintenance: 'Maintenance' } as Record<string, string>,
     },
+    shelveFor: 'Shelve for',
+    needsNote: 'Shelving needs a note.',
     actions: {
       confirm: 'It is a problem',
       ack: 'Acknowledge',
+      assign: 'Assign',
+      shelve: 'Shelve',
       start: 'Work begins',
       resolve: 'Mark as handled',
       verify: 'Verified on the spot',

@@ -44,3 +44,9 @@ export function siteNames(boxes: Iterable<Box>): string[] {
   for (const box of boxes) sites.add(`${box.name.tenant} · ${box.name.site}`);
   return [...sites].sort();
 }
+
+/** What a crew of a box is called; its id where the box does not say. */
+export function crewName(id: string, prefix: string, picture: Picture, language: string): string {
+  const names = picture.boxes.get(prefix)?.info?.crews.find((crew) => crew.id === id)?.names ?? {};
+  return names[language] ?? names['zh'] ?? names['en'] ?? id;
+}

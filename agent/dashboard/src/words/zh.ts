@@ -219,9 +219,13 @@ export const zh: Words = {
       statuses: { running: '计时中', paused: '已暂停', finished: '已完成', timeout: '已超期' },
       reasons: { shelved: '搁置', maintenance: '维护' },
     },
+    shelveFor: '搁置时长',
+    needsNote: '搁置须填写备注。',
     actions: {
       confirm: '情况属实',
       ack: '受理',
+      assign: '派单',
+      shelve: '搁置',
       start: '开始处置',
       resolve: '标记已处置',
       verify: '现场核查通过',
