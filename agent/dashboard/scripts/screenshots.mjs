@@ -1,7 +1,7 @@
 /**
  * Takes pictures of every view: both themes, both languages, three widths.
  *
- *   npm run screenshots [-- --url http://127.0.0.1:4173/] [--out DIR] [--only NAME] [--warm MS]
+ *   npm run screenshots [-- --url http://127.0.0.1:4173/] [--out DIR] [--only NAME] [--speed N] [--warm MS]
  *
  * Without `--url` it starts a demo itself and lets its street live for most of a day first, with somebody on
  * duty who takes tickets. It fails when the page
@@ -22,6 +22,7 @@ const { values: options } = parseArgs({
     url: { type: 'string' },
     out: { type: 'string', default: join(tmpdir(), 'steward-screenshots') },
     only: { type: 'string', default: '' },
+    speed: { type: 'string', default: '120' },
     /** How long a demo lives before the first picture. */
     warm: { type: 'string', default: '240000' },
   },
@@ -48,7 +49,7 @@ if (missing !== null) {
   console.error(missing);
   process.exit(1);
 }
-const demo = options.url === undefined ? await startDemo({ speed: 120 }) : null;
+const demo = options.url === undefined ? await startDemo({ speed: Number(options.speed) }) : null;
 const offDuty = demo === null ? null : await onDuty(demo.mqtt);
 const browser = await launch();
 await mkdir(options.out, { recursive: true });

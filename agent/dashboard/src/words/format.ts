@@ -124,6 +124,13 @@ export class Format {
     return format.format(minor / 10 ** digits);
   }
 
+  /** A printed value with its unit; seconds as people count them. */
+  measured(value: string, unit: string | null): string {
+    const seconds = unit === 's' ? Number(value) : Number.NaN;
+    if (Number.isFinite(seconds)) return this.span(seconds * 1000);
+    return unit === null ? value : `${value} ${unit}`;
+  }
+
   /** Everything, for titles. */
   full(at: number): string {
     return this.#full.format(at);
