@@ -40,6 +40,8 @@ pub struct Trouble {
 pub enum Fault {
     /// Its store was damaged, and was moved aside.
     Store,
+    /// A broker is there, and does not take what the box sends.
+    Link,
 }
 
 impl Fault {
@@ -48,6 +50,7 @@ impl Fault {
     pub const fn as_str(self) -> &'static str {
         match self {
             Fault::Store => "store_damaged",
+            Fault::Link => "link_trouble",
         }
     }
 }
