@@ -41,7 +41,7 @@ enum Command {
     Report(ReportArgs),
     /// See tickets and move them, on a box that runs here
     Ticket(TicketArgs),
-    /// Look into the buffer of a box that is stopped
+    /// Look into the buffer of a box, beside it or when it is stopped
     #[command(subcommand)]
     Outbox(OutboxCommand),
 }
@@ -99,6 +99,9 @@ struct OutboxArgs {
     /// The configuration
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// The buffer of this [[uplink]]; without it, that of [mqtt]
+    #[arg(long, value_name = "NAME")]
+    uplink: Option<String>,
     /// For programs
     #[arg(long)]
     json: bool,
@@ -557,7 +560,7 @@ fn look_into(command: OutboxCommand) -> anyhow::Result<bool> {
     let (args, request) = command.request();
     let Some(config) = check::load(&args.config)? else { return Ok(false) };
     let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
-    let answer = stored::outbox(&config, &request, &mut stdout)?;
+    let answer = stored::outbox(&config, args.uplink.as_deref(), &request, &mut stdout)?;
     stdout.flush()?;
     Ok(answer)
 }

@@ -6,8 +6,13 @@
 //!    ▲──(64, refuses)── requests ◄── engine
 //! control ◄──(16, waits)── commands ◄──────────────────────────────── broker
 //! ```
+//! Every further uplink has its own way: `engine ──(64, passes over)──► feeder ──► outbox ──► pipe`.
+//!
 //! A task that ends before it is told to, or panics, ends the box: a service manager starts it again, and
 //! the outbox makes that cheap. There is no half a box.
+
+mod link_trouble;
+mod links;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,31 +22,29 @@ use std::time::Duration;
 use domain::Engine;
 use domain::decode::{Reason, Tally};
 use domain::ids::SourceName;
-use domain::input::{Fault, Trouble};
 use domain::output::{Body, Lane, Message, Quality, Request, Topic};
 use domain::time::{Boot, ClockQuality, Utc};
 use serde_json::{Map, Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::clock::Clock;
 use crate::config::{self, Broker, Config, Scheme, SourceKind};
 use crate::control::audit::Audit;
+use crate::control::stores::Stores;
 use crate::control::{self, Desk, local};
 use crate::engine::{self, EngineTask};
 use crate::health::{Health, is_time_restored, machine_clock, notify};
 use crate::http;
 use crate::mqtt::LinkStatus;
-use crate::mqtt::inbound::{self, COMMANDS_MAX};
-use crate::mqtt::pipe::Pipe;
-use crate::mqtt::topics::Prefix;
-use crate::outbox::{LaneStats, OpenError, Outbox, OutboxError, Quarantined};
+use crate::outbox::{LaneStats, OpenError, Outbox, OutboxError, Stats};
 use crate::record::{self, Recorder};
 use crate::sources::http_json::Inlets;
 use crate::sources::{self, ARRIVALS_MAX, Context, Inbox};
+use crate::uplinks::Shown;
 
 /// At a stop, the backlog is sent for at most this long while the broker takes it.
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);
@@ -149,10 +152,14 @@ pub struct Station {
     pub sources: BTreeMap<SourceName, watch::Receiver<sources::Status>>,
     /// The engine.
     pub engine: watch::Receiver<engine::Status>,
-    /// The link to the broker.
+    /// The link to the broker of `[mqtt]`.
     pub link: watch::Receiver<LinkStatus>,
+    /// The other brokers.
+    pub uplinks: Vec<Shown>,
     outbox: Outbox,
     tasks: JoinSet<Ended>,
+    /// What brings turns into the stores of the other brokers; ends after the engine.
+    feeders: JoinSet<Ended>,
     source_tasks: JoinSet<()>,
     /// Stops what brings inputs in.
     intake: CancellationToken,
@@ -174,16 +181,8 @@ impl Station {
     /// # Errors
     /// The buffer, the recording or the web server's address cannot be had.
     pub async fn start(config: Config, launch: Launch) -> Result<Station, RunError> {
-        let opened = open(&config).await?;
-        let clock = launch.pace.clock(opened.boot);
-        let mut trouble = vec![];
-        if let Some(bad) = &opened.quarantined {
-            tracing::error!(moved_to = %bad.moved_to.display(), error = bad.cause, "the buffer was damaged; started with an empty one");
-            trouble.push(damaged(bad));
-        }
-        for name in &opened.damaged {
-            tracing::error!(record = name, "a stored record cannot be read");
-        }
+        let mut stores = links::open(&config).await?;
+        let clock = launch.pace.clock(stores.boot);
         let recorder = launch.record.map(open_recorder).transpose()?;
         let listening = match &config.http {
             Some(http) => Some(http::listen(http.listen).await?),
@@ -196,22 +195,31 @@ impl Station {
             sources: BTreeMap::new(),
             engine: watch::channel(engine::Status::default()).1,
             link: watch::channel(LinkStatus::default()).1,
-            outbox: opened.outbox,
+            uplinks: vec![],
+            outbox: stores.outbox.clone(),
             tasks: JoinSet::new(),
+            feeders: JoinSet::new(),
             source_tasks: JoinSet::new(),
             intake: CancellationToken::new(),
             rest: CancellationToken::new(),
         };
-        let engine = Engine::new(config.site.clone(), opened.records, station.clock.now());
+        station.spawn_feeders(&config, stores.take_feeders());
         let (requests, mut inboxes) = sources::inboxes(&config.sources);
         let inlets = sources::http_json::inlets(&config.sources, &mut inboxes);
-        station.spawn_engine(&config, engine, received, recorder, requests, trouble);
+        station.spawn_engine(&config, stores, received, recorder, requests);
         station.spawn_sources(&config, &arrivals, inboxes);
         let desk =
             Desk::new(arrivals.clone(), station.clock.clone(), Audit::new(&config.buffer.dir));
         station.spawn_local(&config, desk.clone())?;
-        station.spawn_commands(&config, arrivals, desk);
-        station.spawn_link(&config);
+        station.spawn_doors(&config, &desk);
+        let every = control::refresh_every(config.site.identity.id.as_str());
+        let refresh = control::refresh(every, arrivals.clone(), station.intake.clone());
+        station.source_tasks.spawn(refresh);
+        let (payloads, health) = watch::channel(None);
+        station.spawn_links(&config, &health);
+        station.watch_links(&arrivals);
+        drop(arrivals);
+        station.spawn_heartbeat(&config, payloads);
         if let Some(listening) = listening {
             station.spawn_http(&config.broker, listening, inlets);
         }
@@ -222,18 +230,20 @@ impl Station {
     fn spawn_engine(
         &mut self,
         config: &Config,
-        engine: Engine,
+        stores: links::Stores,
         arrivals: mpsc::Receiver<sources::Arrival>,
         recorder: Option<Recorder>,
         requests: BTreeMap<SourceName, mpsc::Sender<Request>>,
-        trouble: Vec<Trouble>,
     ) {
+        let links::Stores { records, trouble, uplinks, .. } = stores;
+        let engine = Engine::new(config.site.clone(), records, self.clock.now());
         let (status, engine_status) = watch::channel(engine::Status::default());
         self.engine = engine_status;
         let task = EngineTask {
             engine,
             arrivals,
             outbox: self.outbox.clone(),
+            uplinks,
             clock: self.clock.clone(),
             recorder,
             status,
@@ -273,63 +283,25 @@ impl Station {
         }
     }
 
-    /// Commands come over a session of their own; when it ends, the last sender of arrivals is gone.
-    fn spawn_commands(
-        &mut self,
-        config: &Config,
-        arrivals: mpsc::Sender<sources::Arrival>,
-        desk: Desk,
-    ) {
-        let (tell, commands) = mpsc::channel(COMMANDS_MAX);
-        let mut settings = config.broker.clone();
-        let box_id = config.site.identity.id.to_string();
-        settings.username.get_or_insert_with(|| box_id.clone());
-        let prefix = Prefix::new(&config.site.identity);
-        let (status, _) = watch::channel(LinkStatus::default());
-        let (clock, stop) = (self.clock.clone(), self.intake.clone());
-        self.source_tasks.spawn(async move {
-            let ended =
-                inbound::commands(&settings, &box_id, &prefix, tell, status, &clock, stop).await;
-            if let Err(error) = ended {
-                tracing::error!(error = %error, "commands cannot be received");
-            }
-        });
-        let every = control::refresh_every(config.site.identity.id.as_str());
-        self.source_tasks.spawn(control::refresh(every, arrivals, self.intake.clone()));
-        self.source_tasks.spawn(control::run(commands, desk));
-    }
-
     /// People at the box are served until nothing more comes in.
     fn spawn_local(&mut self, config: &Config, desk: Desk) -> Result<(), RunError> {
         let dir = &config.buffer.dir;
         let listener = local::listen(dir)
             .map_err(|source| RunError::Local { path: local::path(dir), source })?;
-        self.source_tasks.spawn(local::run(listener, desk, self.intake.clone()));
+        let others = self.uplinks.iter().map(|up| (up.name.to_string(), up.outbox.clone()));
+        let stores = Stores::new(self.outbox.clone(), others.collect());
+        self.source_tasks.spawn(local::run(listener, desk, stores, self.intake.clone()));
         Ok(())
     }
 
-    fn spawn_link(&mut self, config: &Config) {
-        let (status, link) = watch::channel(LinkStatus::default());
-        self.link = link;
-        let (payloads, health) = watch::channel(None);
-        let pipe = Pipe {
-            settings: config.broker.clone(),
-            traffic: config.traffic,
-            identity: config.site.identity.clone(),
-            outbox: self.outbox.clone(),
-            dir: config.buffer.dir.clone(),
-            clock: self.clock.clone(),
-            health,
-            status,
-            stop: self.rest.clone(),
-        };
-        self.tasks.spawn(async { ("the link", pipe.run().await.map_err(|e| e.to_string())) });
+    fn spawn_heartbeat(&mut self, config: &Config, payloads: watch::Sender<Option<Vec<u8>>>) {
         let heartbeat = Health {
             clock: self.clock.clone(),
             outbox: self.outbox.clone(),
             dir: config.buffer.dir.clone(),
             engine: self.engine.clone(),
             link: self.link.clone(),
+            uplinks: self.uplinks.clone(),
             sources: self.sources.clone(),
             payloads,
             stop: self.rest.clone(),
@@ -350,6 +322,7 @@ impl Station {
                 outbox: self.outbox.clone(),
                 engine: self.engine.clone(),
                 link: self.link.clone(),
+                uplinks: self.uplinks.clone(),
                 sources: self.sources.clone(),
             }),
             names: vec![],
@@ -364,13 +337,8 @@ impl Station {
     /// Waits until a task ends that should have gone on. May be dropped at any time.
     pub async fn broken(&mut self) -> RunError {
         tokio::select! {
-            Some(ended) = self.tasks.join_next() => match ended {
-                Ok((task, outcome)) => RunError::Ended {
-                    task,
-                    why: outcome.err().unwrap_or_else(|| "without being told to".to_owned()),
-                },
-                Err(error) => RunError::Panicked(error.to_string()),
-            },
+            Some(ended) = self.tasks.join_next() => untold(ended),
+            Some(ended) = self.feeders.join_next() => untold(ended),
             Some(ended) = self.source_tasks.join_next() => match ended {
                 Ok(()) => RunError::Ended { task: "a source", why: "without being told to".into() },
                 Err(error) => RunError::Panicked(error.to_string()),
@@ -397,12 +365,10 @@ impl Station {
                 break;
             }
         }
+        all_ended(&mut self.feeders).await?;
         self.drain(drain).await?;
         self.rest.cancel();
-        while let Some(ended) = self.tasks.join_next().await {
-            let (task, outcome) = ended.map_err(|e| RunError::Panicked(e.to_string()))?;
-            outcome.map_err(|why| RunError::Ended { task, why })?;
-        }
+        all_ended(&mut self.tasks).await?;
         let stats = self.outbox.stats().await?;
         let report = Report {
             sources: self
@@ -414,14 +380,27 @@ impl Station {
             lanes: stats.lanes,
         };
         self.outbox.close().await?;
+        for uplink in &self.uplinks {
+            uplink.outbox.close().await?;
+        }
         Ok(report)
     }
 
-    /// Stores what is in memory, for the power is failing.
+    /// Every store, with the state of its link.
+    fn ways_out(&self) -> impl Iterator<Item = (&Outbox, &watch::Receiver<LinkStatus>)> {
+        let others = self.uplinks.iter().map(|uplink| (&uplink.outbox, &uplink.link));
+        std::iter::once((&self.outbox, &self.link)).chain(others)
+    }
+
+    /// Stores what is in memory, for the power is failing: everywhere, whatever one store says.
     async fn store_all(&self) {
-        match self.outbox.spill().await {
-            Ok(()) => tracing::warn!("power is failing; everything is stored"),
-            Err(error) => tracing::error!(error = %error, "power is failing; memory is not stored"),
+        for (outbox, _) in self.ways_out() {
+            match outbox.spill().await {
+                Ok(()) => tracing::warn!("power is failing; everything is stored"),
+                Err(error) => {
+                    tracing::error!(error = %error, "power is failing; memory is not stored");
+                }
+            }
         }
     }
 
@@ -431,19 +410,45 @@ impl Station {
             let mut look = tokio::time::interval(LOOK_EVERY);
             loop {
                 look.tick().await;
-                let stats = self.outbox.stats().await?;
-                let left: u64 = stats
-                    .lanes
-                    .iter()
-                    .map(|l| l.ledger.stored.saturating_sub(l.settled) + l.gathering)
-                    .sum();
-                if left == 0 || !self.link.borrow().connected {
+                let mut left = 0;
+                for (outbox, link) in self.ways_out() {
+                    if link.borrow().connected {
+                        left += waiting(&outbox.stats().await?);
+                    }
+                }
+                if left == 0 {
                     return Ok(());
                 }
             }
         };
         tokio::time::timeout(within, sent).await.unwrap_or(Ok(()))
     }
+}
+
+/// Messages and readings that are not delivered.
+fn waiting(stats: &Stats) -> u64 {
+    let of_lane = |l: &LaneStats| l.ledger.stored.saturating_sub(l.settled) + l.gathering;
+    stats.lanes.iter().map(of_lane).sum()
+}
+
+/// What it means that a task has ended that was not told to.
+fn untold(ended: Result<Ended, JoinError>) -> RunError {
+    match ended {
+        Ok((task, outcome)) => RunError::Ended {
+            task,
+            why: outcome.err().unwrap_or_else(|| "without being told to".to_owned()),
+        },
+        Err(error) => RunError::Panicked(error.to_string()),
+    }
+}
+
+/// Waits until all of `tasks` have ended well.
+async fn all_ended(tasks: &mut JoinSet<Ended>) -> Result<(), RunError> {
+    while let Some(ended) = tasks.join_next().await {
+        let (task, outcome) = ended.map_err(|e| RunError::Panicked(e.to_string()))?;
+        outcome.map_err(|why| RunError::Ended { task, why })?;
+    }
+    Ok(())
 }
 
 /// Runs the box that `config` describes until SIGTERM or SIGINT.
@@ -486,23 +491,6 @@ pub fn log(level: &str) {
     // A second call (in tests) changes nothing.
     let _ =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
-}
-
-/// Opening may take a while on a slow card, and may have to be tried again: not on a task's thread.
-async fn open(config: &Config) -> Result<crate::outbox::Opened, RunError> {
-    let (buffer, identity) = (config.buffer.clone(), config.site.identity.clone());
-    let opening = tokio::task::spawn_blocking(move || Outbox::open(&buffer, &identity));
-    Ok(opening.await.map_err(|e| RunError::Panicked(e.to_string()))??)
-}
-
-/// What the ticket about a damaged buffer says.
-fn damaged(bad: &Quarantined) -> Trouble {
-    let (place, cause) = (bad.moved_to.display(), &bad.cause);
-    let text = format!(
-        "the buffer was damaged ({cause}) and moved to {place}; look at the card, and read what is left \
-         of it: steward outbox salvage"
-    );
-    Trouble { fault: Fault::Store, text }
 }
 
 fn open_recorder(path: PathBuf) -> Result<Recorder, RunError> {

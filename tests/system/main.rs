@@ -24,13 +24,16 @@ mod link_unkind;
 mod outbox_chaos;
 mod outbox_commands;
 mod outbox_damage;
+mod outbox_full;
 mod outbox_kills;
 
 mod bad_input;
 mod command_line;
 mod demo;
 mod outage;
+mod power;
 mod recordings;
 mod scenarios;
 mod tickets;
 mod tidy;
+mod uplinks;

@@ -7,6 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use domain::ids::UplinkName;
 use domain::time::Now;
 use serde_json::{Map, Value, json};
 
@@ -14,10 +15,10 @@ use serde_json::{Map, Value, json};
 const SIZE_MAX: u64 = 4 * 1024 * 1024;
 
 /// By which way a command came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Via {
-    /// `P/cmd/<name>`.
-    Mqtt,
+    /// `P/cmd/<name>`, on the broker of `[mqtt]` or of an uplink.
+    Mqtt(Option<UplinkName>),
     /// The local socket.
     Local,
 }
@@ -38,7 +39,7 @@ impl Audit {
     }
 
     /// Writes down a command and its answer.
-    pub fn note(&mut self, now: Now, via: Via, name: &str, payload: &[u8], answer: &Value) {
+    pub fn note(&mut self, now: Now, via: &Via, name: &str, payload: &[u8], answer: &Value) {
         let line = line(now, via, name, payload, answer);
         match self.append(&line) {
             Ok(()) => self.troubled = false,
@@ -66,11 +67,12 @@ impl Audit {
     }
 }
 
-fn line(now: Now, via: Via, name: &str, payload: &[u8], answer: &Value) -> String {
+fn line(now: Now, via: &Via, name: &str, payload: &[u8], answer: &Value) -> String {
     let asked: Map<String, Value> = serde_json::from_slice(payload).unwrap_or_default();
     let via = match via {
-        Via::Mqtt => "mqtt",
-        Via::Local => "local",
+        Via::Mqtt(None) => "mqtt".to_owned(),
+        Via::Mqtt(Some(uplink)) => format!("mqtt:{uplink}"),
+        Via::Local => "local".to_owned(),
     };
     let entry = json!({
         "at": now.utc, "clock": now.clock, "boot": now.boot, "via": via, "command": name,
@@ -100,10 +102,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut audit = Audit::new(folder.path());
         let payload = br#"{"id":"c1","by":"duty-1","args":{"ticket":"t-1"}}"#;
-        audit.note(now(), Via::Mqtt, "ticket", payload, &json!({"ok": true}));
+        audit.note(now(), &Via::Mqtt(None), "ticket", payload, &json!({"ok": true}));
         audit.note(
             now(),
-            Via::Local,
+            &Via::Local,
             "fly",
             b"{",
             &json!({"ok": false, "error": {"code": "invalid"}}),
@@ -118,7 +120,7 @@ mod tests {
         );
         let large = vec![b' '; usize::try_from(SIZE_MAX).unwrap()];
         audit.append(&String::from_utf8(large).unwrap()).unwrap();
-        audit.note(now(), Via::Mqtt, "ping", payload, &json!({"ok": true}));
+        audit.note(now(), &Via::Mqtt(None), "ping", payload, &json!({"ok": true}));
         assert_eq!(read("audit.jsonl").lines().count(), 1);
         assert!(folder.path().join("audit.1.jsonl").exists());
     }
