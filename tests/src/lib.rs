@@ -6,5 +6,7 @@ pub mod mosquitto;
 pub mod node;
 pub mod outbox;
 mod packets;
+pub mod parsers;
 pub mod program;
+pub mod publisher;
 pub mod subscriber;

@@ -151,6 +151,11 @@ impl Uplinks {
         }
     }
 
+    /// The configuration is on trial: what uplinks that it does not have had on their way stays.
+    pub(crate) fn spare_orphans(&mut self) {
+        self.orphans.clear();
+    }
+
     /// Writes what the uplinks get into the turn's journal, and takes out of it what they have.
     pub(crate) fn prepare(&mut self, turn: &mut Turn) -> Ready<'_> {
         turn.records.append(&mut self.orphans);

@@ -1,6 +1,8 @@
 //! The wiring of the brokers: for each one a store, a connection that publishes and, where commands are
 //! taken from it, one that listens; and what brings the decisions of the engine into every store.
 
+mod trouble;
+
 use std::path::PathBuf;
 
 use domain::ids::UplinkName;
@@ -9,7 +11,7 @@ use domain::output::Record;
 use domain::time::Boot;
 use tokio::sync::{mpsc, watch};
 
-use super::{RunError, Station, link_trouble};
+use super::Station;
 use crate::config::{Broker, Config, Traffic, Uplink};
 use crate::control::audit::Via;
 use crate::control::{self, Desk, Door};
@@ -18,6 +20,7 @@ use crate::mqtt::inbound::{self, COMMANDS_MAX, Post};
 use crate::mqtt::pipe::Pipe;
 use crate::mqtt::topics::Prefix;
 use crate::outbox::{Opened, Outbox, Quarantined};
+use crate::run::RunError;
 use crate::sources::Arrival;
 use crate::uplinks::{self, Shown, Uplinks};
 
@@ -30,8 +33,11 @@ pub(super) struct Stores {
     /// What was found wrong with them.
     pub(super) trouble: Vec<Trouble>,
     pub(super) uplinks: Uplinks,
-    feeders: Vec<(uplinks::Feeder, watch::Receiver<uplinks::Status>, Outbox)>,
+    pub(super) feeders: Vec<Feeding>,
 }
+
+/// What brings turns into the store of an uplink, what it shows, and that store.
+pub(super) type Feeding = (uplinks::Feeder, watch::Receiver<uplinks::Status>, Outbox);
 
 /// Opens every store. May take a while on a slow card, and may have to be tried again: not on a task's
 /// thread.
@@ -91,11 +97,7 @@ struct Publishing<'c> {
 
 impl Station {
     /// Starts what brings turns into the stores of the uplinks beside the first.
-    pub(super) fn spawn_feeders(
-        &mut self,
-        config: &Config,
-        feeders: Vec<(uplinks::Feeder, watch::Receiver<uplinks::Status>, Outbox)>,
-    ) {
+    pub(super) fn spawn_feeders(&mut self, config: &Config, feeders: Vec<Feeding>) {
         for ((feeder, status, outbox), settings) in feeders.into_iter().zip(&config.uplinks) {
             let link = watch::channel(LinkStatus::default()).1;
             let (name, profile) = (settings.name.clone(), settings.profile.as_str());
@@ -160,7 +162,7 @@ impl Station {
             std::iter::once(("mqtt".to_owned(), self.link.clone())).chain(others).collect();
         for (name, link) in all {
             let (arrivals, stop) = (arrivals.clone(), self.intake.clone());
-            self.source_tasks.spawn(link_trouble::watch(name, link, arrivals, stop));
+            self.source_tasks.spawn(trouble::watch(name, link, arrivals, stop));
         }
     }
 
@@ -200,14 +202,5 @@ impl Station {
             }
         });
         self.source_tasks.spawn(control::run(commands, desk, door));
-    }
-}
-
-impl Stores {
-    /// What brings turns into the stores of the uplinks beside the first.
-    pub(super) fn take_feeders(
-        &mut self,
-    ) -> Vec<(uplinks::Feeder, watch::Receiver<uplinks::Status>, Outbox)> {
-        std::mem::take(&mut self.feeders)
     }
 }
