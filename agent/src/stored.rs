@@ -139,7 +139,7 @@ pub fn outbox(
 /// A store that is looked at.
 enum Store<'c> {
     /// Of a box that is stopped.
-    Stopped(Look),
+    Stopped(Box<Look>),
     /// Of one that runs.
     Running {
         /// Where its socket is.
@@ -155,7 +155,7 @@ impl<'c> Store<'c> {
         let socket = &config.buffer.dir;
         match ask(socket, uplink, None) {
             Ok(counts) => Ok(Store::Running { dir: socket, uplink, counts }),
-            Err(ticket::Failure::Nobody { .. }) => Ok(Store::Stopped(Look::open(dir)?)),
+            Err(ticket::Failure::Nobody { .. }) => Ok(Store::Stopped(Box::new(Look::open(dir)?))),
             Err(other) => Err(other.into()),
         }
     }

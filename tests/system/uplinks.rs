@@ -153,7 +153,13 @@ profile = "open311"
     }
     drop((main, city, desk));
 
-    for (name, heard) in [("main", &at_main.heard), ("city", &at_city.heard)] {
+    judge(&at_main.heard, &at_city.heard, &at_desk.heard);
+    look_into_the_city(&config);
+}
+
+/// Each far end has what is meant for it, once and without a gap.
+fn judge(main: &[Heard], city: &[Heard], desk: &[Heard]) {
+    for (name, heard) in [("main", main), ("city", city)] {
         let proof = prove(heard);
         assert!(proof.faults.is_empty(), "{name}: {}", proof.faults.join("\n"));
         let points = points(heard);
@@ -166,23 +172,26 @@ profile = "open311"
         }
     }
     // Nothing of a lane or topic that the city does not want.
-    let lanes: Vec<String> = prove(&at_city.heard).seqs.into_keys().collect();
+    let lanes: Vec<String> = prove(city).seqs.into_keys().collect();
     assert_eq!(lanes, ["telemetry", "ticket"]);
-    assert!(tickets(&at_main.heard).len() > 1);
-    assert_eq!(tickets(&at_city.heard), tickets(&at_main.heard));
+    assert!(tickets(main).len() > 1);
+    assert_eq!(tickets(city), tickets(main));
     // One request for each transition, however often it came.
-    let requests = requests(&at_desk.heard);
-    assert_eq!(requests.keys().cloned().collect::<BTreeSet<_>>(), transitions(&at_main.heard));
+    let requests = requests(desk);
+    assert_eq!(requests.keys().cloned().collect::<BTreeSet<_>>(), transitions(main));
     for (key, forms) in &requests {
         assert_eq!(forms.len(), 1, "{key} is told in different words: {forms:?}");
     }
-    let of_ours = at_desk.heard.iter().find(|m| m.topic.ends_with("/bin/bin-7/state"));
+    let of_ours = desk.iter().find(|m| m.topic.ends_with("/bin/bin-7/state"));
     assert!(of_ours.is_none(), "a state has no form of Open311: {of_ours:?}");
-    let health = at_main.heard.iter().rfind(|m| m.topic.ends_with("/health")).unwrap();
+    let health = main.iter().rfind(|m| m.topic.ends_with("/health")).unwrap();
     assert_eq!(health.json["uplinks"]["desk"]["profile"], "open311");
     assert!(health.json["uplinks"]["desk"]["no_form"].as_u64().unwrap() > 0);
+}
 
-    let told = run(&["outbox", "stats", "--config", &config, "--uplink", "city", "--json"]);
+/// Nothing is left in the store of the city, and nothing was lost there.
+fn look_into_the_city(config: &str) {
+    let told = run(&["outbox", "stats", "--config", config, "--uplink", "city", "--json"]);
     let (out, err, code) = texts(&told);
     assert_eq!(code, 0, "{err}");
     let stats: Value = serde_json::from_str(&out).unwrap();
@@ -192,7 +201,7 @@ profile = "open311"
         (telemetry["stored"].as_u64(), &telemetry["dropped"]),
         (Some(0), &serde_json::json!({}))
     );
-    let (_, err, code) = texts(&run(&["outbox", "stats", "--config", &config, "--uplink", "town"]));
+    let (_, err, code) = texts(&run(&["outbox", "stats", "--config", config, "--uplink", "town"]));
     assert!(code != 0 && err.contains("town") && err.contains("city"), "{err}");
 }
 

@@ -305,15 +305,18 @@ mod tests {
         assert_eq!(text.0, expected);
     }
 
+    fn config(dir: &std::path::Path) -> crate::config::Config {
+        let text = format!(
+            "[box]\nid = \"b\"\ntenant = \"t\"\nsite = \"s\"\ntimezone = \"UTC\"\n\
+             [mqtt]\nurl = \"mqtt://127.0.0.1\"\n[buffer]\ndir = {dir:?}\n"
+        );
+        crate::config::load_text("t.toml", &text).unwrap().config
+    }
+
     #[tokio::test]
     async fn what_the_buffer_and_the_link_count_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        let text = format!(
-            "[box]\nid = \"b\"\ntenant = \"t\"\nsite = \"s\"\ntimezone = \"UTC\"\n\
-             [mqtt]\nurl = \"mqtt://127.0.0.1\"\n[buffer]\ndir = {:?}\n",
-            folder.path()
-        );
-        let config = crate::config::load_text("t.toml", &text).unwrap().config;
+        let config = config(folder.path());
         let opened = Outbox::in_memory(&config.buffer, &config.site.identity).unwrap();
         let mut status = LinkStatus { connected: true, reconnects: 3, ..LinkStatus::default() };
         status.lanes[0].sent = 7;

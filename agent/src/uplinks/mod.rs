@@ -289,7 +289,7 @@ impl Feeder {
         let name = self.name.as_str();
         match &why {
             Some(why) => {
-                tracing::error!(uplink = name, error = %why, "the uplink's store takes nothing")
+                tracing::error!(uplink = name, error = %why, "the uplink's store takes nothing");
             }
             None => tracing::info!(uplink = name, "the uplink's store takes turns again"),
         }

@@ -125,7 +125,7 @@ fn profile(value: &Value<'_>) -> Option<Profile> {
         "open311" => Profile::Open311,
         "case-record" => Profile::CaseRecord { district: None },
         _ => {
-            let fix = did_you_mean(text, PROFILES.into_iter());
+            let fix = did_you_mean(text, PROFILES);
             value.error(format!("unknown profile {text:?}"), fix);
             return None;
         }
