@@ -1,7 +1,7 @@
 /**
  * Takes pictures of every view: both themes, both languages, three widths.
  *
- *   npm run screenshots [-- --url http://127.0.0.1:4173/] [--out DIR] [--only NAME] [--speed N] [--warm MS]
+ *   npm run screenshots [-- --url http://127.0.0.1:4173/] [--out DIR] [--only NAME,NAME] [--speed N] [--warm MS]
  *
  * Without `--url` it starts a demo itself and lets its street live for most of a day first, with somebody on
  * duty who takes tickets. It fails when the page
@@ -71,7 +71,8 @@ console.log(`${taken} pictures in ${options.out}: ${faults === 0 ? 'no faults' :
 process.exitCode = faults === 0 ? 0 : 1;
 
 async function shoot(size, viewport, theme, lang) {
-  const wanted = VIEWS.filter((view) => `${view}-${size}-${theme}-${lang}`.includes(options.only));
+  const names = options.only.split(',');
+  const wanted = VIEWS.filter((view) => names.some((name) => `${view}-${size}-${theme}-${lang}`.includes(name)));
   if (wanted.length === 0) return;
   const context = await browser.newContext({ viewport, deviceScaleFactor: size === 'phone' ? 2 : 1, timezoneId: 'Asia/Shanghai' });
   const page = await context.newPage();

@@ -29,7 +29,8 @@ pub(super) fn info(config: &Config, standing: Option<Standing>, clock: &Clock) -
     body.insert("capabilities".into(), json!(CAPABILITIES));
     body.insert("assets".into(), Value::from(assets));
     let crews = config.site.tickets.crews.iter();
-    let crews = crews.map(|(id, crew)| json!({"id": id, "names": crew.names}));
+    let crews = crews
+        .map(|(id, crew)| json!({"id": id, "names": crew.names, "categories": crew.categories}));
     body.insert("crews".into(), crews.collect());
     if let Some(speed) = clock.speed() {
         // Whoever shows ages must count them by the box's clock, not by their own.

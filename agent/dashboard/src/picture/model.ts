@@ -70,13 +70,21 @@ export interface BoxStatus {
   readonly at: number | null;
 }
 
+/** Somebody to whom tickets are given. */
+export interface Crew {
+  readonly id: string;
+  readonly names: Readonly<Record<string, string>>;
+  /** The categories that it takes; none: every one. */
+  readonly categories: readonly string[];
+}
+
 /** `P/info`. */
 export interface BoxInfo {
   readonly version: string | null;
   readonly name: string | null;
   readonly assets: number | null;
   /** Who works for it, by the ids that commands take. */
-  readonly crews: readonly { readonly id: string; readonly names: Readonly<Record<string, string>> }[];
+  readonly crews: readonly Crew[];
   /** The IANA name of the zone the box stands in; `null` when it tells none that this browser knows. */
   readonly zone: string | null;
   /** How many times real time the box's simulated clock runs; `null` for a real one. */

@@ -18,6 +18,7 @@ import {
   type BinState,
   type BoxInfo,
   type BoxStatus,
+  type Crew,
   type Fact,
   type Header,
   type Health,
@@ -85,10 +86,10 @@ export function boxStatus(from: Fields, odd: Odd): BoxStatus | null {
   };
 }
 
-function crew(value: unknown): BoxInfo['crews'][number] | null {
+function crew(value: unknown): Crew | null {
   const from = fields(value) ?? {};
   const id = text(own(from, 'id'), 32);
-  return id === null ? null : { id, names: names(own(from, 'names')) };
+  return id === null ? null : { id, names: names(own(from, 'names')), categories: list(own(from, 'categories'), 500, (one) => text(one, 60)) };
 }
 
 /** `P/info`. */
