@@ -1,6 +1,7 @@
 /** The start of the page. */
 
 import 'leaflet/dist/leaflet.css';
+import './map/map.css';
 import './app.css';
 
 import { mount } from 'svelte';
