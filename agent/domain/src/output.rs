@@ -50,6 +50,8 @@ pub enum Topic {
     AssetState(AssetKey),
     /// `P/<class>/<id>/event`
     AssetEvent(AssetKey),
+    /// `P/<class>/<id>/figures`
+    AssetFigures(AssetKey),
     /// `P/<class>/<id>/tel`
     AssetTelemetry(AssetKey),
     /// `P/ticket/<id>/state`
@@ -140,6 +142,7 @@ impl Topic {
             Topic::Info
                 | Topic::AssetInfo(_)
                 | Topic::AssetState(_)
+                | Topic::AssetFigures(_)
                 | Topic::TicketState(_)
                 | Topic::Form { retained: true, .. }
         )
