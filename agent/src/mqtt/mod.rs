@@ -21,7 +21,6 @@ pub mod backoff;
 
 mod event_loop;
 mod session;
-pub(crate) use session::client_tls;
 
 mod link;
 
@@ -44,6 +43,7 @@ pub mod inbound;
 
 pub mod broker;
 pub mod peer;
+pub mod probe;
 
 use std::collections::BTreeMap;
 
