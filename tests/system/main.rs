@@ -33,5 +33,7 @@ mod demo;
 mod outage;
 mod recordings;
 mod scenarios;
+mod security;
+mod service;
 mod tickets;
 mod tidy;

@@ -4,29 +4,31 @@ mod tasks;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use domain::Engine;
 use domain::commands::upkeep::Order;
 use domain::ids::SourceName;
 use domain::input::{Fault, Input, Trouble};
-use tokio::sync::{mpsc, oneshot, watch};
+use domain::time::Utc;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::tasks::Handed;
 use super::info::info;
 use super::{Launch, Report, RunError};
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::control::Desk;
 use crate::control::audit::Audit;
-use crate::engine;
+use crate::engine::{self, Live};
 use crate::health::notify;
 use crate::http;
 use crate::mqtt::LinkStatus;
 use crate::outbox::{Outbox, OutboxError, Quarantined};
+use crate::pulse::Pulses;
 use crate::record::{self, Recorder};
 use crate::sources::{self, ARRIVALS_MAX};
 
@@ -35,6 +37,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Things to be done with the box that wait for it. Full: what follows is refused, and whoever asked is
 /// told so.
 const ORDERS_MAX: usize = 4;
+/// Messages that somebody who watches may be behind.
+const LIVE_MAX: usize = 256;
 
 /// A box that runs.
 pub struct Station {
@@ -54,6 +58,12 @@ pub struct Station {
     /// The way to the engine while it runs, without keeping it.
     arrivals: mpsc::WeakSender<sources::Arrival>,
     outbox: Outbox,
+    /// Whether every task goes on.
+    pulses: Pulses,
+    /// What happens, for whoever watches. Full: who is slow misses the oldest, and is told how many.
+    live: broadcast::Sender<Live>,
+    /// The last heartbeat.
+    beats: watch::Receiver<Option<Vec<u8>>>,
     tasks: JoinSet<Ended>,
     source_tasks: JoinSet<()>,
     /// Stops what brings inputs in.
@@ -80,6 +90,7 @@ impl Station {
             None => None,
         };
         let recorder = launch.record.map(open_recorder).transpose()?;
+        remember_times(&config.buffer.dir);
         let opened = open(&config).await?;
         let clock = launch.pace.clock(opened.boot);
         let mut first = launch.first;
@@ -92,6 +103,7 @@ impl Station {
         }
         let (arrivals, received) = mpsc::channel(ARRIVALS_MAX);
         let (order, orders) = mpsc::channel(ORDERS_MAX);
+        let (payloads, _) = watch::channel(None);
         let mut station = Station {
             clock,
             http: listening.as_ref().map(|l| l.addr),
@@ -101,6 +113,9 @@ impl Station {
             orders: Some(orders),
             arrivals: arrivals.downgrade(),
             outbox: opened.outbox,
+            pulses: Pulses::default(),
+            live: broadcast::channel(LIVE_MAX).0,
+            beats: payloads.subscribe(),
             tasks: JoinSet::new(),
             source_tasks: JoinSet::new(),
             intake: CancellationToken::new(),
@@ -117,8 +132,9 @@ impl Station {
         let desk =
             Desk::new(arrivals.clone(), station.clock.clone(), Audit::new(&config.buffer.dir));
         station.spawn_local(&config, desk.clone())?;
+        station.spawn_certificates(&config, arrivals.clone());
         station.spawn_commands(&config, arrivals, desk);
-        station.spawn_link(&config);
+        station.spawn_link(&config, payloads);
         if let Some(listening) = listening {
             station.spawn_http(&config.broker, listening, inlets);
         }
@@ -243,6 +259,18 @@ fn damaged(bad: &Quarantined) -> Trouble {
          of it: steward outbox salvage"
     );
     Trouble { fault: Fault::Store, text }
+}
+
+/// A box without a clock of its own knows at least that it is later than when it last wrote.
+fn remember_times(dir: &Path) {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
+    for entry in entries {
+        let written = entry.metadata().and_then(|found| found.modified());
+        let since = written.ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+        if let Some(ms) = since.and_then(|since| i64::try_from(since.as_millis()).ok()) {
+            clock::remember(Utc::from_ms(ms));
+        }
+    }
 }
 
 fn open_recorder(path: PathBuf) -> Result<Recorder, RunError> {

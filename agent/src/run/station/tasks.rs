@@ -24,6 +24,7 @@ use crate::record::Recorder;
 use crate::run::RunError;
 use crate::sources::http_json::Inlets;
 use crate::sources::{self, Context, Inbox};
+use crate::tls;
 
 /// What the engine's task is given beside what the box has.
 pub(super) struct Handed {
@@ -55,9 +56,11 @@ impl Station {
             requests,
             order,
             orders: vec![],
+            live: self.live.clone(),
             awaits_time: self.awaits_time(config),
         };
-        self.tasks.spawn(async { (ENGINE, task.run().await.map_err(|e| e.to_string())) });
+        let task = async { (ENGINE, task.run().await.map_err(|e| e.to_string())) };
+        self.tasks.spawn(self.pulses.watch(ENGINE, task));
     }
 
     /// Whether a receiver of the box's own will tell the time, and until then nobody knows it.
@@ -84,7 +87,7 @@ impl Station {
             };
             let inbox = inboxes.remove(&source.name).unwrap_or_default();
             let box_id = &config.site.identity.id;
-            sources::spawn(source, context, box_id, inbox, &mut self.source_tasks);
+            sources::spawn(source, context, box_id, inbox, &self.pulses, &mut self.source_tasks);
         }
     }
 
@@ -102,16 +105,17 @@ impl Station {
         let prefix = Prefix::new(&config.site.identity);
         let (status, _) = watch::channel(LinkStatus::default());
         let (clock, stop) = (self.clock.clone(), self.intake.clone());
-        self.source_tasks.spawn(async move {
+        let receiving = async move {
             let ended =
                 inbound::commands(&settings, &box_id, &prefix, tell, status, &clock, stop).await;
             if let Err(error) = ended {
                 tracing::error!(error = %error, "commands cannot be received");
             }
-        });
+        };
+        self.source_tasks.spawn(self.pulses.watch("commands", receiving));
         let every = control::refresh_every(config.site.identity.id.as_str());
         self.source_tasks.spawn(control::refresh(every, arrivals, self.intake.clone()));
-        self.source_tasks.spawn(control::run(commands, desk));
+        self.source_tasks.spawn(self.pulses.watch("the desk", control::run(commands, desk)));
     }
 
     /// People at the box are served until nothing more comes in.
@@ -119,14 +123,28 @@ impl Station {
         let dir = &config.buffer.dir;
         let listener = local::listen(dir)
             .map_err(|source| RunError::Local { path: local::path(dir), source })?;
-        self.source_tasks.spawn(local::run(listener, desk, self.intake.clone()));
+        let shown = local::Shown { beats: self.beats.clone(), live: self.live.clone() };
+        let serving = local::run(listener, desk, shown, self.intake.clone());
+        self.source_tasks.spawn(self.pulses.watch("the local socket", serving));
         Ok(())
     }
 
-    pub(super) fn spawn_link(&mut self, config: &Config) {
+    pub(super) fn spawn_certificates(
+        &mut self,
+        config: &Config,
+        arrivals: mpsc::Sender<sources::Arrival>,
+    ) {
+        let files = config.broker.certificate_files();
+        if !files.is_empty() {
+            let (clock, stop) = (self.clock.clone(), self.intake.clone());
+            self.source_tasks.spawn(tls::watch::run(files, clock, arrivals, stop));
+        }
+    }
+
+    pub(super) fn spawn_link(&mut self, config: &Config, payloads: watch::Sender<Option<Vec<u8>>>) {
         let (status, link) = watch::channel(LinkStatus::default());
         self.link = link;
-        let (payloads, health) = watch::channel(None);
+        let health = payloads.subscribe();
         let pipe = Pipe {
             settings: config.broker.clone(),
             traffic: config.traffic,
@@ -138,7 +156,8 @@ impl Station {
             status,
             stop: self.rest.clone(),
         };
-        self.tasks.spawn(async { ("the link", pipe.run().await.map_err(|e| e.to_string())) });
+        let sending = async { ("the link", pipe.run().await.map_err(|e| e.to_string())) };
+        self.tasks.spawn(self.pulses.watch("the link", sending));
         let heartbeat = Health {
             clock: self.clock.clone(),
             outbox: self.outbox.clone(),
@@ -146,6 +165,7 @@ impl Station {
             engine: self.engine.clone(),
             link: self.link.clone(),
             sources: self.sources.clone(),
+            pulses: self.pulses.clone(),
             payloads,
             stop: self.rest.clone(),
         };
@@ -176,9 +196,10 @@ impl Station {
             inlets,
         };
         let stop = self.rest.clone();
-        self.tasks.spawn(async move {
+        let serving = async move {
             ("the web server", listening.serve(site, stop).await.map_err(|e| e.to_string()))
-        });
+        };
+        self.tasks.spawn(self.pulses.watch("the web server", serving));
     }
 }
 
