@@ -17,8 +17,9 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Semaphore, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::Desk;
 use super::audit::Via;
+use super::stores::{self, Stores};
+use super::{AnswerTo, Desk};
 use crate::engine::Live;
 
 /// People that are served at once; more wait in the system's queue.
@@ -41,6 +42,8 @@ pub struct Shown {
     pub beats: watch::Receiver<Option<Vec<u8>>>,
     /// What is decided.
     pub live: broadcast::Sender<Live>,
+    /// What waits in the buffers.
+    pub stores: Stores,
 }
 
 /// A request on the socket.
@@ -144,13 +147,16 @@ async fn answer(
     shown: &Shown,
 ) -> io::Result<()> {
     let answer = match request {
+        Ok(Request { command, payload }) if command == stores::NAME => {
+            Some(shown.stores.answer(payload).await)
+        }
         Ok(Request { command, .. }) if command == HEALTH => {
             let beat = shown.beats.borrow().clone();
             Some(beat.and_then(|beat| serde_json::from_slice(&beat).ok()).unwrap_or(Value::Null))
         }
         Ok(Request { command, payload }) => {
             let payload = payload.to_string().into_bytes();
-            desk.carry(&command, &payload, Via::Local).await
+            desk.carry(&command, &payload, &Via::Local, AnswerTo::Caller).await
         }
         Err(error) => Some(super::not_read(&format!("the request cannot be read: {error}"))),
     };

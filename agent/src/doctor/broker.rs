@@ -23,8 +23,7 @@ const DAYS: i64 = 30;
 const DAY_MS: i64 = 86_400_000;
 
 pub(super) async fn examine(broker: &Broker, identity: &Identity) -> Vec<Finding> {
-    let mut findings: Vec<_> =
-        broker.certificate_files().iter().map(|file| own_certificate(file)).collect();
+    let mut findings: Vec<_> = broker.certificate_files().iter().map(own_certificate).collect();
     match reach(broker, &mut findings).await {
         Ok(()) => findings.extend(round_trip(broker, identity).await),
         Err(fault) => findings.push(fault),

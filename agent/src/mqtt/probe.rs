@@ -72,7 +72,7 @@ pub async fn round_trip(
     asking.step = Step::Subscribe;
     let queued = |step| move |_| fail(step, false, "the connection is gone".to_owned());
     client.try_subscribe(topic, QoS::AtLeastOnce).map_err(queued(Step::Subscribe))?;
-    asking.until(|event| granted(event)).await?;
+    asking.until(granted).await?;
 
     asking.step = Step::Publish;
     let sent = client.try_publish(topic, QoS::AtLeastOnce, false, payload.to_vec());

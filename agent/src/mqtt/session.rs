@@ -4,6 +4,7 @@
 //! broker's session.
 
 use std::io;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rumqttc::{
@@ -148,6 +149,14 @@ impl Connection {
         let (client, mut event_loop) = AsyncClient::new(session.options, capacity);
         event_loop.set_network_options(session.network);
         Connection { client, events: Events::of(event_loop) }
+    }
+
+    /// As [`Connection::event`].
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Event, BrokenOf<EventLoop>>> {
+        self.events.poll(cx)
     }
 
     /// The next event. Can be dropped and called again without losing anything.

@@ -34,9 +34,9 @@ pub fn mosquitto(config: Option<&Config>, wanted: &Wanted) -> String {
         Some(identity) => (identity.tenant.to_string(), identity.site.to_string()),
         None => ("+".to_owned(), "+".to_owned()),
     };
-    let mut text = format!(
+    let mut text = String::from(
         "# Made by: steward schema acl. What no line allows is forbidden.\n\n# Every box, by its user name: \
-         what it says, its commands, and what steward\n# doctor says to itself.\n"
+         what it says, its commands, and what steward\n# doctor says to itself.\n",
     );
     let root = format!("steward/v1/{tenant}/{site}");
     for path in published() {

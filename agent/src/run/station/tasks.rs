@@ -1,6 +1,6 @@
 //! The tasks of a box, each with what it is given.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::Engine;
 use domain::commands::upkeep::Order;
@@ -12,23 +12,22 @@ use tokio::sync::{mpsc, watch};
 
 use super::{ENGINE, Station};
 use crate::config::{self, Broker, Config, Scheme, SourceKind};
+use crate::control::stores::Stores;
 use crate::control::{self, Desk, local};
 use crate::engine::{self, EngineTask};
 use crate::health::{Health, is_time_restored};
 use crate::http;
-use crate::mqtt::LinkStatus;
-use crate::mqtt::inbound::{self, COMMANDS_MAX};
-use crate::mqtt::pipe::Pipe;
-use crate::mqtt::topics::Prefix;
 use crate::record::Recorder;
 use crate::run::RunError;
 use crate::sources::http_json::Inlets;
 use crate::sources::{self, Context, Inbox};
 use crate::tls;
+use crate::uplinks::Uplinks;
 
 /// What the engine's task is given beside what the box has.
 pub(super) struct Handed {
     pub(super) engine: Engine,
+    pub(super) uplinks: Uplinks,
     pub(super) received: mpsc::Receiver<sources::Arrival>,
     pub(super) recorder: Option<Recorder>,
     pub(super) requests: BTreeMap<SourceName, mpsc::Sender<Request>>,
@@ -40,13 +39,15 @@ pub(super) struct Handed {
 
 impl Station {
     pub(super) fn spawn_engine(&mut self, config: &Config, handed: Handed) {
-        let Handed { engine, received, recorder, requests, first, order, info, on_trial } = handed;
+        let Handed { received, first, on_trial, .. } = handed;
+        let Handed { engine, uplinks, recorder, requests, order, info, .. } = handed;
         let (status, engine_status) = watch::channel(engine::Status::default());
         self.engine = engine_status;
         let task = EngineTask {
             engine,
             arrivals: received,
             outbox: self.outbox.clone(),
+            uplinks,
             clock: self.clock.clone(),
             recorder,
             status,
@@ -91,31 +92,14 @@ impl Station {
         }
     }
 
-    /// Commands come over a session of their own; when it ends, the last sender of arrivals is gone.
-    pub(super) fn spawn_commands(
+    /// Everything that brokers keep is published again now and then.
+    pub(super) fn spawn_refresh(
         &mut self,
         config: &Config,
         arrivals: mpsc::Sender<sources::Arrival>,
-        desk: Desk,
     ) {
-        let (tell, commands) = mpsc::channel(COMMANDS_MAX);
-        let mut settings = config.broker.clone();
-        let box_id = config.site.identity.id.to_string();
-        settings.username.get_or_insert_with(|| box_id.clone());
-        let prefix = Prefix::new(&config.site.identity);
-        let (status, _) = watch::channel(LinkStatus::default());
-        let (clock, stop) = (self.clock.clone(), self.intake.clone());
-        let receiving = async move {
-            let ended =
-                inbound::commands(&settings, &box_id, &prefix, tell, status, &clock, stop).await;
-            if let Err(error) = ended {
-                tracing::error!(error = %error, "commands cannot be received");
-            }
-        };
-        self.source_tasks.spawn(self.pulses.watch("commands", receiving));
         let every = control::refresh_every(config.site.identity.id.as_str());
         self.source_tasks.spawn(control::refresh(every, arrivals, self.intake.clone()));
-        self.source_tasks.spawn(self.pulses.watch("the desk", control::run(commands, desk)));
     }
 
     /// People at the box are served until nothing more comes in.
@@ -123,47 +107,42 @@ impl Station {
         let dir = &config.buffer.dir;
         let listener = local::listen(dir)
             .map_err(|source| RunError::Local { path: local::path(dir), source })?;
-        let shown = local::Shown { beats: self.beats.clone(), live: self.live.clone() };
+        let others = self.uplinks.iter().map(|up| (up.name.to_string(), up.outbox.clone()));
+        let stores = Stores::new(self.outbox.clone(), others.collect());
+        let shown = local::Shown { beats: self.beats.clone(), live: self.live.clone(), stores };
         let serving = local::run(listener, desk, shown, self.intake.clone());
         self.source_tasks.spawn(self.pulses.watch("the local socket", serving));
         Ok(())
     }
 
+    /// Has certificates that end soon told to the engine, those of every broker.
     pub(super) fn spawn_certificates(
         &mut self,
         config: &Config,
         arrivals: mpsc::Sender<sources::Arrival>,
     ) {
-        let files = config.broker.certificate_files();
+        let brokers = config.uplinks.iter().map(|uplink| &uplink.broker);
+        let brokers = std::iter::once(&config.broker).chain(brokers);
+        let files: BTreeSet<_> = brokers.flat_map(Broker::certificate_files).collect();
         if !files.is_empty() {
             let (clock, stop) = (self.clock.clone(), self.intake.clone());
+            let files = files.into_iter().collect();
             self.source_tasks.spawn(tls::watch::run(files, clock, arrivals, stop));
         }
     }
 
-    pub(super) fn spawn_link(&mut self, config: &Config, payloads: watch::Sender<Option<Vec<u8>>>) {
-        let (status, link) = watch::channel(LinkStatus::default());
-        self.link = link;
-        let health = payloads.subscribe();
-        let pipe = Pipe {
-            settings: config.broker.clone(),
-            traffic: config.traffic,
-            identity: config.site.identity.clone(),
-            outbox: self.outbox.clone(),
-            dir: config.buffer.dir.clone(),
-            clock: self.clock.clone(),
-            health,
-            status,
-            stop: self.rest.clone(),
-        };
-        let sending = async { ("the link", pipe.run().await.map_err(|e| e.to_string())) };
-        self.tasks.spawn(self.pulses.watch("the link", sending));
+    pub(super) fn spawn_heartbeat(
+        &mut self,
+        config: &Config,
+        payloads: watch::Sender<Option<Vec<u8>>>,
+    ) {
         let heartbeat = Health {
             clock: self.clock.clone(),
             outbox: self.outbox.clone(),
             dir: config.buffer.dir.clone(),
             engine: self.engine.clone(),
             link: self.link.clone(),
+            uplinks: self.uplinks.clone(),
             sources: self.sources.clone(),
             pulses: self.pulses.clone(),
             payloads,
@@ -190,6 +169,7 @@ impl Station {
                 outbox: self.outbox.clone(),
                 engine: self.engine.clone(),
                 link: self.link.clone(),
+                uplinks: self.uplinks.clone(),
                 sources: self.sources.clone(),
             }),
             names: vec![],
