@@ -58,7 +58,7 @@ bench: dashboard ## Figures: counts and ratios in one table, also in target/benc
 
 .PHONY: needs
 needs: ## What the tests need from Debian: installed when it may be, named when not
-	@tests/needs mosquitto mosquitto-clients gpsd gpsd-clients python3-gps python3-venv socat chromium
+	@tests/needs mosquitto mosquitto-clients openssl systemd gpsd gpsd-clients python3-gps python3-venv socat chromium
 
 .PHONY: peers
 peers: target/peers/installed ## Peers for the tests that come from PyPI: a Modbus device

@@ -71,6 +71,27 @@ fn system_utc() -> Utc {
     Utc::from_ms(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// The time by which certificates are judged: the machine's; where that has plainly not been set yet, the
+/// latest that [`remember`] was told of, or [`FLOOR`].
+#[must_use]
+pub fn for_certificates() -> Utc {
+    certificates_at(system_utc(), Utc::from_ms(KNOWN.load(Ordering::Relaxed)))
+}
+
+fn certificates_at(system: Utc, known: Utc) -> Utc {
+    if system < FLOOR { known.max(FLOOR) } else { system }
+}
+
+/// `at` has been: something on the disk was written then. Later than a receiver can be is not believed.
+pub fn remember(at: Utc) {
+    if at < CEILING {
+        KNOWN.fetch_max(at.as_ms(), Ordering::Relaxed);
+    }
+}
+
+/// The latest time that is known to have been, of this process's machine.
+static KNOWN: AtomicI64 = AtomicI64::new(FLOOR.as_ms());
+
 impl Clock {
     /// The machine's clock, for the boot counted as `boot`.
     #[must_use]
@@ -246,6 +267,17 @@ pub(crate) fn instant() -> tokio::time::Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn certificates_are_judged_by_a_time_that_can_be() {
+        let known = FLOOR + Span::from_mins(5);
+        let unset = Utc::from_ms(0);
+        assert_eq!(certificates_at(unset, known), known);
+        assert_eq!(certificates_at(unset, unset), FLOOR);
+        // A machine that has been set is believed, also when the disk says later.
+        let set = FLOOR + Span::from_mins(1);
+        assert_eq!(certificates_at(set, known), set);
+    }
 
     #[test]
     fn a_scaled_clock_runs_faster_and_waits_shorter() {

@@ -15,14 +15,15 @@ use domain::decode::Reason;
 use domain::ids::SourceName;
 use domain::input::Input;
 use domain::output::{Body, Message, Outputs, Rejected, Request, Topic};
-use domain::time::{ClockQuality, Moment, Now};
+use domain::time::{ClockQuality, Moment, Now, Utc};
 use serde_json::{Map, Value};
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use self::early::Early;
 use crate::clock::Clock;
 use crate::control::{AnswerTo, Wish};
+use crate::mqtt::topics;
 use crate::outbox::{CommitFault, Outbox, Turn};
 use crate::record::Recorder;
 use crate::sources::Arrival;
@@ -93,8 +94,21 @@ pub struct EngineTask {
     pub order: mpsc::Sender<Order>,
     /// Those that are not stored yet: of one turn.
     pub orders: Vec<Order>,
+    /// Where to show what is decided, to whoever watches.
+    pub live: broadcast::Sender<Live>,
     /// Whether a receiver of the box's own will tell the time, and until then nobody knows it.
     pub awaits_time: bool,
+}
+
+/// A message, for whoever watches.
+#[derive(Debug, Clone)]
+pub struct Live {
+    /// Its topic, below the box's prefix.
+    pub topic: String,
+    /// When what it tells was so.
+    pub at: Utc,
+    /// What it tells.
+    pub body: Value,
 }
 
 impl EngineTask {
@@ -194,8 +208,27 @@ impl EngineTask {
             uplinks.note(engine.site(), &outputs, |id| engine.ticket(id));
         }
         self.orders.append(&mut outputs.orders);
+        self.show(&outputs.messages);
         absorb(turn, outputs, now);
         answer
+    }
+
+    /// Shows messages to whoever watches, before they are stored: it is a view, not a promise.
+    fn show(&self, messages: &[Message]) {
+        if self.live.receiver_count() == 0 {
+            return;
+        }
+        for message in messages {
+            let body = match &message.body {
+                Body::Flat(body) => Value::Object(body.clone()),
+                Body::Form(form) => form.clone(),
+                Body::Event { kind, data } => serde_json::json!({"type": kind, "data": data}),
+                Body::Empty => Value::Null,
+            };
+            let (topic, at) = (topics::path(&message.topic), message.at);
+            // Nobody may be left by now.
+            let _ = self.live.send(Live { topic, at, body });
+        }
     }
 
     /// The answer among the messages of a command, which goes where the wish says.

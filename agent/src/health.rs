@@ -1,9 +1,9 @@
 //! How the box is doing: `P/health` every 30 seconds, and the service manager's watchdog, which is fed
-//! only while the engine makes turns and the outbox answers.
+//! only while the engine makes turns, the outbox answers and no task is stuck.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use domain::ids::SourceName;
@@ -18,8 +18,10 @@ use crate::clock::Clock;
 use crate::engine;
 use crate::mqtt::LinkStatus;
 use crate::outbox::{Outbox, OutboxError, Stats};
+use crate::pulse::Pulses;
 use crate::sources;
 use crate::uplinks::Shown;
+use crate::wear;
 
 /// Between two heartbeats.
 const EVERY: Duration = Duration::from_secs(30);
@@ -46,6 +48,8 @@ pub struct Health {
     pub uplinks: Vec<Shown>,
     /// Every source.
     pub sources: BTreeMap<SourceName, watch::Receiver<sources::Status>>,
+    /// Whether every task goes on.
+    pub pulses: Pulses,
     /// Ready-made payloads for the link. A newer one takes the place of one not yet sent.
     pub payloads: watch::Sender<Option<Vec<u8>>>,
     /// Ends the task.
@@ -79,6 +83,11 @@ impl Health {
                 continue;
             }
             turns = now;
+            let stuck = self.pulses.stuck();
+            if !stuck.is_empty() {
+                tracing::error!(?stuck, "tasks are stuck: the watchdog is not fed");
+                continue;
+            }
             notify(&[sd_notify::NotifyState::Watchdog]);
         }
     }
@@ -118,6 +127,7 @@ impl Health {
             },
             "sources": sources,
             "disk_free_b": disk_free(&self.dir),
+            "flash": wear::tell(&self.dir, now.monotonic.as_ms() / 1000),
             "memory_b": memory(),
             "temperature_c": temperature(),
         })
@@ -203,6 +213,7 @@ fn link_figures(link: &LinkStatus) -> Value {
     let refused: BTreeMap<&str, u64> =
         link.refusals.iter().map(|(why, count)| (why.as_str(), *count)).collect();
     json!({
+        "connected": link.connected, "last_error": link.last_error,
         "since": link.since, "conn": link.conn, "reconnects": link.reconnects,
         "protocol": link.version.map(|version| version.to_string()),
         "sent": link.sent, "acked": link.acked, "refused": refused,
@@ -236,7 +247,7 @@ fn source(name: &SourceName, status: &sources::Status) -> Value {
 }
 
 /// Free bytes for us where the buffer lies; `None` when the system does not say.
-fn disk_free(dir: &PathBuf) -> Option<u64> {
+pub(crate) fn disk_free(dir: &Path) -> Option<u64> {
     let stat = rustix::fs::statvfs(dir).ok()?;
     stat.f_bavail.checked_mul(stat.f_frsize)
 }

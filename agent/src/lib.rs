@@ -10,6 +10,7 @@
 pub mod clock;
 pub mod config;
 pub mod sources;
+pub mod tls;
 
 pub mod engine;
 
@@ -23,14 +24,20 @@ pub mod http;
 
 pub mod health;
 pub mod logging;
+pub mod pulse;
+pub mod wear;
 
 pub mod run;
 
 pub mod audit;
+pub mod bundle;
 pub mod check;
 pub mod demo;
+pub mod doctor;
 pub mod record;
 pub mod replay;
 pub mod report;
+pub mod schema;
 pub mod stored;
 pub mod ticket;
+pub mod watch;

@@ -5,11 +5,14 @@ mod cli;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use steward::logging::log;
-use steward::{audit, check, demo, replay, report, run};
+use steward::{audit, bundle, check, demo, doctor, replay, report, run, schema, watch};
 
-use self::cli::{AuditArgs, Cli, Command, DemoArgs, ReplayArgs, ReportArgs, RunArgs};
+use self::cli::{
+    AuditArgs, BundleArgs, Cli, Command, DemoArgs, DoctorArgs, ReplayArgs, ReportArgs, RunArgs,
+    SchemaCommand, WatchArgs, WriteCommand,
+};
 
 /// Sysexits' EX_SOFTWARE: something in here is broken, not in what was asked.
 const INTERNAL: u8 = 70;
@@ -39,6 +42,11 @@ fn dispatch(command: Command) -> anyhow::Result<bool> {
         Command::Demo(args) => show(args),
         Command::Run(args) => serve(args),
         Command::Check(args) => Ok(check::check(&args.file, args.explain)?),
+        Command::Doctor(args) => examine(args),
+        Command::Watch(args) => look_on(args),
+        Command::Bundle(args) => pack(args),
+        Command::Schema(command) => describe(command),
+        Command::Write(command) => write_out(command),
         Command::Replay(args) => play(args),
         Command::Ticket(args) => cli::ticket::ask(args),
         Command::Audit(args) => listen(args),
@@ -59,6 +67,53 @@ fn serve(args: RunArgs) -> anyhow::Result<bool> {
     let Some(config) = check::load(&args.config)? else { return Ok(false) };
     let start = run::Start { file: args.config, config, record: args.record, log };
     runtime()?.block_on(run::serve(start))?;
+    Ok(true)
+}
+
+fn examine(DoctorArgs { config, json }: DoctorArgs) -> anyhow::Result<bool> {
+    log("error");
+    let findings = runtime()?.block_on(doctor::examine(&config));
+    Ok(doctor::print(&findings, json, &mut std::io::stdout().lock())?)
+}
+
+fn look_on(args: WatchArgs) -> anyhow::Result<bool> {
+    let Some(dir) = cli::buffer_dir(args.buffer, args.config.as_deref())? else { return Ok(false) };
+    watch::watch(&dir, args.json, args.lines, &mut std::io::stdout().lock())?;
+    Ok(true)
+}
+
+fn pack(BundleArgs { config, out }: BundleArgs) -> anyhow::Result<bool> {
+    log("error");
+    let names = runtime()?.block_on(bundle::bundle(&config, &out))?;
+    writeln!(std::io::stdout(), "{}: {}", out.display(), names.join(", "))?;
+    Ok(true)
+}
+
+fn describe(command: SchemaCommand) -> anyhow::Result<bool> {
+    let SchemaCommand::Acl { config, operators, viewers } = command;
+    let config = match config {
+        Some(file) => match check::load(&file)? {
+            Some(config) => Some(config),
+            None => return Ok(false),
+        },
+        None => None,
+    };
+    let wanted = schema::acl::Wanted { operators, viewers };
+    write!(std::io::stdout(), "{}", schema::acl::mosquitto(config.as_ref(), &wanted))?;
+    Ok(true)
+}
+
+fn write_out(command: WriteCommand) -> anyhow::Result<bool> {
+    let mut cli = Cli::command();
+    match command {
+        WriteCommand::Completions { shell } => {
+            clap_complete::generate(shell, &mut cli, "steward", &mut std::io::stdout().lock());
+        }
+        WriteCommand::Manual { dir } => {
+            std::fs::create_dir_all(&dir)?;
+            clap_mangen::generate_to(cli, dir)?;
+        }
+    }
     Ok(true)
 }
 

@@ -10,11 +10,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::config::{Buffer, Config};
+use crate::control::ask::{self, AskError};
 use crate::control::stores::{self, Ask, Counts, LaneCounts};
 use crate::mqtt::topics::Prefix;
 use crate::outbox::inspect::{self, Kept, KeptMessage, Look, LookError};
 use crate::outbox::{Key, Ledger, Position, StoreError};
-use crate::ticket;
 
 /// What is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub enum Failure {
     Look(#[from] LookError),
     /// The box that runs.
     #[error(transparent)]
-    Talk(#[from] ticket::Failure),
+    Talk(#[from] AskError),
     /// There is no such uplink.
     #[error("there is no [[uplink]] called {name:?}; there are {known:?}")]
     NoUplink {
@@ -153,9 +153,9 @@ impl<'c> Store<'c> {
     /// `dir`: where the store is; the socket stands in the buffer's own directory.
     fn open(config: &'c Config, uplink: Option<&'c str>, dir: &Path) -> Result<Store<'c>, Failure> {
         let socket = &config.buffer.dir;
-        match ask(socket, uplink, None) {
+        match of_running(socket, uplink, None) {
             Ok(counts) => Ok(Store::Running { dir: socket, uplink, counts }),
-            Err(ticket::Failure::Nobody { .. }) => Ok(Store::Stopped(Box::new(Look::open(dir)?))),
+            Err(AskError::Nobody { .. }) => Ok(Store::Stopped(Box::new(Look::open(dir)?))),
             Err(other) => Err(other.into()),
         }
     }
@@ -184,7 +184,7 @@ impl<'c> Store<'c> {
     fn page(&self, lane: Lane, from: Position) -> Result<Vec<Kept>, Failure> {
         match self {
             Store::Stopped(look) => Ok(look.page(lane, from)?),
-            Store::Running { dir, uplink, .. } => Ok(ask(dir, *uplink, Some((lane, from)))?),
+            Store::Running { dir, uplink, .. } => Ok(of_running(dir, *uplink, Some((lane, from)))?),
         }
     }
 }
@@ -199,16 +199,16 @@ struct Counted {
 }
 
 /// Asks the box whose socket is in `dir`.
-fn ask<T: DeserializeOwned>(
+fn of_running<T: DeserializeOwned>(
     dir: &Path,
     uplink: Option<&str>,
     page: Option<(Lane, Position)>,
-) -> Result<T, ticket::Failure> {
-    let ask = Ask { uplink: uplink.map(str::to_owned), page };
-    let mut answer = ticket::exchange(dir, stores::NAME, json!(ask))?;
+) -> Result<T, AskError> {
+    let asked = Ask { uplink: uplink.map(str::to_owned), page };
+    let mut answer = ask::ask(dir, stores::NAME, json!(asked))?;
     if answer["ok"] != true {
         let why = answer["error"]["msg"].as_str().unwrap_or("it says no").to_owned();
-        return Err(ticket::Failure::Broken(io::Error::other(why)));
+        return Err(AskError::Broken(io::Error::other(why)));
     }
     Ok(serde_json::from_value(answer["result"].take())?)
 }

@@ -1,18 +1,11 @@
 //! `steward ticket`: tickets from the shell, through the local socket of a box that runs.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::io::{self, Write};
+use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
-use crate::control::local;
-
-/// The longest wait for an answer.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// The longest answer.
-const ANSWER_MAX: u64 = 4 * 1024 * 1024;
+use crate::control::ask::{self, AskError};
 
 /// What is asked, of whom.
 #[derive(Debug, Clone)]
@@ -34,20 +27,12 @@ pub struct Request {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// Nobody listens there.
-    #[error("no box answers at {path}: {source}; is it running, and may you open its socket?")]
-    Nobody {
-        /// The socket.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The connection broke off.
-    #[error("the box did not answer: {0}")]
-    Broken(#[source] io::Error),
-    /// What came is no answer.
-    #[error("what the box said is no answer: {0}")]
-    Unread(#[from] serde_json::Error),
+    /// The box.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// The kernel gives no random id.
+    #[error("no id can be made: {0}")]
+    Id(#[source] io::Error),
     /// The output.
     #[error("cannot print: {0}")]
     Print(#[source] io::Error),
@@ -60,10 +45,10 @@ pub enum Failure {
 pub fn ask(request: &Request, out: &mut impl Write) -> Result<bool, Failure> {
     let id = match &request.id {
         Some(id) => id.clone(),
-        None => new_id().map_err(Failure::Broken)?,
+        None => new_id().map_err(Failure::Id)?,
     };
     let payload = json!({"id": id, "by": request.by, "args": request.args});
-    let answer = exchange(&request.dir, request.command, payload)?;
+    let answer = ask::ask(&request.dir, request.command, payload)?;
     let ok = answer["ok"] == true;
     let printed = if request.json {
         writeln!(out, "{answer:#}")
@@ -74,31 +59,6 @@ pub fn ask(request: &Request, out: &mut impl Write) -> Result<bool, Failure> {
     };
     printed.map_err(Failure::Print)?;
     Ok(ok && answer["result"]["chain"]["ok"] != false)
-}
-
-/// One request and its answer, on the socket of the box that buffers in `dir`.
-///
-/// # Errors
-/// Nobody answers there, or what comes is no answer.
-pub(crate) fn exchange(dir: &Path, command: &str, payload: Value) -> Result<Value, Failure> {
-    let path = local::path(dir);
-    let nobody = |source| Failure::Nobody { path: path.clone(), source };
-    let mut stream = UnixStream::connect(&path).map_err(nobody)?;
-    let request = local::Request { command: command.to_owned(), payload };
-    let mut line = serde_json::to_vec(&request)?;
-    line.push(b'\n');
-    let mut said = String::new();
-    let mut talk = || -> io::Result<()> {
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.write_all(&line)?;
-        BufReader::new((&stream).take(ANSWER_MAX)).read_line(&mut said)?;
-        Ok(())
-    };
-    talk().map_err(Failure::Broken)?;
-    if said.is_empty() {
-        return Err(Failure::Broken(io::ErrorKind::UnexpectedEof.into()));
-    }
-    Ok(serde_json::from_str(&said)?)
 }
 
 /// An id that no command has had: the kernel's own random one.

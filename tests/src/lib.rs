@@ -1,5 +1,6 @@
 //! What the system tests share: the recorded data, the program under test, and the brokers around it.
 
+pub mod authority;
 pub mod broker;
 pub mod data;
 pub mod mosquitto;

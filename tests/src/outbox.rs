@@ -47,6 +47,7 @@ pub fn broker_at(addr: SocketAddr, window: u16) -> Broker {
         username: None,
         password: None,
         ca_file: None,
+        identity: None,
         keep_alive: Duration::from_secs(1),
         connect_timeout: Duration::from_secs(1),
         window,

@@ -36,6 +36,8 @@ mod outage;
 mod power;
 mod recordings;
 mod scenarios;
+mod security;
+mod service;
 mod tickets;
 mod tidy;
 mod uplinks;

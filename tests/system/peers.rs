@@ -52,7 +52,8 @@ impl Way {
         };
         let mut tasks = JoinSet::new();
         let box_id = BoxId::new("xj-0412").unwrap();
-        sources::spawn(source, context, &box_id, Inbox::default(), &mut tasks);
+        let pulses = steward::pulse::Pulses::default();
+        sources::spawn(source, context, &box_id, Inbox::default(), &pulses, &mut tasks);
         Way { arrivals, status: shown, stop, tasks }
     }
 

@@ -4,6 +4,7 @@
 //! what was heard between the first and the last number of a lane, a number that is not there is a message
 //! that is missing; one that is there twice is the same message again, or the box has lied.
 
+use crate::mqtt::probe::PATH as PROBE;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read as _;
@@ -128,7 +129,7 @@ impl Judge {
         if path == "health" {
             self.hear_health(&name, heard.payload);
         }
-        if heard.payload.is_empty() || matches!(path, "health" | "status") {
+        if heard.payload.is_empty() || matches!(path, "health" | "status" | PROBE) {
             self.unnumbered += 1;
         } else if heard.retained {
             self.retained += 1;

@@ -5,11 +5,11 @@ pub(crate) mod ticket;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use steward::report;
+use steward::{check, report};
 
 use self::outbox::OutboxCommand;
 use self::ticket::TicketArgs;
@@ -35,6 +35,18 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Check a configuration: every fault at once, with its place, its cause and what to do
     Check(CheckArgs),
+    /// Find out what keeps a box from working, in plain words, with what to do next
+    Doctor(DoctorArgs),
+    /// Show what a box that runs here decides, as it happens
+    Watch(WatchArgs),
+    /// Put what somebody far away needs to know into one file, without secrets
+    Bundle(BundleArgs),
+    /// Write what others need to know of the box: rules for the broker
+    #[command(subcommand)]
+    Schema(SchemaCommand),
+    /// Write completions for a shell, or the manual, for packages
+    #[command(hide = true, subcommand)]
+    Write(WriteCommand),
     /// Feed recorded inputs through the same decisions, offline: the same bytes every time
     Replay(ReplayArgs),
     /// Prove at the far end that nothing is missing: gaps, repetitions and order, per box and lane
@@ -93,6 +105,75 @@ pub(crate) struct CheckArgs {
     /// Say in plain words what the box would do
     #[arg(long)]
     pub(crate) explain: bool,
+}
+
+/// Exit code 0: nothing is wrong; 1: something is.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// The configuration
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// For programs
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WatchArgs {
+    /// The configuration of the box; without it and without --buffer, the box that buffers in /var/lib/steward
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Its buffer, in place of the configuration; of a demo, DIR/buffer
+    #[arg(long, value_name = "DIR")]
+    pub(crate) buffer: Option<PathBuf>,
+    /// End after so many lines
+    #[arg(long, value_name = "N")]
+    pub(crate) lines: Option<usize>,
+    /// A JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Takes the configuration, what the doctor finds, the last heartbeat, the audit log and the journal. What
+/// stands in the files that the configuration names for passwords, tokens and keys is cut out of everything.
+#[derive(Debug, Args)]
+pub(crate) struct BundleArgs {
+    /// The configuration
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// The file to write, such as box.tar.gz; it must not be there yet
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SchemaCommand {
+    /// The broker's rules, as mosquitto's acl_file: what boxes may say and hear, and nothing else
+    Acl {
+        /// Only boxes of this configuration's tenant and site
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// A user who may read everything and give commands; may be given several times
+        #[arg(long = "operator", value_name = "NAME")]
+        operators: Vec<String>,
+        /// A user who may read everything; may be given several times
+        #[arg(long = "viewer", value_name = "NAME")]
+        viewers: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WriteCommand {
+    /// Completions, on stdout
+    Completions {
+        /// bash, zsh, fish …
+        shell: clap_complete::Shell,
+    },
+    /// The manual, a page for the program and for each command
+    Manual {
+        /// The folder to write into
+        dir: PathBuf,
+    },
 }
 
 /// Prints one JSON line per message: {"lane","topic","retain","payload"}.
@@ -175,4 +256,17 @@ pub(crate) struct ReportArgs {
 
 fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|e| format!("{e}; write it like 30s, 5m or 1h 30m"))
+}
+
+/// Where the box buffers that is meant: in `buffer`, or where the configuration at `config` says, or where
+/// boxes do. `None`: the configuration is not right, which has been said.
+pub(crate) fn buffer_dir(
+    buffer: Option<PathBuf>,
+    config: Option<&Path>,
+) -> std::io::Result<Option<PathBuf>> {
+    match (buffer, config) {
+        (Some(dir), _) => Ok(Some(dir)),
+        (None, Some(file)) => Ok(check::load(file)?.map(|config| config.buffer.dir)),
+        (None, None) => Ok(Some(PathBuf::from("/var/lib/steward"))),
+    }
 }

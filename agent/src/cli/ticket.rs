@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
-use steward::{check, ticket};
+use steward::ticket;
 
-use super::duration;
+use super::{buffer_dir, duration};
 
 /// Speaks to a running box through the socket beside its buffer. Exit code 1 when it refuses.
 #[derive(Debug, Args)]
@@ -195,14 +195,7 @@ impl TicketCommand {
 }
 
 pub(crate) fn ask(TicketArgs { to, what }: TicketArgs) -> anyhow::Result<bool> {
-    let dir = match (to.buffer, &to.config) {
-        (Some(dir), _) => dir,
-        (None, Some(file)) => {
-            let Some(config) = check::load(file)? else { return Ok(false) };
-            config.buffer.dir
-        }
-        (None, None) => PathBuf::from("/var/lib/steward"),
-    };
+    let Some(dir) = buffer_dir(to.buffer, to.config.as_deref())? else { return Ok(false) };
     let (command, args) = what.arguments();
     let request = ticket::Request { dir, by: to.by, id: to.id, json: to.json, command, args };
     let mut stdout = std::io::stdout().lock();

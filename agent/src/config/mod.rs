@@ -36,6 +36,7 @@ use domain::site::Site;
 
 use crate::mqtt::topics;
 use crate::outbox::Lanes;
+use crate::tls::Identity;
 
 pub use self::categories::{CategoryEntry, Code, CodeKind, catalogue};
 pub use self::explain::explain;
@@ -78,6 +79,12 @@ pub fn load_text(name: &str, text: &str) -> Result<Loaded, Faults> {
 /// As [`load`].
 pub fn load_from(path: &Path, folder: &Path) -> Result<Loaded, Faults> {
     finish(file::read_from(path, folder))
+}
+
+/// The files that the configuration at `path` consists of, the main one first, right or wrong.
+#[must_use]
+pub fn files(path: &Path) -> Vec<PathBuf> {
+    file::read(path).texts.into_iter().map(|text| PathBuf::from(text.name)).collect()
 }
 
 fn finish(texts: file::Texts) -> Result<Loaded, Faults> {
@@ -133,6 +140,8 @@ pub struct Broker {
     pub password: Option<Secret>,
     /// Own certificate authority, PEM; `None`: the system's roots.
     pub ca_file: Option<PathBuf>,
+    /// By what the box shows who it is, where the broker asks.
+    pub identity: Option<Identity>,
     /// Time between pings; also bounds how long a dead link goes unseen.
     pub keep_alive: Duration,
     /// How long TCP, TLS and CONNACK together may take.
@@ -141,6 +150,15 @@ pub struct Broker {
     pub window: u16,
     /// Largest packet the broker takes, in bytes.
     pub packet_max: u32,
+}
+
+impl Broker {
+    /// Every file of certificates that a connection to it needs.
+    #[must_use]
+    pub fn certificate_files(&self) -> Vec<PathBuf> {
+        let own = self.identity.as_ref().map(|identity| identity.cert_file.clone());
+        self.ca_file.iter().cloned().chain(own).collect()
+    }
 }
 
 /// How much may be sent to a broker, and in which version of the protocol.

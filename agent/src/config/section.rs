@@ -197,7 +197,10 @@ impl<'a> Section<'a> {
 
     /// The value of `key`, when it is there.
     pub(super) fn value(&self, key: &'static str) -> Option<Value<'_>> {
-        self.asked.borrow_mut().push(key);
+        let mut asked = self.asked.borrow_mut();
+        if !asked.contains(&key) {
+            asked.push(key);
+        }
         Some(self.value_of(key, self.table.get(key)?))
     }
 

@@ -10,15 +10,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Semaphore, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::audit::Via;
 use super::stores::{self, Stores};
 use super::{AnswerTo, Desk};
+use crate::engine::Live;
 
 /// People that are served at once; more wait in the system's queue.
 const CONNECTIONS_MAX: usize = 8;
@@ -26,6 +28,23 @@ const CONNECTIONS_MAX: usize = 8;
 const REQUEST_MAX: u64 = 64 * 1024;
 /// The longest that a request may take to come, and its answer to be taken.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The request for the last heartbeat, which is no command and changes nothing.
+pub const HEALTH: &str = "health";
+/// The request to be shown everything that is decided, a JSON object a line, for as long as the connection
+/// stands; no command either.
+pub const WATCH: &str = "watch";
+
+/// What is shown to people at the box.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// The last heartbeat; `None` before the first.
+    pub beats: watch::Receiver<Option<Vec<u8>>>,
+    /// What is decided.
+    pub live: broadcast::Sender<Live>,
+    /// What waits in the buffers.
+    pub stores: Stores,
+}
 
 /// A request on the socket.
 #[derive(Debug, Serialize, Deserialize)]
@@ -60,7 +79,7 @@ pub fn listen(dir: &Path) -> io::Result<UnixListener> {
 }
 
 /// Serves people until `stop`.
-pub async fn run(listener: UnixListener, desk: Desk, stores: Stores, stop: CancellationToken) {
+pub async fn run(listener: UnixListener, desk: Desk, shown: Shown, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let place = Arc::clone(&places).acquire_owned().await.expect("it is never closed");
@@ -70,13 +89,11 @@ pub async fn run(listener: UnixListener, desk: Desk, stores: Stores, stop: Cance
         };
         match stream {
             Ok((stream, _)) => {
-                let (desk, stores, stop) = (desk.clone(), stores.clone(), stop.clone());
+                let (desk, shown, stop) = (desk.clone(), shown.clone(), stop.clone());
                 tokio::spawn(async move {
                     let served = tokio::select! {
                         () = stop.cancelled() => Ok(()),
-                        served = tokio::time::timeout(PATIENCE, serve(stream, desk, stores)) => {
-                            served.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-                        }
+                        served = serve(stream, desk, shown) => served,
                     };
                     if let Err(error) = served {
                         tracing::debug!(error = %error, "a local request broke off");
@@ -92,13 +109,50 @@ pub async fn run(listener: UnixListener, desk: Desk, stores: Stores, stop: Cance
     }
 }
 
-async fn serve(mut stream: UnixStream, desk: Desk, stores: Stores) -> io::Result<()> {
-    let (read, mut write) = stream.split();
+async fn serve(mut stream: UnixStream, desk: Desk, shown: Shown) -> io::Result<()> {
+    let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+    let request = tokio::time::timeout(PATIENCE, read_line(&mut stream)).await.map_err(late)??;
+    match serde_json::from_slice::<Request>(&request) {
+        Ok(Request { command, .. }) if command == WATCH => follow(stream, shown.live).await,
+        request => {
+            let answering = answer(&mut stream, request, desk, &shown);
+            tokio::time::timeout(PATIENCE, answering).await.map_err(late)?
+        }
+    }
+}
+
+async fn read_line(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
-    BufReader::new(read.take(REQUEST_MAX)).read_until(b'\n', &mut line).await?;
-    let answer = match serde_json::from_slice::<Request>(&line) {
+    BufReader::new(stream.take(REQUEST_MAX)).read_until(b'\n', &mut line).await?;
+    Ok(line)
+}
+
+/// Shows what is decided until the other side goes.
+async fn follow(mut stream: UnixStream, live: broadcast::Sender<Live>) -> io::Result<()> {
+    let mut shown = live.subscribe();
+    loop {
+        let line = match shown.recv().await {
+            Ok(Live { topic, at, body }) => json!({"at": at, "topic": topic, "body": body}),
+            Err(RecvError::Lagged(missed)) => json!({"missed": missed}),
+            Err(RecvError::Closed) => return Ok(()),
+        };
+        stream.write_all(format!("{line}\n").as_bytes()).await?;
+    }
+}
+
+async fn answer(
+    stream: &mut UnixStream,
+    request: Result<Request, serde_json::Error>,
+    desk: Desk,
+    shown: &Shown,
+) -> io::Result<()> {
+    let answer = match request {
         Ok(Request { command, payload }) if command == stores::NAME => {
-            Some(stores.answer(payload).await)
+            Some(shown.stores.answer(payload).await)
+        }
+        Ok(Request { command, .. }) if command == HEALTH => {
+            let beat = shown.beats.borrow().clone();
+            Some(beat.and_then(|beat| serde_json::from_slice(&beat).ok()).unwrap_or(Value::Null))
         }
         Ok(Request { command, payload }) => {
             let payload = payload.to_string().into_bytes();
@@ -108,5 +162,5 @@ async fn serve(mut stream: UnixStream, desk: Desk, stores: Stores) -> io::Result
     };
     // Without an answer the box is about to end: the connection ends too, and the other side says so.
     let Some(answer) = answer else { return Ok(()) };
-    write.write_all(format!("{answer}\n").as_bytes()).await
+    stream.write_all(format!("{answer}\n").as_bytes()).await
 }

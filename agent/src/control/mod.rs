@@ -2,6 +2,7 @@
 //! over, written into the audit log, and answered once the answer is on disk. A command that cannot be
 //! read is answered too, as far as it is known who asks.
 
+pub mod ask;
 pub mod audit;
 pub mod local;
 pub mod stores;

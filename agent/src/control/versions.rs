@@ -190,12 +190,6 @@ impl Versions {
         Ok(sha256(&fs::read(&self.file)?) == self.index.file_sha256)
     }
 
-    /// Whether the box runs under what the file says.
-    #[must_use]
-    pub fn is_files(&self) -> bool {
-        self.index.kept.last().is_some_and(|kept| kept.sha256 == self.index.file_sha256)
-    }
-
     /// Puts a text on trial.
     ///
     /// # Errors

@@ -22,7 +22,6 @@ pub mod backoff;
 
 mod event_loop;
 mod session;
-pub(crate) use session::client_tls;
 
 mod link;
 
@@ -46,6 +45,7 @@ mod reading;
 
 pub mod broker;
 pub mod peer;
+pub mod probe;
 
 use std::collections::BTreeMap;
 

@@ -3,17 +3,10 @@
 //! What was on its way over a connection that has ended is known elsewhere: by the outbox, or by the
 //! broker's session.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use rumqttc::tokio_rustls::rustls::crypto::ring;
-use rumqttc::tokio_rustls::rustls::pki_types::CertificateDer;
-use rumqttc::tokio_rustls::rustls::pki_types::pem::PemObject;
-use rumqttc::tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 use rumqttc::{
     AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, NetworkOptions, TlsConfiguration,
     Transport,
@@ -21,6 +14,7 @@ use rumqttc::{
 
 use super::event_loop::{BrokenOf, Events};
 use crate::config::{Broker, Scheme};
+use crate::tls::{self, TlsError};
 
 /// Beside what the settings allow, how long a link may do nothing at all before it counts as dead.
 const SILENCE_MARGIN: Duration = Duration::from_secs(5);
@@ -28,23 +22,9 @@ const SILENCE_MARGIN: Duration = Duration::from_secs(5);
 /// Why a connection could not even be tried.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// The certificate authority's file cannot be read.
-    #[error("mqtt.ca_file {path} cannot be read: {why}; check the path and its permissions")]
-    CaFile {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        why: String,
-    },
-    /// There is nothing to check the broker's certificate against.
-    #[error("no certificate authority in {place}; set mqtt.ca_file to a PEM file with one")]
-    NoAuthority {
-        /// Where one was looked for.
-        place: String,
-    },
-    /// TLS itself could not be set up.
-    #[error("TLS cannot be set up: {0}")]
-    Tls(#[from] rustls::Error),
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// How a broker is reached and who comes, whichever version of the protocol is spoken.
@@ -151,37 +131,8 @@ fn address(broker: &Broker) -> String {
 }
 
 fn tls(broker: &Broker) -> Result<TlsConfiguration, SessionError> {
-    client_tls(broker.ca_file.as_deref()).map(TlsConfiguration::from)
-}
-
-/// TLS towards servers that the authority in `ca_file`, or one that the system trusts, vouches for.
-///
-/// # Errors
-/// The file cannot be read, or there is no authority at all.
-pub(crate) fn client_tls(ca_file: Option<&Path>) -> Result<ClientConfig, SessionError> {
-    let mut roots = RootCertStore::empty();
-    let place = if let Some(path) = ca_file {
-        let failed = |why: String| SessionError::CaFile { path: path.to_owned(), why };
-        let pem = fs::read(path).map_err(|e| failed(e.to_string()))?;
-        for certificate in CertificateDer::pem_slice_iter(&pem) {
-            let certificate = certificate.map_err(|e| failed(format!("not PEM: {e}")))?;
-            roots.add(certificate).map_err(|e| failed(e.to_string()))?;
-        }
-        path.display().to_string()
-    } else {
-        let found = rustls_native_certs::load_native_certs();
-        // The system's store may hold certificates that are too old to be parsed; those do not count.
-        roots.add_parsable_certificates(found.certs);
-        "the system's certificate store".to_owned()
-    };
-    if roots.is_empty() {
-        return Err(SessionError::NoAuthority { place });
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(config)
+    let config = tls::client(broker.ca_file.as_deref(), broker.identity.as_ref())?;
+    Ok(TlsConfiguration::from(config))
 }
 
 /// One connection: the client to ask with, and the event loop that does it.
@@ -240,6 +191,7 @@ mod tests {
             username: None,
             password: None,
             ca_file: None,
+            identity: None,
             keep_alive: Duration::from_millis(500),
             connect_timeout: Duration::from_secs(3),
             window: 20,
@@ -276,26 +228,5 @@ mod tests {
         assert_eq!(user(&settings, None), of("client", "pw"));
         settings.username = Some("name".to_owned());
         assert_eq!(user(&settings, Some("box")), of("name", "pw"));
-    }
-
-    #[test]
-    fn a_certificate_file_that_is_none_is_named_with_what_to_do() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut settings = broker(Scheme::Mqtts, "h");
-        let refusal = |settings: &Broker| {
-            Session::new(settings, "c", None).err().map(|error| error.to_string()).unwrap()
-        };
-        settings.ca_file = Some(dir.path().join("missing.pem"));
-        assert!(refusal(&settings).contains("missing.pem cannot be read"));
-        let empty = dir.path().join("empty.pem");
-        fs::write(&empty, "nothing here").unwrap();
-        settings.ca_file = Some(empty);
-        let text = refusal(&settings);
-        assert!(text.contains("empty.pem") && text.contains("set mqtt.ca_file"), "{text}");
-        let broken = dir.path().join("broken.pem");
-        let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        fs::write(&broken, pem).unwrap();
-        settings.ca_file = Some(broken);
-        assert!(refusal(&settings).contains("broken.pem"));
     }
 }

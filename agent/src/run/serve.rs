@@ -21,7 +21,7 @@ use super::{Launch, Pace, RunError, Station};
 use crate::clock::{Clock, instant};
 use crate::config::Config;
 use crate::control::trial::{Asked, Trial};
-use crate::control::versions::{Begun, Cut, Origin, Versions, fits};
+use crate::control::versions::{Begun, Cut, Origin, Versions, fits, sha256};
 use crate::logging::LogFilter;
 use crate::mqtt::LinkStatus;
 
@@ -65,6 +65,7 @@ pub async fn serve(start: Start) -> Result<(), RunError> {
         log: start.log,
         log_until: None,
         first,
+        certificates: vec![],
     };
     while let Next::Anew = life.once(&mut signals).await? {}
     tracing::info!("stopped; everything is stored");
@@ -103,6 +104,8 @@ struct Life {
     log_until: Option<Instant>,
     /// What the engine is told first after the next start.
     first: Vec<Input>,
+    /// The files of certificates as they were at the start.
+    certificates: Vec<Option<String>>,
 }
 
 impl Life {
@@ -122,6 +125,7 @@ impl Life {
             }
             Err(error) => return Err(error),
         };
+        self.certificates = fingerprints(&self.config);
         let identity = &self.config.site.identity;
         let (box_id, assets) = (identity.id.to_string(), self.config.site.assets.len());
         let version = self.versions.standing().version;
@@ -219,9 +223,8 @@ impl Life {
                 return Ok(None);
             }
         };
-        if unchanged && self.versions.is_files() && self.trial.is_none() {
-            tracing::info!("the configuration is as it was");
-            return Ok(None);
+        if unchanged && self.trial.is_none() {
+            return Ok(self.renew());
         }
         let apply = Apply {
             text: ConfigText::Inline(String::from_utf8_lossy(&text).into_owned()),
@@ -235,6 +238,17 @@ impl Life {
                 Ok(None)
             }
         }
+    }
+
+    /// The configuration is as it was; new certificates are a reason for new connections all the same.
+    fn renew(&mut self) -> Option<Next> {
+        let now = fingerprints(&self.config);
+        if now == self.certificates {
+            tracing::info!("the configuration is as it was");
+            return None;
+        }
+        tracing::info!("certificates are new: every connection is made anew");
+        Some(Next::Anew)
     }
 
     async fn carry_out(
@@ -394,6 +408,12 @@ fn reverted(version: u64, asked: Option<Asked>, why: &str) -> Input {
             ),
         }),
     }
+}
+
+/// The hashes of the certificates that the configuration names; `None` for one that cannot be read.
+fn fingerprints(config: &Config) -> Vec<Option<String>> {
+    let files = config.broker.certificate_files();
+    files.iter().map(|file| std::fs::read(file).ok().map(|bytes| sha256(&bytes))).collect()
 }
 
 fn progress(asked: Asked, stage: Stage, result: Map<String, Value>, why: Option<String>) -> Input {

@@ -5,29 +5,31 @@ mod tasks;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use domain::Engine;
 use domain::commands::upkeep::Order;
 use domain::ids::SourceName;
 use domain::input::Input;
-use tokio::sync::{mpsc, oneshot, watch};
+use domain::time::Utc;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::tasks::Handed;
 use super::info::info;
 use super::{Launch, Report, RunError};
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::control::Desk;
 use crate::control::audit::Audit;
-use crate::engine;
+use crate::engine::{self, Live};
 use crate::health::notify;
 use crate::http;
 use crate::mqtt::LinkStatus;
 use crate::outbox::{LaneStats, Outbox, OutboxError, Stats};
+use crate::pulse::Pulses;
 use crate::record::{self, Recorder};
 use crate::sources::{self, ARRIVALS_MAX};
 use crate::uplinks::Shown;
@@ -37,6 +39,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Things to be done with the box that wait for it. Full: what follows is refused, and whoever asked is
 /// told so.
 const ORDERS_MAX: usize = 4;
+/// Messages that somebody who watches may be behind.
+const LIVE_MAX: usize = 256;
 
 /// A box that runs.
 pub struct Station {
@@ -58,6 +62,12 @@ pub struct Station {
     /// The way to the engine while it runs, without keeping it.
     arrivals: mpsc::WeakSender<sources::Arrival>,
     outbox: Outbox,
+    /// Whether every task goes on.
+    pulses: Pulses,
+    /// What happens, for whoever watches. Full: who is slow misses the oldest, and is told how many.
+    live: broadcast::Sender<Live>,
+    /// The last heartbeat.
+    beats: watch::Receiver<Option<Vec<u8>>>,
     tasks: JoinSet<Ended>,
     /// What brings turns into the stores of the other brokers; ends after the engine.
     feeders: JoinSet<Ended>,
@@ -86,12 +96,14 @@ impl Station {
             None => None,
         };
         let recorder = launch.record.map(open_recorder).transpose()?;
+        remember_times(&config.buffer.dir);
         let stores = links::open(&config).await?;
         let clock = launch.pace.clock(stores.boot);
         let mut first = launch.first;
         first.extend(stores.trouble.into_iter().map(Input::Trouble));
         let (arrivals, received) = mpsc::channel(ARRIVALS_MAX);
         let (order, orders) = mpsc::channel(ORDERS_MAX);
+        let (payloads, _) = watch::channel(None);
         let mut station = Station {
             clock,
             http: listening.as_ref().map(|l| l.addr),
@@ -102,6 +114,9 @@ impl Station {
             arrivals: arrivals.downgrade(),
             uplinks: vec![],
             outbox: stores.outbox,
+            pulses: Pulses::default(),
+            live: broadcast::channel(LIVE_MAX).0,
+            beats: payloads.subscribe(),
             tasks: JoinSet::new(),
             feeders: JoinSet::new(),
             source_tasks: JoinSet::new(),
@@ -122,10 +137,10 @@ impl Station {
         let desk =
             Desk::new(arrivals.clone(), station.clock.clone(), Audit::new(&config.buffer.dir));
         station.spawn_local(&config, desk.clone())?;
+        station.spawn_certificates(&config, arrivals.clone());
         station.spawn_doors(&config, &desk);
         station.spawn_refresh(&config, arrivals.clone());
-        let (payloads, health) = watch::channel(None);
-        station.spawn_links(&config, &health);
+        station.spawn_links(&config, &payloads);
         station.watch_links(&arrivals);
         drop((arrivals, desk));
         station.spawn_heartbeat(&config, payloads);
@@ -268,6 +283,18 @@ async fn all_ended(tasks: &mut JoinSet<Ended>) -> Result<(), RunError> {
         outcome.map_err(|why| RunError::Ended { task, why })?;
     }
     Ok(())
+}
+
+/// A box without a clock of its own knows at least that it is later than when it last wrote.
+fn remember_times(dir: &Path) {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
+    for entry in entries {
+        let written = entry.metadata().and_then(|found| found.modified());
+        let since = written.ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+        if let Some(ms) = since.and_then(|since| i64::try_from(since.as_millis()).ok()) {
+            clock::remember(Utc::from_ms(ms));
+        }
+    }
 }
 
 fn open_recorder(path: PathBuf) -> Result<Recorder, RunError> {

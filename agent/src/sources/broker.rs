@@ -259,6 +259,7 @@ pub(super) mod tests {
             username: None,
             password: None,
             ca_file: None,
+            identity: None,
             keep_alive: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
             window: 20,

@@ -43,6 +43,7 @@ use crate::clock::Clock;
 use crate::config::{self, NetworkServer, SourceKind};
 use crate::control::Wish;
 use crate::mqtt::inbound::Delivery;
+use crate::pulse::Pulses;
 
 pub use self::rhythm::Heard;
 
@@ -132,39 +133,59 @@ pub fn spawn(
     context: Context,
     box_id: &BoxId,
     inbox: Inbox,
+    pulses: &Pulses,
     tasks: &mut JoinSet<()>,
 ) -> AbortHandle {
     let span = tracing::info_span!("source", name = context.name.as_str());
     let box_id = box_id.clone();
+    let name = format!("source {}", context.name);
     match source.kind.clone() {
-        SourceKind::NodeLink(line) => {
-            tasks.spawn(node_link::run(line, inbox.requests, context).instrument(span))
+        SourceKind::NodeLink(line) => tasks.spawn(
+            pulses.watch(name, node_link::run(line, inbox.requests, context).instrument(span)),
+        ),
+        SourceKind::Gnss(serial) => {
+            tasks.spawn(pulses.watch(name, gnss::run(serial, context).instrument(span)))
         }
-        SourceKind::Gnss(serial) => tasks.spawn(gnss::run(serial, context).instrument(span)),
-        SourceKind::Gpsd(server) => tasks.spawn(gpsd::run(server, context).instrument(span)),
+        SourceKind::Gpsd(server) => {
+            tasks.spawn(pulses.watch(name, gpsd::run(server, context).instrument(span)))
+        }
         SourceKind::ChirpStack(server) => {
             let from = subscription(&server);
             let make = maker(source.name.clone(), move |name| chirpstack(name, &server));
-            tasks.spawn(broker::run(from, make, context, box_id).instrument(span))
+            tasks.spawn(
+                pulses.watch(name, broker::run(from, make, context, box_id).instrument(span)),
+            )
         }
         SourceKind::ThingsStack(server) => {
             let from = subscription(&server);
             let make = maker(source.name.clone(), move |name| things_stack(name, &server));
-            tasks.spawn(broker::run(from, make, context, box_id).instrument(span))
+            tasks.spawn(
+                pulses.watch(name, broker::run(from, make, context, box_id).instrument(span)),
+            )
         }
         SourceKind::MqttJson(feed) => {
             let config::JsonBroker { broker, topic, layout } = feed;
             let make = maker(source.name.clone(), move |name| JsonMap::new(name, layout.clone()));
             let from = broker::Subscription { broker, topic };
-            tasks.spawn(broker::run(from, make, context, box_id).instrument(span))
+            tasks.spawn(
+                pulses.watch(name, broker::run(from, make, context, box_id).instrument(span)),
+            )
         }
-        SourceKind::HttpJson(feed) => {
-            tasks.spawn(http_json::run(feed, inbox.documents, context).instrument(span))
+        SourceKind::HttpJson(feed) => tasks.spawn(
+            pulses.watch(name, http_json::run(feed, inbox.documents, context).instrument(span)),
+        ),
+        SourceKind::Jt808(platform) => {
+            tasks.spawn(pulses.watch(name, jt808::run(platform, context).instrument(span)))
         }
-        SourceKind::Jt808(platform) => tasks.spawn(jt808::run(platform, context).instrument(span)),
-        SourceKind::Modbus(modbus) => tasks.spawn(modbus::run(modbus, context).instrument(span)),
-        SourceKind::Can(bus) => tasks.spawn(can::run(bus, context).instrument(span)),
-        SourceKind::Local(chips) => tasks.spawn(local::run(chips, context).instrument(span)),
+        SourceKind::Modbus(modbus) => {
+            tasks.spawn(pulses.watch(name, modbus::run(modbus, context).instrument(span)))
+        }
+        SourceKind::Can(bus) => {
+            tasks.spawn(pulses.watch(name, can::run(bus, context).instrument(span)))
+        }
+        SourceKind::Local(chips) => {
+            tasks.spawn(pulses.watch(name, local::run(chips, context).instrument(span)))
+        }
     }
 }
 
@@ -379,8 +400,14 @@ mod tests {
             let source = config::Source { name: bench.context.name.clone(), kind };
             let mut tasks = JoinSet::new();
             let box_id = BoxId::new("xj-0412").unwrap();
-            let handle =
-                spawn(&source, bench.context.clone(), &box_id, Inbox::default(), &mut tasks);
+            let handle = spawn(
+                &source,
+                bench.context.clone(),
+                &box_id,
+                Inbox::default(),
+                &Pulses::default(),
+                &mut tasks,
+            );
             let status = in_time(bench.until(|status| status.trouble.is_some())).await;
             assert!(!status.connected);
             assert!(tasks.try_join_next().is_none(), "trouble is no end");

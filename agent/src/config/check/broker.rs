@@ -8,6 +8,7 @@ use super::super::fault::did_you_mean;
 use super::super::file::read_file;
 use super::super::section::{Section, Value};
 use super::super::{Broker, BrokerUrl, Rate, Scheme, Secret, Traffic, Version, defaults, values};
+use crate::tls::Identity;
 
 /// The longest password file; MQTT itself allows 64 KiB.
 const PASSWORD_MAX: u64 = 4096;
@@ -88,6 +89,7 @@ fn with_defaults(url: BrokerUrl, username: Option<String>) -> Broker {
         username,
         password: None,
         ca_file: None,
+        identity: None,
         keep_alive: defaults::KEEP_ALIVE,
         connect_timeout: defaults::CONNECT_TIMEOUT,
         window: defaults::WINDOW,
@@ -101,6 +103,7 @@ fn settings(section: &Section<'_>, base: Option<Broker>) -> Option<Broker> {
     let username = section.optional("username", values::name);
     let password = section.optional("password_file", password);
     let ca_file = section.optional("ca_file", |value| ca_file(value, scheme));
+    let identity = identity(section, scheme);
     let seconds = |from, to| whole_seconds(Duration::from_secs(from)..=Duration::from_secs(to));
     let keep_alive = section.optional("keep_alive", seconds(5, 18 * 3600));
     let connect_timeout = section.optional("connect_timeout", seconds(1, 300));
@@ -117,6 +120,7 @@ fn settings(section: &Section<'_>, base: Option<Broker>) -> Option<Broker> {
     broker.username = username.or(broker.username);
     broker.password = password.or(broker.password);
     broker.ca_file = ca_file.or(broker.ca_file);
+    broker.identity = identity.or(broker.identity);
     broker.keep_alive = keep_alive.unwrap_or(broker.keep_alive);
     broker.connect_timeout = connect_timeout.unwrap_or(broker.connect_timeout);
     broker.window = window.unwrap_or(broker.window);
@@ -157,7 +161,48 @@ pub(super) fn password(value: &Value<'_>) -> Option<Secret> {
         value.error(format!("{} is empty", path.display()), "write the password into it");
         return None;
     }
+    if is_open(&path) {
+        let cause = format!("everybody on this machine can read {}", path.display());
+        value.warning(cause, format!("chmod o-rwx {}", path.display()));
+    }
     Some(Secret::new(password.to_owned()))
+}
+
+/// The box's own certificate and its key: both or neither.
+fn identity(section: &Section<'_>, scheme: Option<Scheme>) -> Option<Identity> {
+    let cert_file = section.optional("cert_file", |value| ca_file(value, scheme));
+    let key_file = section.optional("key_file", private_key);
+    let (named, other) = match (section.value("cert_file"), section.value("key_file")) {
+        (Some(_), Some(_)) => {
+            return Some(Identity { cert_file: cert_file?, key_file: key_file? });
+        }
+        (Some(value), None) => (value, "key_file"),
+        (None, Some(value)) => (value, "cert_file"),
+        (None, None) => return None,
+    };
+    named.error(format!("{:?} is of no use without {other:?}", named.key), "name both or neither");
+    None
+}
+
+/// A file with a private key, which nobody else on the machine may read.
+fn private_key(value: &Value<'_>) -> Option<PathBuf> {
+    let path = values::path(value)?;
+    if !read_text(value, &path, CA_MAX)?.contains("PRIVATE KEY-----") {
+        value.error(format!("{} has no key", path.display()), "name a file in PEM format");
+        return None;
+    }
+    if is_open(&path) {
+        let fix = format!("chmod o-rwx {}", path.display());
+        value.error(format!("everybody on this machine can read {}", path.display()), fix);
+        return None;
+    }
+    Some(path)
+}
+
+/// Whether those who are neither the owner nor of the group may read a file.
+fn is_open(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o007 != 0)
 }
 
 fn ca_file(value: &Value<'_>, scheme: Option<Scheme>) -> Option<PathBuf> {

@@ -102,22 +102,19 @@ impl Station {
             let link = watch::channel(LinkStatus::default()).1;
             let (name, profile) = (settings.name.clone(), settings.profile.as_str());
             self.uplinks.push(Shown { name, profile, outbox, link, status });
-            self.feeders.spawn(async { ("the way to an uplink", feeder.run().await) });
+            let feeding = async { ("the way to an uplink", feeder.run().await) };
+            self.feeders.spawn(self.pulses.watch("the way to an uplink", feeding));
         }
     }
 
     /// Starts the connections that publish. `health` is what they send as `P/health`.
-    pub(super) fn spawn_links(
-        &mut self,
-        config: &Config,
-        health: &watch::Receiver<Option<Vec<u8>>>,
-    ) {
+    pub(super) fn spawn_links(&mut self, config: &Config, health: &watch::Sender<Option<Vec<u8>>>) {
         let first = Publishing {
             settings: &config.broker,
             traffic: config.traffic,
             outbox: self.outbox.clone(),
             dir: config.buffer.dir.clone(),
-            health: health.clone(),
+            health: health.subscribe(),
         };
         self.link = self.spawn_pipe(config, first);
         for (at, uplink) in config.uplinks.iter().enumerate() {
@@ -126,7 +123,7 @@ impl Station {
                 traffic: uplink.traffic,
                 outbox: self.uplinks[at].outbox.clone(),
                 dir: uplink.buffer.dir.clone(),
-                health: health.clone(),
+                health: health.subscribe(),
             };
             self.uplinks[at].link = self.spawn_pipe(config, publishing);
         }
@@ -150,7 +147,8 @@ impl Station {
             status,
             stop: self.rest.clone(),
         };
-        self.tasks.spawn(async { ("the link", pipe.run().await.map_err(|e| e.to_string())) });
+        let sending = async { ("the link", pipe.run().await.map_err(|e| e.to_string())) };
+        self.tasks.spawn(self.pulses.watch("the link", sending));
         link
     }
 
@@ -193,14 +191,16 @@ impl Station {
         let prefix = Prefix::new(&config.site.identity);
         let (status, _) = watch::channel(LinkStatus::default());
         let (clock, stop) = (self.clock.clone(), self.intake.clone());
-        self.source_tasks.spawn(async move {
+        let receiving = async move {
             let protocol = traffic.protocol;
             let post = Post { settings: &settings, protocol, box_id: &box_id, prefix: &prefix };
             let ended = inbound::commands(&post, tell, status, &clock, stop).await;
             if let Err(error) = ended {
                 tracing::error!(error = %error, "commands cannot be received");
             }
-        });
-        self.source_tasks.spawn(control::run(commands, desk, door));
+        };
+        self.source_tasks.spawn(self.pulses.watch("commands", receiving));
+        let serving = control::run(commands, desk, door);
+        self.source_tasks.spawn(self.pulses.watch("the desk", serving));
     }
 }

@@ -1,6 +1,6 @@
 //! The tasks of a box, each with what it is given.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::Engine;
 use domain::commands::upkeep::Order;
@@ -21,6 +21,7 @@ use crate::record::Recorder;
 use crate::run::RunError;
 use crate::sources::http_json::Inlets;
 use crate::sources::{self, Context, Inbox};
+use crate::tls;
 use crate::uplinks::Uplinks;
 
 /// What the engine's task is given beside what the box has.
@@ -56,9 +57,11 @@ impl Station {
             requests,
             order,
             orders: vec![],
+            live: self.live.clone(),
             awaits_time: self.awaits_time(config),
         };
-        self.tasks.spawn(async { (ENGINE, task.run().await.map_err(|e| e.to_string())) });
+        let task = async { (ENGINE, task.run().await.map_err(|e| e.to_string())) };
+        self.tasks.spawn(self.pulses.watch(ENGINE, task));
     }
 
     /// Whether a receiver of the box's own will tell the time, and until then nobody knows it.
@@ -85,7 +88,7 @@ impl Station {
             };
             let inbox = inboxes.remove(&source.name).unwrap_or_default();
             let box_id = &config.site.identity.id;
-            sources::spawn(source, context, box_id, inbox, &mut self.source_tasks);
+            sources::spawn(source, context, box_id, inbox, &self.pulses, &mut self.source_tasks);
         }
     }
 
@@ -106,8 +109,26 @@ impl Station {
             .map_err(|source| RunError::Local { path: local::path(dir), source })?;
         let others = self.uplinks.iter().map(|up| (up.name.to_string(), up.outbox.clone()));
         let stores = Stores::new(self.outbox.clone(), others.collect());
-        self.source_tasks.spawn(local::run(listener, desk, stores, self.intake.clone()));
+        let shown = local::Shown { beats: self.beats.clone(), live: self.live.clone(), stores };
+        let serving = local::run(listener, desk, shown, self.intake.clone());
+        self.source_tasks.spawn(self.pulses.watch("the local socket", serving));
         Ok(())
+    }
+
+    /// Has certificates that end soon told to the engine, those of every broker.
+    pub(super) fn spawn_certificates(
+        &mut self,
+        config: &Config,
+        arrivals: mpsc::Sender<sources::Arrival>,
+    ) {
+        let brokers = config.uplinks.iter().map(|uplink| &uplink.broker);
+        let brokers = std::iter::once(&config.broker).chain(brokers);
+        let files: BTreeSet<_> = brokers.flat_map(Broker::certificate_files).collect();
+        if !files.is_empty() {
+            let (clock, stop) = (self.clock.clone(), self.intake.clone());
+            let files = files.into_iter().collect();
+            self.source_tasks.spawn(tls::watch::run(files, clock, arrivals, stop));
+        }
     }
 
     pub(super) fn spawn_heartbeat(
@@ -123,6 +144,7 @@ impl Station {
             link: self.link.clone(),
             uplinks: self.uplinks.clone(),
             sources: self.sources.clone(),
+            pulses: self.pulses.clone(),
             payloads,
             stop: self.rest.clone(),
         };
@@ -154,9 +176,10 @@ impl Station {
             inlets,
         };
         let stop = self.rest.clone();
-        self.tasks.spawn(async move {
+        let serving = async move {
             ("the web server", listening.serve(site, stop).await.map_err(|e| e.to_string()))
-        });
+        };
+        self.tasks.spawn(self.pulses.watch("the web server", serving));
     }
 }
 

@@ -20,7 +20,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use super::super::Context;
 use super::super::intake::Intake;
 use crate::config::HttpPoll;
-use crate::mqtt::client_tls;
+use crate::tls;
 
 /// The longest time from the question to the last byte of the answer.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
@@ -92,7 +92,7 @@ async fn ask(settings: &HttpPoll, known: Option<HeaderValue>) -> Result<Answer, 
     if !url.tls {
         return converse(settings, known, stream).await;
     }
-    let config = client_tls(settings.ca_file.as_deref())
+    let config = tls::client(settings.ca_file.as_deref(), None)
         .map_err(|error| AskError::Tls(error.to_string()))?;
     let name = ServerName::try_from(url.host.clone())
         .map_err(|_| AskError::Tls(format!("{} is no name of a server", url.host)))?;
