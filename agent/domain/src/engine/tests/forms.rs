@@ -147,7 +147,8 @@ fn each_profile_tells_a_transition_in_its_words_and_under_its_key() {
     assert!(unknown.is_empty());
     // What is taken off the broker is taken off under its own name too.
     let gone = Message { body: Body::Empty, ..state };
-    let alert = Topic::Form { path: format!("ngsi-ld/Alert/urn:ngsi-ld:Alert:{id}"), retained: true };
+    let alert =
+        Topic::Form { path: format!("ngsi-ld/Alert/urn:ngsi-ld:Alert:{id}"), retained: true };
     assert_eq!(told(&Profile::NgsiLd, &gone), [(alert, Lane::Ticket, Body::Empty)]);
     assert!(told(&Profile::Open311, &gone).is_empty());
 }
