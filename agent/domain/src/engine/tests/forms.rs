@@ -111,7 +111,7 @@ fn the_key_of_a_transition_never_comes_twice_for_different_things() {
 fn each_profile_tells_a_transition_in_its_words_and_under_its_key() {
     let (engine, id) = handled();
     let ticket = engine.ticket(&id).unwrap();
-    let state = crate::tickets::News::state(engine.site(), ticket);
+    let state = News::state(engine.site(), ticket);
     let then = |wanted: &TicketId, rev: u64| {
         (*wanted == id && rev == u64::from(ticket.rev)).then(|| ticket.clone())
     };
