@@ -10,7 +10,7 @@
 //!   taken out when the uplink's own store has it. That store remembers up to where it has taken, so that
 //!   a kill in between neither loses a message nor tells it twice.
 //! * Telemetry that may be lost with the power is not journaled, as it is not in the first store either.
-//! * A slow or dead uplink keeps nobody waiting. When its store takes nothing for [`TURNS_MAX`] turns, what
+//! * A slow or dead uplink keeps nobody waiting. When its store takes nothing for 64 turns, what
 //!   would follow is passed over and counted.
 
 mod journal;

@@ -9,7 +9,7 @@ type Case = (&'static str, (usize, usize), &'static str, &'static str);
 
 #[test]
 fn each_fault_has_its_place_and_its_fix() {
-    let cases = [KEYS, IDS, VALUES, SOURCES, FEEDS, ASSETS, RULES, TARIFFS, BINS];
+    let cases = [KEYS, IDS, VALUES, SOURCES, FEEDS, ASSETS, RULES, TARIFFS, BINS, UPLINKS];
     for (text, place, cause, fix) in cases.into_iter().flatten() {
         let found = errors(&with_base(text));
         assert!(found.len() == 1, "{text}: {}", Faults::from(found.clone()));
@@ -559,4 +559,56 @@ const BINS: &[Case] = &[
     ("@bin\ntag = \"e28g\"", (7, 7), "\"e28g\" is no tag", "hexadecimal"),
     ("@bin\nwaste = \"residuel\"", (7, 9), "unknown \"waste\" \"residuel\"", "residual"),
     ("@bin\nfire_at_c = 300", (7, 13), "out of range", "40 to 120"),
+];
+
+const UPLINKS: &[Case] = &[
+    (
+        "[[uplink]]\nname = \"c\"\nurl = \"mqtt://c\"\nprofile = \"nativ\"",
+        (4, 11),
+        "unknown profile \"nativ\"",
+        "did you mean \"native\"?",
+    ),
+    (
+        "[[uplink]]\nname = \"c\"\nurl = \"mqtt://127.0.0.1:1883\"",
+        (1, 1),
+        "connected to already",
+        "each broker once",
+    ),
+    ("[[uplink]]\nurl = \"mqtt://c\"", (1, 1), "\"name\" is missing", "\"city\""),
+    (
+        "[[uplink]]\nname = \"c\"\nurl = \"mqtt://c\"\ntopics = [\"bay/#/state\"]",
+        (4, 11),
+        "is no filter of topics",
+        "bay/+/state",
+    ),
+    (
+        "[[uplink]]\nname = \"c\"\nurl = \"mqtt://c\"\nlanes = []",
+        (4, 9),
+        "no lanes gets nothing",
+        "remove the key",
+    ),
+    (
+        "[[uplink]]\nname = \"c\"\nurl = \"mqtt://c\"\nprofile = \"case-record\"\ndistrict = \"3204\"",
+        (5, 12),
+        "no administrative division",
+        "six digits",
+    ),
+    (
+        "[[uplink]]\nname = \"c\"\nurl = \"mqtt://c\"\ndistrict = \"320411\"",
+        (1, 1),
+        "of no use where profile",
+        "case-record",
+    ),
+    (
+        "[[uplink]]\nname = \"c\"\nurl = \"mqtt://c\"\n[[uplink]]\nname = \"c\"\nurl = \"mqtt://d\"",
+        (4, 1),
+        "two uplinks are called c",
+        "a name of its own",
+    ),
+    (
+        "[buffer]\nmax_age = { tickets = \"1d\" }",
+        (2, 13),
+        "unknown key \"tickets\" in max_age of [buffer]",
+        "\"ticket\"",
+    ),
 ];

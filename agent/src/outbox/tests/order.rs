@@ -137,6 +137,32 @@ fn room_is_made_from_below_and_tickets_are_last() {
 }
 
 #[test]
+fn what_is_too_old_goes_and_what_has_no_age_stays() {
+    const NOON: i64 = 1_780_545_600_000;
+    let event =
+        |value: u32, at: i64| Message { at: Utc::from_ms(at), ..message(Lane::Event, 1, value) };
+    let mut queue = new_queue(u64::MAX);
+    queue.max_age[Lane::Event as usize] = Some(Duration::from_secs(3600));
+    // The first was dated by a clock that nobody had set.
+    let minute = 60_000;
+    let messages = vec![event(1, 5), event(2, NOON), event(3, NOON + 50 * minute)];
+    queue.commit(&[turn(messages)]).unwrap();
+    let mut pass = |now: Option<Utc>| {
+        for value in 0..70 {
+            let messages = vec![message(Lane::Ticket, 1, value)];
+            queue.commit(&[Turn { now, ..turn(messages) }]).unwrap();
+        }
+        ledger(&queue, Lane::Event).clone()
+    };
+    assert_eq!(pass(None).stored, 3, "nobody knows the time");
+    assert_eq!(pass(Some(Utc::from_ms(NOON + 59 * minute))).stored, 3);
+    let ledger = pass(Some(Utc::from_ms(NOON + 61 * minute)));
+    let gap = Gap { reason: DropReason::TooOld, from: 2, to: 2, count: 1 };
+    assert_eq!((ledger.stored, ledger.gaps), (2, vec![gap]));
+    assert_eq!(ledger.dropped, BTreeMap::from([(DropReason::TooOld, 1)]));
+}
+
+#[test]
 fn what_is_in_flight_is_not_evicted_and_keeps_tickets_from_it() {
     let mut queue = new_queue(400);
     queue.link_up(1).unwrap();

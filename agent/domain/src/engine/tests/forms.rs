@@ -5,6 +5,7 @@ use serde_json::json;
 use super::orders::{city, full, send};
 use super::*;
 use crate::outward;
+use crate::profile::Profile;
 use crate::site::{CategoryCode, CategorySpec};
 
 fn code(scheme: &str, code: &str) -> CategoryCode {
@@ -104,4 +105,50 @@ fn the_key_of_a_transition_never_comes_twice_for_different_things() {
     }
     assert_eq!(seen.len(), 3);
     assert_eq!(seen.last_key_value().unwrap().1["status"], "closed");
+}
+
+#[test]
+fn each_profile_tells_a_transition_in_its_words_and_under_its_key() {
+    let (engine, id) = handled();
+    let ticket = engine.ticket(&id).unwrap();
+    let state = News::state(engine.site(), ticket);
+    let then = |wanted: &TicketId, rev: u64| {
+        (*wanted == id && rev == u64::from(ticket.rev)).then(|| ticket.clone())
+    };
+    let told = |profile: &Profile, message: &Message| {
+        let forms = profile.forms(engine.site(), message, then);
+        forms.into_iter().map(|form| (form.topic, form.lane, form.body)).collect::<Vec<_>>()
+    };
+    let record = Profile::CaseRecord { district: Some("320411".into()) };
+    let expected = [
+        (Profile::Native, state.topic.clone(), state.body.clone()),
+        (
+            Profile::NgsiLd,
+            Topic::Form { path: format!("ngsi-ld/Alert/urn:ngsi-ld:Alert:{id}"), retained: true },
+            Body::Form(outward::ngsi_ld(engine.site(), ticket)),
+        ),
+        (
+            Profile::Open311,
+            Topic::Form { path: format!("open311/requests/{id}/4"), retained: false },
+            Body::Form(outward::open311(engine.site(), ticket)),
+        ),
+        (
+            record,
+            Topic::Form { path: format!("case/{id}/4"), retained: false },
+            Body::Form(outward::case_record(engine.site(), ticket, Some("320411"))),
+        ),
+    ];
+    for (profile, topic, body) in expected {
+        assert_eq!(told(&profile, &state), [(topic, Lane::Ticket, body)], "{profile:?}");
+    }
+    assert!(told(&Profile::Cds, &state).is_empty(), "a ticket is nothing at the curb");
+    // A ticket that nobody knows any more as it was then has no form, and none is made up.
+    let unknown = Profile::Open311.forms(engine.site(), &state, |_, _| None);
+    assert!(unknown.is_empty());
+    // What is taken off the broker is taken off under its own name too.
+    let gone = Message { body: Body::Empty, ..state };
+    let alert =
+        Topic::Form { path: format!("ngsi-ld/Alert/urn:ngsi-ld:Alert:{id}"), retained: true };
+    assert_eq!(told(&Profile::NgsiLd, &gone), [(alert, Lane::Ticket, Body::Empty)]);
+    assert!(told(&Profile::Open311, &gone).is_empty());
 }
