@@ -34,7 +34,7 @@ use crate::input::Input;
 use crate::output::{Message, Outputs, Quality, Record, Rejected, Request, Wanted};
 use crate::parking::{CLOSE_AFTER, Guidance, Ledger};
 use crate::reading::{Reading, date};
-use crate::rules::{Due, RuleBook, Seen};
+use crate::rules::{Fact, RuleBook, Seen};
 use crate::sample::Sample;
 use crate::site::{Feed, Kind, Site};
 use crate::sweeping::{Arrival, DatumDoubt, Network};
@@ -97,11 +97,12 @@ impl Engine {
         let assets = site.assets.iter().filter_map(watched).collect();
         let rounds = Rounds::new(&site);
         let network = streets::network(&assets);
+        let rules = RuleBook::new(&site);
         let mut engine = Engine {
             site,
             feeds,
             assets,
-            rules: RuleBook::default(),
+            rules,
             desk: Desk::default(),
             network,
             doubts: BTreeMap::new(),
@@ -210,8 +211,8 @@ impl Engine {
                 watched.resume(kind, now);
             }
             self.rearm(&key, now);
-            let stay = self.assets[&key].stay_since();
-            for (rule, deadline) in self.rules.listen(&self.site, &key, stay, now) {
+            let due = self.assets[&key].due();
+            for (rule, deadline) in self.rules.listen(&self.site, &key, due, now) {
                 self.timers.set(Timer::Rule(rule, key.clone()), deadline);
             }
         }
@@ -257,8 +258,7 @@ impl Engine {
                     self.change(&key, at, at, out, |w, id, place| w.silent(id, place, at));
                 }
                 Timer::Rule(rule, key) => {
-                    let watched = &self.assets[&key];
-                    let due = Due { stay: watched.stay_since(), heard: watched.heard() };
+                    let due = self.assets[&key].due();
                     let seen = self.rules.due(&self.site, (rule, &key), due, at);
                     self.conclude(&key, seen, out);
                 }
@@ -351,9 +351,8 @@ impl Engine {
             self.guide(key, at, out);
         }
         out.messages.extend(told.track.iter().map(|sent| vehicles::track(key, sent, at)));
-        let seen = self.rules.observe(&self.site, key, &told.facts, at, now);
         self.rearm(key, now);
-        self.conclude(key, seen, out);
+        self.find(key, &told.facts, at, now, out);
         for piece in &told.pieces {
             self.sweep(key, piece, at, now, out);
         }
@@ -367,6 +366,13 @@ impl Engine {
         let stale = watched.stale_at(&place.asset.kind, self.started, now);
         self.timers.set(Timer::Settle(key.clone()), settle);
         self.timers.set(Timer::Stale(key.clone()), stale);
+    }
+
+    /// Tells the rules what became known of an asset at `at`.
+    fn find(&mut self, key: &AssetKey, facts: &[Fact], at: Moment, now: Now, out: &mut Outputs) {
+        let due = self.assets[key].due();
+        let seen = self.rules.observe(&self.site, key, facts, due, (at, now));
+        self.conclude(key, seen, out);
     }
 
     fn conclude(&mut self, key: &AssetKey, seen: Seen, out: &mut Outputs) {
@@ -476,6 +482,13 @@ impl Engine {
         if self.knows_time && !knew {
             let news = self.desk.correct_times(&self.site, now);
             self.spread(news, out);
+            let keys = self.assets.keys();
+            let waiting = keys.flat_map(|key| {
+                self.rules.with_hours(key.class).map(|rule| Timer::Rule(rule, key.clone()))
+            });
+            for timer in waiting.collect::<Vec<_>>() {
+                self.timers.set(timer, Some(now.monotonic));
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use super::Engine;
 use crate::ids::{AssetId, AssetKey, Category, Class, RuleId};
 use crate::input::{Fault, Trouble};
 use crate::output::Outputs;
-use crate::rules::{Condition, Edge, Evidence, Finding, Rule, Severity};
+use crate::rules::{Condition, Edge, Evidence, Finding, Handling, Rule, Severity};
 use crate::time::Now;
 
 impl Engine {
@@ -44,5 +44,6 @@ fn rule(fault: Fault) -> Rule {
         category: Category::new("gateway_fault").expect("a name of ours"),
         severity: Severity::High,
         when: Condition::Silent { after: None },
+        handling: Handling::default(),
     }
 }
