@@ -202,6 +202,9 @@ struct ReplayArgs {
     /// Write into this file how each parking fee came about, window by window
     #[arg(long, value_name = "FILE")]
     fees: Option<PathBuf>,
+    /// Write into this file which rule raised, cleared or reopened a ticket, and why
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
 }
 
 /// Listens to every box below the prefix. Exit code 0: between the first and the last number heard of each
@@ -514,6 +517,7 @@ fn dispatch(command: Command) -> anyhow::Result<bool> {
                 until: args.until,
                 summary: args.summary,
                 fees: args.fees,
+                rules: args.rules,
             };
             let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
             replay::replay(&config, &request, &mut stdout)?;

@@ -3,6 +3,7 @@
 //! * `rounds`: what concerns many bins at once: collection vehicles, and the figures of a day.
 //! * `watched`: an asset's state, whatever its class.
 //! * `answers`: commands that were carried out, so that a repeat gets the same answer.
+//! * `late`: reports that come in bulk, after a network was down.
 //! * `publish`: what is said of an asset.
 //! * `parking`: what concerns many bays at once: streets, hours, and people's commands.
 //! * `storm`: many silences that are one problem.
@@ -11,6 +12,7 @@
 //! * `vehicles`: what a vehicle has to tell, and what is sent of its track.
 
 mod answers;
+mod late;
 mod parking;
 mod publish;
 mod rounds;
@@ -25,6 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use self::answers::Answers;
+use self::late::CatchUp;
 use self::rounds::Rounds;
 use self::watched::{Hearing, Place, Told, Watched};
 use crate::commands::{Action, BadCommand, BayStep, Command, TicketOrder};
@@ -63,6 +66,9 @@ pub struct Engine {
     /// What was last said of each street.
     guidance: BTreeMap<AssetKey, Guidance>,
     timers: Timers,
+    late: CatchUp,
+    /// When the present step began.
+    present: Now,
     started: Moment,
     /// Sources that are silent as a whole.
     silent: BTreeSet<SourceName>,
@@ -112,6 +118,8 @@ impl Engine {
             streets: BTreeMap::new(),
             guidance: BTreeMap::new(),
             timers: Timers::default(),
+            late: CatchUp::default(),
+            present: now,
             started: now,
             knows_time: false,
             silent: BTreeSet::new(),
@@ -129,6 +137,7 @@ impl Engine {
     /// Decides what follows from `input` at `now`. Never fails: what cannot be taken is an output.
     pub fn step(&mut self, input: Input, now: Now) -> Outputs {
         let mut out = Outputs::default();
+        self.present = now;
         self.learn_time(now, &mut out);
         self.work_off_due(now, &mut out);
         match input {
@@ -258,9 +267,9 @@ impl Engine {
                     self.change(&key, at, at, out, |w, id, place| w.silent(id, place, at));
                 }
                 Timer::Rule(rule, key) => {
-                    let due = self.assets[&key].due();
-                    let seen = self.rules.due(&self.site, (rule, &key), due, at);
-                    self.conclude(&key, seen, out);
+                    let own = self.late.release(&key, rule);
+                    let at = own.map_or(at, |deadline| now.at_instant(deadline));
+                    self.look(rule, &key, at, out);
                 }
                 Timer::Hour => self.close_hours(at, out),
                 Timer::Day => self.close_day(at, out),
@@ -291,6 +300,7 @@ impl Engine {
             return reject(&feed.source, Reason::Duplicate, detail, out);
         };
         self.hear_source(&feed.source, now, out);
+        self.catch_up(&key, at, now, out);
         let mut quantities = sample.quantities.clone();
         if let Kind::Bin(bin) = &self.site.assets[&key].kind {
             let guessed = quality == Quality::Uncertain && sample.at.is_some();
@@ -368,6 +378,13 @@ impl Engine {
         self.timers.set(Timer::Stale(key.clone()), stale);
     }
 
+    /// Lets a rule look at an asset again.
+    fn look(&mut self, rule: usize, key: &AssetKey, at: Moment, out: &mut Outputs) {
+        let due = self.assets[key].due();
+        let seen = self.rules.due(&self.site, (rule, key), due, at);
+        self.conclude(key, seen, out);
+    }
+
     /// Tells the rules what became known of an asset at `at`.
     fn find(&mut self, key: &AssetKey, facts: &[Fact], at: Moment, now: Now, out: &mut Outputs) {
         let due = self.assets[key].due();
@@ -378,6 +395,7 @@ impl Engine {
     fn conclude(&mut self, key: &AssetKey, seen: Seen, out: &mut Outputs) {
         out.records.extend(seen.records);
         for (rule, deadline) in seen.deadlines {
+            let deadline = self.late.hold(key, rule, deadline, self.present.monotonic);
             self.timers.set(Timer::Rule(rule, key.clone()), deadline);
         }
         for finding in seen.findings {

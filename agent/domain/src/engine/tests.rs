@@ -635,6 +635,7 @@ proptest! {
 }
 
 mod forms;
+mod handling;
 mod orders;
 mod reports;
 mod streets;

@@ -17,13 +17,7 @@ impl Engine {
                 .expect("a box's id is written as an asset's"),
         );
         let Trouble { fault, text } = trouble;
-        let evidence = Evidence {
-            at: now.utc,
-            fact: fault.as_str().to_owned(),
-            value: None,
-            unit: None,
-            text: text.clone(),
-        };
+        let evidence = Evidence::text(now, fault.as_str(), text.clone());
         let rule = rule(*fault);
         let evidence = vec![evidence];
         let finding = Finding { rule: usize::MAX, asset, at: now, edge: Edge::Raise, evidence };

@@ -8,7 +8,7 @@ use super::Rule;
 use super::condition::Condition;
 use super::facts::{Fact, FactName, Stay};
 use super::leaf::Scene;
-use super::watch::{Edge, Evidence, Finding, Watch};
+use super::watch::{Edge, Evidence, Finding, LATE_AFTER, Watch};
 use crate::ids::{AssetKey, Class};
 use crate::output::Record;
 use crate::site::Site;
@@ -216,7 +216,9 @@ impl RuleBook {
         now: Now,
     ) -> Scene<'s> {
         let (calendar, asset) = (&site.calendar, &site.assets[asset]);
-        Scene { calendar, asset, due, listening: self.listening, at, now }
+        let heard = now;
+        let now = if heard.since(at) > LATE_AFTER { at } else { heard };
+        Scene { calendar, asset, due, listening: self.listening, at, now, heard }
     }
 }
 

@@ -53,7 +53,10 @@ pub(super) struct Scene<'a> {
     pub(super) listening: Option<Moment>,
     /// When what was told was so.
     pub(super) at: Moment,
+    /// What the clock says: of what comes late, what it said then.
     pub(super) now: Now,
+    /// When it was heard of.
+    pub(super) heard: Now,
 }
 
 impl Leaf {

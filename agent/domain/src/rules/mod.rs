@@ -35,6 +35,7 @@ pub use edge::READINGS_MAX;
 pub use facts::{Fact, FactName, Stay};
 pub use schedule::Schedule;
 pub use trial::{Example, Outcome, Row, try_out};
+pub(crate) use watch::LATE_AFTER;
 pub use watch::{Edge, Evidence, Finding};
 pub use window::POINTS_MAX;
 

@@ -140,7 +140,7 @@ fn a_change_counts_inside_its_time_and_ends_with_it() {
     assert_eq!(found(rises(Side::Above), rows.clone(), 30), [(10, Raise), (12, Clear)]);
     assert_eq!(found(rises(Side::Below), rows, 30), []);
     let rows = values(TemperatureC, &[(0, 40), (4, 30)]);
-    assert_eq!(found(rises(Side::Below), rows, 30), [(4, Raise), (9, Clear)]);
+    assert_eq!(found(rises(Side::Below), rows, 30), [(4, Raise), (5, Clear)]);
 }
 
 #[test]

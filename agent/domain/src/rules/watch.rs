@@ -40,6 +40,9 @@ pub enum Edge {
 pub struct Evidence {
     /// When it was measured.
     pub at: Utc,
+    /// When the box heard of it, where that was more than a minute later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received: Option<Utc>,
     /// The fact.
     pub fact: String,
     /// Its value, where it has one.
@@ -54,23 +57,33 @@ pub struct Evidence {
 
 impl Evidence {
     /// Something that is no number.
-    pub(super) fn text(at: Moment, fact: &str, text: String) -> Evidence {
-        Evidence { at: at.utc, fact: fact.to_owned(), value: None, unit: None, text }
+    pub(crate) fn text(at: Moment, fact: &str, text: String) -> Evidence {
+        Evidence {
+            at: at.utc,
+            received: None,
+            fact: fact.to_owned(),
+            value: None,
+            unit: None,
+            text,
+        }
     }
 
     /// A value of a fact, in thousandths.
     pub(super) fn value(at: Moment, fact: FactName, milli: i64, text: String) -> Evidence {
         let unit = Some(fact.unit().to_owned()).filter(|unit| !unit.is_empty());
         let value = Some(number(milli));
-        Evidence { at: at.utc, fact: fact.as_str().to_owned(), value, unit, text }
+        Evidence { value, unit, ..Evidence::text(at, fact.as_str(), text) }
     }
 
     /// Something that has lasted.
     pub(super) fn lasting(at: Moment, fact: &str, lasted: Span, text: String) -> Evidence {
         let value = Some(lasted.as_secs() as f64);
-        Evidence { at: at.utc, fact: fact.to_owned(), value, unit: Some("s".to_owned()), text }
+        Evidence { value, unit: Some("s".to_owned()), ..Evidence::text(at, fact, text) }
     }
 }
+
+/// A report that came no later than this is as good as on time.
+pub(crate) const LATE_AFTER: Span = Span::from_mins(1);
 
 /// Readings in one finding at the most: as many as a ticket keeps.
 const FINDING_MAX: usize = 32;
@@ -155,6 +168,11 @@ impl Watch {
             evidence.extend(self.noted.iter().cloned());
         }
         evidence.truncate(FINDING_MAX);
+        if scene.heard.since(scene.at) > LATE_AFTER {
+            let of_this = |one: &&mut Evidence| one.at == scene.at.utc;
+            let late = evidence.iter_mut().filter(of_this);
+            late.for_each(|one| one.received = Some(scene.heard.utc));
+        }
         Some((if truth { Edge::Raise } else { Edge::Clear }, evidence))
     }
 

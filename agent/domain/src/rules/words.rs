@@ -57,6 +57,9 @@ impl Condition {
     #[must_use]
     pub fn words(&self, asset: Option<&Asset>) -> String {
         match self {
+            Condition::Threshold { fact, raise_at: Level::Milli(yes), .. } if fact.is_flag() => {
+                format!("{}{}", reading(*fact, *yes), self.needs())
+            }
             Condition::Threshold { fact, side, raise_at, clear_at, .. } => {
                 let (over, back) = (beyond(*side), beyond(side.other()));
                 let (raise, clear) =
