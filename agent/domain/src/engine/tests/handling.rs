@@ -21,7 +21,7 @@ pub(super) fn lively() -> Site {
     site.rules[0].handling = Handling {
         quiet: Some(schedule("22:00", "07:00")),
         escalate: vec![
-            Escalation { after: Span::from_mins(240), to: Severity::High },
+            Escalation { after: Span::from_mins(200), to: Severity::High },
             Escalation { after: Span::from_mins(1440), to: Severity::Critical },
         ],
         evidence: vec![],
@@ -101,15 +101,15 @@ fn what_nobody_handles_gets_worse_and_its_deadline_does_not_move() {
     let raised = fill(&mut engine, 10);
     let (id, due) = (ticket_in(&raised.messages), state_of(&raised)["limit"]["due"].clone());
     assert_eq!(state_of(&raised)["severity"], "medium");
-    let out = engine.step(Input::Tick, t(250));
+    let out = engine.step(Input::Tick, t(210));
     let steps = ticket_events(&out.messages);
     assert!(!steps.contains(&"ticket.escalated"), "{steps:?}");
-    let out = engine.step(Input::Tick, t(251));
+    let out = engine.step(Input::Tick, t(211));
     assert_eq!(ticket_events(&out.messages).last(), Some(&"ticket.escalated"));
     let state = state_of(&out);
     assert_eq!((&state["severity"], &state["limit"]["due"]), (&"high".into(), &due));
     let note = state["flow"].as_array().unwrap().last().unwrap()["note"].clone();
-    assert_eq!(note, "not handled for 4h 00m: high");
+    assert_eq!(note, "not handled for 3h 20m: high");
     // Somebody does it: that was all.
     let _ = engine.step(send("c1", full("x", &id, TicketStep::Resolve)), t(300));
     assert!(ticket_events(&engine.step(Input::Tick, t(5000)).messages).is_empty());
