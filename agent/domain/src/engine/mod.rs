@@ -3,6 +3,7 @@
 //! * `rounds`: what concerns many bins at once: collection vehicles, and the figures of a day.
 //! * `watched`: an asset's state, whatever its class.
 //! * `answers`: commands that were carried out, so that a repeat gets the same answer.
+//! * `findings`: what becomes known, the rules, and what they find.
 //! * `late`: reports that come in bulk, after a network was down.
 //! * `publish`: what is said of an asset.
 //! * `parking`: what concerns many bays at once: streets, hours, and people's commands.
@@ -12,6 +13,7 @@
 //! * `vehicles`: what a vehicle has to tell, and what is sent of its track.
 
 mod answers;
+mod findings;
 mod late;
 mod parking;
 mod publish;
@@ -38,7 +40,7 @@ use crate::input::Input;
 use crate::output::{Message, Outputs, Quality, Record, Rejected, Request, Wanted};
 use crate::parking::{CLOSE_AFTER, Guidance, Ledger};
 use crate::reading::{Reading, date};
-use crate::rules::{Fact, RuleBook, Seen};
+use crate::rules::RuleBook;
 use crate::sample::Sample;
 use crate::site::{Feed, Kind, Site};
 use crate::sweeping::{Arrival, DatumDoubt, Network};
@@ -378,31 +380,6 @@ impl Engine {
         let stale = watched.stale_at(&place.asset.kind, self.started, now);
         self.timers.set(Timer::Settle(key.clone()), settle);
         self.timers.set(Timer::Stale(key.clone()), stale);
-    }
-
-    /// Lets a rule look at an asset again.
-    fn look(&mut self, rule: usize, key: &AssetKey, at: Moment, out: &mut Outputs) {
-        let due = self.assets[key].due();
-        let seen = self.rules.due(&self.site, (rule, key), due, at);
-        self.conclude(key, seen, out);
-    }
-
-    /// Tells the rules what became known of an asset at `at`.
-    fn find(&mut self, key: &AssetKey, facts: &[Fact], at: Moment, now: Now, out: &mut Outputs) {
-        let due = self.assets[key].due();
-        let seen = self.rules.observe(&self.site, key, facts, due, (at, now));
-        self.conclude(key, seen, out);
-    }
-
-    fn conclude(&mut self, key: &AssetKey, seen: Seen, out: &mut Outputs) {
-        out.records.extend(seen.records);
-        for (rule, deadline) in seen.deadlines {
-            let deadline = self.late.hold(key, rule, deadline, self.present.monotonic);
-            self.timers.set(Timer::Rule(rule, key.clone()), deadline);
-        }
-        for finding in seen.findings {
-            self.take_finding(finding, out);
-        }
     }
 
     fn spread(&mut self, news: News, out: &mut Outputs) {

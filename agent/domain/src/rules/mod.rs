@@ -7,8 +7,8 @@
 //! * `condition`: the language of rules: conditions, and how they are put together.
 //! * `words`: a condition as people read it.
 //! * `schedule`: hours and kinds of days.
-//! * `leaf`: what is remembered for one condition of one asset, and when it is true; `window` and `edge` are
-//!   the parts of it.
+//! * `leaf`: what is remembered for one condition of one asset, and when it is true; `edge` is for what holds
+//!   from reading to reading, `past` for what looks back, on a `window`.
 //! * `watch`: a whole rule with one asset: what its conditions together come to.
 //! * `book`: every rule with every asset.
 //! * `trial`: a rule tried out on an example, as they stand beside rules.
@@ -23,6 +23,7 @@ mod condition;
 mod edge;
 mod facts;
 mod leaf;
+mod past;
 mod schedule;
 mod trial;
 mod watch;
