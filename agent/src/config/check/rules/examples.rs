@@ -39,8 +39,8 @@ pub(super) fn read<'v>(
     let _: Option<String> = section.optional("name", values::name);
     let start = section.optional("start", |value| local(value, calendar));
     let given = section.required("given", "[{ at = \"0s\", level_pct = 90 }]", |v| rows(v, class));
-    let raised = section.required("raised", "[\"10m\"]", |value| times(value));
-    let cleared = section.optional("cleared", |value| times(value));
+    let raised = section.required("raised", "[\"10m\"]", times);
+    let cleared = section.optional("cleared", times);
     let last = [&raised, &cleared].into_iter().flatten().flatten().max().copied();
     let last = given.iter().flatten().map(|row| row.at).chain(last).max().unwrap_or_default();
     let until = section.or("until", last, values::span(last..=LONGEST));
