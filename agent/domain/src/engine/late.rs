@@ -15,6 +15,9 @@ use crate::time::{Moment, Monotonic, Now, Span};
 /// So long the next late report may take.
 const NEXT_WITHIN: Span = Span::from_mins(1);
 
+/// Deadlines of one asset worked off before one report. What is left over is due when it has caught up.
+const LOOKS_MAX: usize = 10_000;
+
 /// The assets that are catching up. Bounded by the assets and their rules.
 #[derive(Debug, Default)]
 pub(super) struct CatchUp {
@@ -69,7 +72,8 @@ impl Engine {
         } else {
             self.late.until.remove(key);
         }
-        while let Some((rule, deadline)) = self.late.next(key, at.monotonic) {
+        for _ in 0..LOOKS_MAX {
+            let Some((rule, deadline)) = self.late.next(key, at.monotonic) else { return };
             self.late.release(key, rule);
             self.look(rule, key, now.at_instant(deadline), out);
         }
