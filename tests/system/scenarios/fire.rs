@@ -1,11 +1,13 @@
 //! A bin burns at night, the link is down and a tenth of the buffer is left.
 
+use std::path::Path;
+
 use domain::output::{Lane, Message};
 use domain::sample::Quantity;
 use domain::time::Span;
 use steward::config::Buffer;
 use steward::outbox::{Outbox, Outcome, Turn};
-use system_tests::outbox::{identity, message};
+use system_tests::outbox::{buffer, identity, message};
 
 use super::street::{Street, bin, config};
 
@@ -24,11 +26,7 @@ async fn stored(outbox: &Outbox) -> u64 {
 
 #[tokio::test]
 async fn scenario_05_a_fire_at_night_with_a_tenth_of_the_buffer_left_is_delivered_first() {
-    let buffer = Buffer {
-        dir: "unused".into(),
-        max_size: ROOM,
-        commit_every: std::time::Duration::from_millis(50),
-    };
+    let buffer = Buffer { max_size: ROOM, ..buffer(Path::new("unused")) };
     let outbox = Outbox::in_memory(&buffer, &identity().unwrap()).unwrap().outbox;
     // Hours without a link: events, states and readings until a tenth is left.
     let mut n = 0;
