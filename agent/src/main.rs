@@ -119,8 +119,8 @@ fn write_out(command: WriteCommand) -> anyhow::Result<bool> {
 
 fn play(args: ReplayArgs) -> anyhow::Result<bool> {
     let Some(config) = check::load(&args.config)? else { return Ok(false) };
-    let ReplayArgs { inputs, format, until, summary, fees, .. } = args;
-    let request = replay::Request { inputs, format, until, summary, fees };
+    let ReplayArgs { inputs, format, until, summary, fees, rules, .. } = args;
+    let request = replay::Request { inputs, format, until, summary, fees, rules };
     let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
     replay::replay(&config, &request, &mut stdout)?;
     stdout.flush()?;

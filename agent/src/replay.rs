@@ -4,6 +4,8 @@
 //! the numbers that an outbox of its own would have given. The same inputs give the same bytes.
 
 mod fees;
+mod notes;
+mod reasons;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -19,7 +21,10 @@ use domain::time::{Boot, Now, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use self::fees::Fees;
+pub use self::reasons::Fired;
+
+use self::notes::Notes;
+use self::reasons::Reasons;
 use crate::config::Config;
 use crate::mqtt::payload::{Stamp, message_id, render};
 use crate::mqtt::topics::{self, Prefix};
@@ -38,6 +43,8 @@ pub struct Request {
     pub summary: Option<PathBuf>,
     /// Where it is written how each fee came about.
     pub fees: Option<PathBuf>,
+    /// Where it is written which rule did what, and why.
+    pub rules: Option<PathBuf>,
 }
 
 /// Why a replay failed.
@@ -88,6 +95,8 @@ pub struct Summary {
     pub messages: BTreeMap<Lane, u64>,
     /// By category.
     pub tickets: BTreeMap<String, Tickets>,
+    /// By rule.
+    pub rules: BTreeMap<String, Fired>,
     /// The last state of each asset, by its id (by `class/id` where two classes share one).
     pub assets: BTreeMap<String, Map<String, Value>>,
 }
@@ -139,7 +148,10 @@ fn run(
         |source| Failure::Write { path, source }
     };
     if let Some(path) = &request.fees {
-        offline.fees = Some(Fees::create(path).map_err(unwritten(path))?);
+        offline.fees = Some(Notes::create(path).map_err(unwritten(path))?);
+    }
+    if let Some(path) = &request.rules {
+        offline.rules = Some(Notes::create(path).map_err(unwritten(path))?);
     }
     for event in &mut replay {
         match event? {
@@ -160,9 +172,9 @@ fn run(
         text.push(b'\n');
         fs::write(path, text).map_err(unwritten(path))?;
     }
-    if let Some(fees) = &mut offline.fees {
-        let finished = fees.finish();
-        finished.map_err(unwritten(fees.path()))?;
+    for notes in [&mut offline.fees, &mut offline.rules].into_iter().flatten() {
+        let finished = notes.finish();
+        finished.map_err(unwritten(notes.path()))?;
     }
     Ok(offline.records)
 }
@@ -187,7 +199,9 @@ struct Offline<'c> {
     open: BTreeMap<String, String>,
     rejected: BTreeMap<Option<String>, BTreeMap<Reason, u64>>,
     last: Option<Now>,
-    fees: Option<Fees>,
+    reasons: Reasons,
+    fees: Option<Notes>,
+    rules: Option<Notes>,
 }
 
 impl<'c> Offline<'c> {
@@ -203,7 +217,9 @@ impl<'c> Offline<'c> {
             open: BTreeMap::new(),
             rejected: BTreeMap::new(),
             last: None,
+            reasons: Reasons::default(),
             fees: None,
+            rules: None,
         }
     }
 
@@ -239,12 +255,12 @@ impl<'c> Offline<'c> {
             let source = one.source.map(String::from);
             *self.rejected.entry(source).or_default().entry(one.reason).or_default() += 1;
         }
+        let calendar = &self.config.site.calendar;
+        let reasons = self.reasons.take(&messages, calendar);
+        note(self.rules.as_mut(), reasons)?;
         for message in &messages {
             self.count(message);
-            if let Some(fees) = &mut self.fees {
-                let noted = fees.note(message, &self.config.site.calendar);
-                noted.map_err(|source| Failure::Write { path: fees.path().to_owned(), source })?;
-            }
+            note(self.fees.as_mut(), fees::line(message, calendar))?;
             self.print(message, now.boot, out).map_err(Failure::Print)?;
         }
         Ok(())
@@ -293,6 +309,7 @@ impl<'c> Offline<'c> {
         let mut summary = Summary {
             messages: self.messages.clone(),
             tickets: self.tickets.clone(),
+            rules: self.reasons.fired.clone(),
             rejected: replay.unattributed().clone(),
             ..Summary::default()
         };
@@ -318,6 +335,16 @@ impl<'c> Offline<'c> {
         }
         summary
     }
+}
+
+/// Writes texts into a file for people, where one is wanted.
+fn note(notes: Option<&mut Notes>, texts: impl IntoIterator<Item = String>) -> Result<(), Failure> {
+    let Some(notes) = notes else { return Ok(()) };
+    for text in texts {
+        let written = notes.write(&text);
+        written.map_err(|source| Failure::Write { path: notes.path().to_owned(), source })?;
+    }
+    Ok(())
 }
 
 fn assets(engine: &Engine) -> BTreeMap<String, Map<String, Value>> {

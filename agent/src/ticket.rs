@@ -127,7 +127,9 @@ fn print_ticket(ticket: &Value, out: &mut impl Write) -> io::Result<()> {
         ticket["confidence"],
     )?;
     if let Some(rule) = ticket.get("rule").filter(|rule| rule.is_object()) {
-        writeln!(out, "rule {} version {}", text(rule, "id"), rule["version"])?;
+        let when = rule.get("when").and_then(Value::as_str);
+        let when = when.map(|when| format!(": {when}")).unwrap_or_default();
+        writeln!(out, "rule {} version {}{when}", text(rule, "id"), rule["version"])?;
     }
     if let Some(limit) = ticket.get("limit").filter(|limit| limit.is_object()) {
         let due = limit["due"].as_str().unwrap_or("not running");

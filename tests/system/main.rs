@@ -35,6 +35,7 @@ mod demo;
 mod outage;
 mod power;
 mod recordings;
+mod rules;
 mod scenarios;
 mod security;
 mod service;

@@ -10,7 +10,7 @@ use domain::ids::{
 };
 use domain::input::Input;
 use domain::output::{Body, Outputs};
-use domain::rules::{Condition, Rule, Severity};
+use domain::rules::{Condition, Handling, Rule, Severity};
 use domain::site::{Asset, Bay, BayPolicy, Feed, Identity, Kind, Parking, Site, TicketPolicy};
 use domain::time::{Boot, ClockQuality, Moment, Monotonic, Span, Utc};
 use serde_json::Value;
@@ -43,6 +43,7 @@ fn engine(devices: &[DeviceKey], now: Moment) -> Engine {
         category: Category::new("sensor_silent").unwrap(),
         severity: Severity::Low,
         when: Condition::Silent { after: None },
+        handling: Handling::default(),
     };
     let site = Site {
         identity: Identity {

@@ -1,7 +1,14 @@
 //! What a city lives through, as simulations of the core with an ordinary configuration. Each is named
-//! after its number in the list of scenarios; the ones about receivers, sweepers and tariffs are told by
-//! `jt808_frames`, `sweeping` and `parking_year`, those about a link that is down by `outage`.
+//! after its number in the list of scenarios, 1 to 15. `jt808_frames`, `sweeping`, `parking_year` and
+//! `outage` go deeper into some of them.
 
+mod defaults;
+mod fees;
+mod fire;
+mod frames;
+mod lane;
+mod late;
+mod roads;
 mod storm;
 mod street;
 

@@ -163,7 +163,9 @@ fn a_command_is_carried_out_once_and_people_can_read_the_answer() {
     let buffer = demo.buffer().display().to_string();
     let (shown, _, code) = texts(&program::run(&["ticket", "show", &id, "--buffer", &buffer]));
     assert_eq!(code, 0);
-    for expected in [id.as_str(), "acknowledged", "by local", "rule ", "the flow log is whole"] {
+    for expected in
+        [id.as_str(), "acknowledged", "by local", " version 1: ", "the flow log is whole"]
+    {
         assert!(shown.contains(expected), "{expected} is not in:\n{shown}");
     }
     let (_, stderr, code) = texts(&program::run(&["ticket", "ack", &id, "--buffer", &buffer]));

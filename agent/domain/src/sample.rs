@@ -112,6 +112,31 @@ pub enum Object {
     Person,
 }
 
+impl Object {
+    /// Everything they tell apart.
+    pub const ALL: [Object; 6] = [
+        Object::Car,
+        Object::Truck,
+        Object::Bus,
+        Object::Motorcycle,
+        Object::Bicycle,
+        Object::Person,
+    ];
+
+    /// The word in configuration and evidence.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Object::Car => "car",
+            Object::Truck => "truck",
+            Object::Bus => "bus",
+            Object::Motorcycle => "motorcycle",
+            Object::Bicycle => "bicycle",
+            Object::Person => "person",
+        }
+    }
+}
+
 impl Detection {
     /// Less sure than this, it says nothing.
     pub const CONFIDENCE_MIN: Permille = Permille::from_percent(50);

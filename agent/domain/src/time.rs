@@ -66,6 +66,24 @@ impl Span {
     }
 }
 
+impl Span {
+    /// Every part of it that is not zero, as it is written in the configuration: `2d 2h`, `1m 30s`, `10ms`.
+    #[must_use]
+    pub fn compact(self) -> String {
+        let ms = self.0;
+        let parts = [
+            (ms / 86_400_000, "d"),
+            (ms / 3_600_000 % 24, "h"),
+            (ms / 60_000 % 60, "m"),
+            (ms / 1000 % 60, "s"),
+            (ms % 1000, "ms"),
+        ];
+        let parts = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}"));
+        let text = parts.collect::<Vec<_>>().join(" ");
+        if text.is_empty() { "0s".to_owned() } else { text }
+    }
+}
+
 /// Written for people: `1h 05m`, `3m 20s`, `450ms`.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -199,6 +199,9 @@ pub(crate) struct ReplayArgs {
     /// Write into this file how each parking fee came about, window by window
     #[arg(long, value_name = "FILE")]
     pub(crate) fees: Option<PathBuf>,
+    /// Write into this file which rule raised, cleared or reopened a ticket, and why
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rules: Option<PathBuf>,
 }
 
 /// Listens to every box below the prefix. Exit code 0: between the first and the last number heard of each

@@ -25,6 +25,7 @@ use domain::output::Lane;
 use domain::site::{Identity, Parking, Site};
 
 use self::assets::Assets;
+use self::rules::Around;
 use self::sources::Sources;
 use super::fault::{Fault, Level};
 use super::file::Texts;
@@ -69,9 +70,15 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
     let permits = parking::permits(tree, &assets.assets);
     let calendar = parking::calendar(tree, zone.clone());
     sweep::set_zone(&mut assets.assets, &zone);
-    routes::read(tree, &mut assets.assets, &zone);
-    let rules = rules::read(tree, &assets);
+    let zones = routes::read(tree, &mut assets.assets, &zone);
     let tickets = tickets::read(tree, &assets.assets);
+    let around = Around {
+        assets: &assets.assets,
+        zones: &zones,
+        hours: &tickets.hours,
+        calendar: &calendar,
+    };
+    let rules = rules::read(tree, &around);
     let http = read_http(tree.table("http").as_ref(), broker.as_ref());
     if let (Some(source), None) = (sources.pushed(), &http) {
         let top = Spot { file: 0, offset: 0 };

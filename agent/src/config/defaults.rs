@@ -109,3 +109,7 @@ pub(super) const HOLD: Span = Span::ZERO;
 pub(super) const READINGS: u32 = 1;
 /// `[[rule]] when.grace`.
 pub(super) const GRACE: Span = Span::from_secs(300);
+/// `[[rule]] when.confidence_pct`: what a model must be sure of to count at all.
+pub(super) const CONFIDENCE: Permille = Permille::from_percent(50);
+/// `[[rule.test]] max_stay`: of the bay of an example.
+pub(super) const EXAMPLE_STAY: Span = Span::from_secs(HOUR);

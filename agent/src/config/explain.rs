@@ -8,7 +8,7 @@ use std::time::Duration;
 use domain::decode::json::Layout;
 use domain::ids::{AssetKey, Class, SourceName};
 use domain::output::Lane;
-use domain::rules::{Condition, FactName, Level, Rule, Severity, Side};
+use domain::rules::{Condition, Rule};
 use domain::site::{Asset, Bay, Bin, Kind, TicketPolicy, Vehicle, VehicleKind};
 use domain::time::Span;
 use domain::units::Permille;
@@ -316,8 +316,8 @@ fn write_rules(out: &mut String, config: &Config) -> fmt::Result {
         vec![
             marked(&rule.id, built_in.contains(rule)),
             number(watched(rule, config), rule.class),
-            format!("{} {}", severity(rule.severity), rule.category),
-            condition(rule),
+            format!("{} {}", rule.severity.as_str(), rule.category),
+            format!("when {}", rule.when.words(None)),
         ]
     });
     write_rows(out, &rows.collect::<Vec<_>>())?;
@@ -338,55 +338,6 @@ fn watched(rule: &Rule, config: &Config) -> usize {
         key.class == rule.class && planned && (limited || !overstay)
     };
     config.site.assets.iter().filter(|(key, asset)| watches(key, asset)).count()
-}
-
-const fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Low => "low",
-        Severity::Medium => "medium",
-        Severity::High => "high",
-        Severity::Critical => "critical",
-    }
-}
-
-fn condition(rule: &Rule) -> String {
-    match &rule.when {
-        Condition::Overstay { grace } => {
-            format!("when the longest stay is passed by {}", words(*grace))
-        }
-        Condition::Silent { after: Some(after) } => format!("when silent for {}", words(*after)),
-        Condition::Silent { after: None } => "when silent for its stale_after".to_owned(),
-        Condition::Threshold { fact, side, raise_at, clear_at, hold, readings } => {
-            let (side, other) = match side {
-                Side::Above => ("at or above", "at or below"),
-                Side::Below => ("at or below", "at or above"),
-            };
-            let (raise, clear) = (level(*raise_at, *fact), level(*clear_at, *fact));
-            let fact = fact.as_str();
-            let mut text = format!("when {fact} is {side} {raise}");
-            if *readings > 1 {
-                text += &format!(" in {readings} readings");
-            }
-            if *hold > Span::ZERO {
-                text += &format!(" for {}", words(*hold));
-            }
-            text + &format!("; over {other} {clear}")
-        }
-    }
-}
-
-fn level(level: Level, fact: FactName) -> String {
-    let unit = match fact.unit() {
-        "%" => "%".to_owned(),
-        "" => String::new(),
-        unit => format!(" {unit}"),
-    };
-    match level {
-        Level::FullAt => "the bin's full_at".to_owned(),
-        Level::ClearAt => "the bin's clear_at".to_owned(),
-        // Shown only; decisions are made in thousandths.
-        Level::Milli(milli) => format!("{}{unit}", milli as f64 / 1000.0),
-    }
 }
 
 fn counted(counts: &BTreeMap<Class, usize>) -> String {

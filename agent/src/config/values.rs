@@ -218,17 +218,7 @@ pub(super) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&Value<'_>) -
 
 /// A time as it is written in the configuration: `2d 2h`, `90s` as `1m 30s`, `10ms`.
 pub(super) fn write_duration(duration: Duration) -> String {
-    let ms = duration.as_millis();
-    let parts = [
-        (ms / 86_400_000, "d"),
-        (ms / 3_600_000 % 24, "h"),
-        (ms / 60_000 % 60, "m"),
-        (ms / 1000 % 60, "s"),
-        (ms % 1000, "ms"),
-    ];
-    let parts = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}"));
-    let text = parts.collect::<Vec<_>>().join(" ");
-    if text.is_empty() { "0s".to_owned() } else { text }
+    Span::from_ms(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)).compact()
 }
 
 /// As [`duration`], for the core.

@@ -324,7 +324,7 @@ fn level(distance_mm: u32, bin: &Bin) -> i64 {
 #[cfg(test)]
 pub(super) mod tests {
     use domain::ids::{BoxId, RuleId, SiteId, TenantId};
-    use domain::rules::Severity;
+    use domain::rules::{Handling, Severity};
     use domain::site::{BayPolicy, Identity, Sensing, Service, TicketPolicy};
     use domain::units::{Millimetres, Permille};
     use proptest::prelude::*;
@@ -344,6 +344,7 @@ pub(super) mod tests {
             category: Category::new(category).unwrap(),
             severity: Severity::Medium,
             when,
+            handling: Handling::default(),
         }
     }
 

@@ -3,43 +3,19 @@
 //! Everything is taken from the session's event, so what is said here is what whoever receives the event
 //! can work out as well.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
-
 use domain::calendar::Calendar;
 use domain::output::{Body, Message, Topic};
 use domain::parking::tariff::Fee;
 use domain::time::Utc;
 use serde_json::{Map, Value};
 
-/// The file that fees are written to.
-pub(super) struct Fees {
-    path: PathBuf,
-    out: BufWriter<File>,
-}
-
-impl Fees {
-    pub(super) fn create(path: &Path) -> io::Result<Fees> {
-        Ok(Fees { path: path.to_owned(), out: BufWriter::new(File::create(path)?) })
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Writes a session's fee; nothing for every other message.
-    pub(super) fn note(&mut self, message: &Message, calendar: &Calendar) -> io::Result<()> {
-        match (&message.topic, &message.body) {
-            (Topic::AssetEvent(bay), Body::Event { kind: "parking.session", data }) => {
-                writeln!(self.out, "{bay} {}", explain(data, calendar))
-            }
-            _ => Ok(()),
+/// What there is to say of a session's fee; nothing of every other message.
+pub(super) fn line(message: &Message, calendar: &Calendar) -> Option<String> {
+    match (&message.topic, &message.body) {
+        (Topic::AssetEvent(bay), Body::Event { kind: "parking.session", data }) => {
+            Some(format!("{bay} {}", explain(data, calendar)))
         }
-    }
-
-    pub(super) fn finish(&mut self) -> io::Result<()> {
-        self.out.flush()
+        _ => None,
     }
 }
 

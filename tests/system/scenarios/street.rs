@@ -6,7 +6,7 @@ use domain::Engine;
 use domain::commands::Command;
 use domain::ids::{DeviceKey, SourceName};
 use domain::input::Input;
-use domain::output::{Body, Outputs, Record, Topic};
+use domain::output::{Body, Lane, Message, Outputs, Record, Topic};
 use domain::sample::{Quantity, Sample};
 use domain::site::Site;
 use domain::time::{Boot, ClockQuality, Moment, Monotonic, Now, Span, Utc};
@@ -50,6 +50,8 @@ pub(super) struct Street {
     pub(super) told: BTreeMap<String, Map<String, Value>>,
     pub(super) sessions: Vec<Map<String, Value>>,
     pub(super) rejected: usize,
+    /// Everything that was told, in order.
+    pub(super) messages: Vec<Message>,
     counter: u32,
     commands: u32,
     reply: Value,
@@ -77,6 +79,7 @@ impl Street {
             told: BTreeMap::new(),
             sessions: vec![],
             rejected: 0,
+            messages: vec![],
             counter: 0,
             commands: 0,
             reply: Value::Null,
@@ -99,19 +102,41 @@ impl Street {
     }
 
     pub(super) fn say(&mut self, id: &str, quantity: Quantity) {
-        self.counter += 1;
-        self.say_numbered(id, self.counter, quantity);
+        let counter = self.next_counter();
+        self.say_numbered(id, counter, quantity);
     }
 
     pub(super) fn say_numbered(&mut self, id: &str, counter: u32, quantity: Quantity) {
+        let sample = self.sample(id, counter, quantity);
+        self.take_sample(sample);
+    }
+
+    /// A number that no report has had.
+    pub(super) fn next_counter(&mut self) -> u32 {
+        self.counter += 1;
+        self.counter
+    }
+
+    /// What a device would report.
+    pub(super) fn sample(&self, id: &str, counter: u32, quantity: Quantity) -> Sample {
         let device = device_of(self.engine.site(), id);
-        self.step(Input::Sample(Sample {
+        Sample {
             source: SourceName::new("nodes").unwrap(),
             device: Some(device),
             counter: Some(counter),
             at: None,
             quantities: vec![quantity],
-        }));
+        }
+    }
+
+    pub(super) fn take_sample(&mut self, sample: Sample) {
+        self.step(Input::Sample(sample));
+    }
+
+    /// The present state of an asset as it would be published.
+    pub(super) fn state(&self, id: &str) -> Map<String, Value> {
+        let mut states = self.engine.states().filter(|(key, _)| key.id.as_str() == id);
+        states.next().unwrap_or_else(|| panic!("no asset is called {id}")).1
     }
 
     /// Sends a command; gives the answer.
@@ -175,6 +200,7 @@ impl Street {
                 None => self.records.remove(&key),
             };
         }
+        self.messages.extend(out.messages.iter().filter(|m| m.lane != Lane::State).cloned());
         for message in out.messages {
             match (message.topic, message.body) {
                 (Topic::TicketEvent(_), Body::Event { kind, .. }) => {

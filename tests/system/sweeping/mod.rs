@@ -21,7 +21,7 @@ const LON: f64 = 119.974;
 const DEGREE_M: f64 = 111_195.08;
 
 /// Small numbers with a seed (SplitMix64), the same on every machine.
-struct Chance(u64);
+pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
     fn bits(&mut self) -> u64 {
@@ -38,7 +38,7 @@ impl Chance {
     }
 
     /// Near enough to a normal distribution: the sum of twelve.
-    fn normal(&mut self) -> f64 {
+    pub(crate) fn normal(&mut self) -> f64 {
         (0..12).map(|_| self.unit()).sum::<f64>() - 6.0
     }
 }
@@ -68,7 +68,7 @@ impl Receiver {
 }
 
 /// The place so many metres east and north of the origin of the simulated towns.
-fn place(x: f64, y: f64) -> Position {
+pub(crate) fn place(x: f64, y: f64) -> Position {
     let east = DEGREE_M * LAT.to_radians().cos();
     Position::from_degrees(LAT + y / DEGREE_M, LON + x / east, Datum::Wgs84).unwrap()
 }

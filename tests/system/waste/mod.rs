@@ -15,7 +15,7 @@ use domain::ids::{
 };
 use domain::input::Input;
 use domain::output::{Body, Message, Topic};
-use domain::rules::{Condition, FactName, Level, Rule, Severity, Side};
+use domain::rules::{Condition, FactName, Handling, Level, Rule, Severity, Side};
 use domain::sample::{Quantity, Sample};
 use domain::site::{Asset, Bin, Feed, Identity, Kind, Sensing, Service, Site, TicketPolicy};
 use domain::time::{Boot, ClockQuality, Moment, Monotonic, Span, Utc};
@@ -73,6 +73,7 @@ fn rule(id: &str, category: &str, fact: FactName, marks: (Level, Level), reading
         category: Category::new(category).unwrap(),
         severity: Severity::Medium,
         when: Condition::Threshold { fact, side: Side::Above, raise_at, clear_at, hold, readings },
+        handling: Handling::default(),
     }
 }
 

@@ -6,7 +6,7 @@ use domain::ids::{AssetId, AssetKey, Category, Class, DeviceKey, RuleId};
 use domain::input::Input;
 use domain::output::{Body, Outputs};
 use domain::place::{Datum, Position};
-use domain::rules::{Condition, FactName, Level, Rule, Severity, Side};
+use domain::rules::{Condition, FactName, Handling, Level, Rule, Severity, Side};
 use domain::sample::{Absent, Fix, Missing, NoData, Quantity, Sample};
 use domain::site::{Kind, Sensing, Service, Site, Vehicle, VehicleKind};
 use domain::time::{Span, Utc};
@@ -51,6 +51,7 @@ fn street(service: Service, sensing: Sensing) -> Site {
             hold: Span::ZERO,
             readings: 1,
         },
+        handling: Handling::default(),
     };
     let rules = vec![
         flag("fire", "bin_fire", FactName::Burning, 3),

@@ -4,6 +4,8 @@
 //! * `watched`: an asset's state, whatever its class.
 //! * `figures`: the days that brokers keep of streets, bays and bins.
 //! * `answers`: commands that were carried out, so that a repeat gets the same answer.
+//! * `findings`: what becomes known, the rules, and what they find.
+//! * `late`: reports that come in bulk, after a network was down.
 //! * `publish`: what is said of an asset.
 //! * `parking`: what concerns many bays at once: streets, hours, and people's commands.
 //! * `storm`: many silences that are one problem.
@@ -13,6 +15,8 @@
 
 mod answers;
 mod figures;
+mod findings;
+mod late;
 mod parking;
 mod publish;
 mod rounds;
@@ -27,6 +31,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use self::answers::Answers;
+use self::late::CatchUp;
 use self::rounds::Rounds;
 use self::watched::{Hearing, Place, Told, Watched};
 use crate::commands::upkeep::{Order, Progress, Stage};
@@ -37,7 +42,7 @@ use crate::input::Input;
 use crate::output::{Message, Outputs, Quality, Record, Rejected, Request, Wanted};
 use crate::parking::{CLOSE_AFTER, Guidance, Ledger};
 use crate::reading::{Reading, date};
-use crate::rules::{Due, RuleBook, Seen};
+use crate::rules::RuleBook;
 use crate::sample::Sample;
 use crate::site::{Feed, Kind, Site};
 use crate::sweeping::{Arrival, DatumDoubt, Network};
@@ -66,6 +71,9 @@ pub struct Engine {
     /// What was last said of each street.
     guidance: BTreeMap<AssetKey, Guidance>,
     timers: Timers,
+    late: CatchUp,
+    /// When the present step began.
+    present: Now,
     started: Moment,
     /// Sources that are silent as a whole.
     silent: BTreeSet<SourceName>,
@@ -100,11 +108,12 @@ impl Engine {
         let assets = site.assets.iter().filter_map(watched).collect();
         let rounds = Rounds::new(&site);
         let network = streets::network(&assets);
+        let rules = RuleBook::new(&site);
         let mut engine = Engine {
             site,
             feeds,
             assets,
-            rules: RuleBook::default(),
+            rules,
             desk: Desk::default(),
             network,
             doubts: BTreeMap::new(),
@@ -114,6 +123,8 @@ impl Engine {
             streets: BTreeMap::new(),
             guidance: BTreeMap::new(),
             timers: Timers::default(),
+            late: CatchUp::default(),
+            present: now,
             started: now,
             knows_time: false,
             silent: BTreeSet::new(),
@@ -131,6 +142,7 @@ impl Engine {
     /// Decides what follows from `input` at `now`. Never fails: what cannot be taken is an output.
     pub fn step(&mut self, input: Input, now: Now) -> Outputs {
         let mut out = Outputs::default();
+        self.present = now;
         self.learn_time(now, &mut out);
         self.work_off_due(now, &mut out);
         match input {
@@ -220,8 +232,8 @@ impl Engine {
                 watched.resume(kind, now);
             }
             self.rearm(&key, now);
-            let stay = self.assets[&key].stay_since();
-            for (rule, deadline) in self.rules.listen(&self.site, &key, stay, now) {
+            let due = self.assets[&key].due();
+            for (rule, deadline) in self.rules.listen(&self.site, &key, due, now) {
                 self.timers.set(Timer::Rule(rule, key.clone()), deadline);
             }
         }
@@ -268,10 +280,9 @@ impl Engine {
                     self.change(&key, at, at, out, |w, id, place| w.silent(id, place, at));
                 }
                 Timer::Rule(rule, key) => {
-                    let watched = &self.assets[&key];
-                    let due = Due { stay: watched.stay_since(), heard: watched.heard() };
-                    let seen = self.rules.due(&self.site, (rule, &key), due, at);
-                    self.conclude(&key, seen, out);
+                    let own = self.late.release(&key, rule);
+                    let at = own.map_or(at, |deadline| now.at_instant(deadline));
+                    self.look(rule, &key, at, out);
                 }
                 Timer::Hour => self.close_hours(at, out),
                 Timer::Day => self.close_day(at, out),
@@ -302,6 +313,7 @@ impl Engine {
             return reject(&feed.source, Reason::Duplicate, detail, out);
         };
         self.hear_source(&feed.source, now, out);
+        self.catch_up(&key, at, now, out);
         let mut quantities = sample.quantities.clone();
         if let Kind::Bin(bin) = &self.site.assets[&key].kind {
             let guessed = quality == Quality::Uncertain && sample.at.is_some();
@@ -362,9 +374,8 @@ impl Engine {
             self.guide(key, at, out);
         }
         out.messages.extend(told.track.iter().map(|sent| vehicles::track(key, sent, at)));
-        let seen = self.rules.observe(&self.site, key, &told.facts, at, now);
         self.rearm(key, now);
-        self.conclude(key, seen, out);
+        self.find(key, &told.facts, at, now, out);
         for piece in &told.pieces {
             self.sweep(key, piece, at, now, out);
         }
@@ -378,16 +389,6 @@ impl Engine {
         let stale = watched.stale_at(&place.asset.kind, self.started, now);
         self.timers.set(Timer::Settle(key.clone()), settle);
         self.timers.set(Timer::Stale(key.clone()), stale);
-    }
-
-    fn conclude(&mut self, key: &AssetKey, seen: Seen, out: &mut Outputs) {
-        out.records.extend(seen.records);
-        for (rule, deadline) in seen.deadlines {
-            self.timers.set(Timer::Rule(rule, key.clone()), deadline);
-        }
-        for finding in seen.findings {
-            self.take_finding(finding, out);
-        }
     }
 
     fn spread(&mut self, news: News, out: &mut Outputs) {
@@ -503,6 +504,13 @@ impl Engine {
         if self.knows_time && !knew {
             let news = self.desk.correct_times(&self.site, now);
             self.spread(news, out);
+            let keys = self.assets.keys();
+            let waiting = keys.flat_map(|key| {
+                self.rules.with_hours(key.class).map(|rule| Timer::Rule(rule, key.clone()))
+            });
+            for timer in waiting.collect::<Vec<_>>() {
+                self.timers.set(timer, Some(now.monotonic));
+            }
         }
     }
 }

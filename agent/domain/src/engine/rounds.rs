@@ -217,8 +217,7 @@ impl Engine {
         out.messages.push(publish::event(vehicle, "waste.trip", to_map(&event), at));
         if let Some(apart) = apart {
             let facts = [Fact::Value(FactName::WeighDifferencePct, apart)];
-            let seen = self.rules.observe(&self.site, vehicle, &facts, at, now);
-            self.conclude(vehicle, seen, out);
+            self.find(vehicle, &facts, at, now, out);
         }
     }
 }

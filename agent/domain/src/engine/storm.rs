@@ -60,7 +60,8 @@ impl Engine {
         let devices = self.feeds.iter().filter(|(feed, _)| feed.source == *source);
         let keys: Vec<AssetKey> = devices.map(|(_, key)| key.clone()).collect();
         for key in keys {
-            let seen = self.rules.listen_anew(&self.site, &key, now);
+            let due = self.assets[&key].due();
+            let seen = self.rules.listen_anew(&self.site, &key, due, now);
             self.conclude(&key, seen, out);
         }
     }

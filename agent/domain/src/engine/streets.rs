@@ -78,8 +78,7 @@ impl Engine {
             out.messages.push(publish::event(vehicle, "sweep.plan_shifted", data, at));
         }
         let facts = [Fact::Value(FactName::PlanShifted, i64::from(raised) * 1000)];
-        let seen = self.rules.observe(&self.site, vehicle, &facts, at, now);
-        self.conclude(vehicle, seen, out);
+        self.find(vehicle, &facts, at, now, out);
     }
 
     /// What was swept in the windows of the last day and the present ones, as GeoJSON: stretches of

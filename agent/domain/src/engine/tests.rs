@@ -10,7 +10,7 @@ use crate::ids::TicketId;
 use crate::ids::{AssetId, BoxId, Category, Class, DeviceKey, Requester, RuleId, SiteId, TenantId};
 use crate::output::{Body, Lane, Message, Topic};
 use crate::place::{Datum, Position};
-use crate::rules::{Condition, Level, Rule, Severity, Side};
+use crate::rules::{Condition, Handling, Level, Rule, Severity, Side};
 use crate::sample::Quantity;
 use crate::site::{Asset, Bay, BayPolicy, Bin, Identity, Kind, Sensing, Service, TicketPolicy};
 use crate::time::{Boot, ClockQuality, Span, Utc};
@@ -56,6 +56,7 @@ fn rule(id: &str, class: Class, category: &str, when: Condition) -> Rule {
         category: Category::new(category).unwrap(),
         severity: Severity::Medium,
         when,
+        handling: Handling::default(),
     }
 }
 
@@ -635,6 +636,7 @@ proptest! {
 
 mod forms;
 mod golden;
+mod handling;
 mod orders;
 mod reports;
 mod streets;

@@ -4,7 +4,7 @@ use super::Engine;
 use crate::ids::{AssetId, AssetKey, Category, Class, RuleId};
 use crate::input::{Fault, Trouble};
 use crate::output::Outputs;
-use crate::rules::{Condition, Edge, Evidence, Finding, Rule, Severity};
+use crate::rules::{Condition, Edge, Evidence, Finding, Handling, Rule, Severity};
 use crate::time::Now;
 
 impl Engine {
@@ -17,13 +17,7 @@ impl Engine {
                 .expect("a box's id is written as an asset's"),
         );
         let Trouble { fault, text } = trouble;
-        let evidence = Evidence {
-            at: now.utc,
-            fact: fault.as_str().to_owned(),
-            value: None,
-            unit: None,
-            text: text.clone(),
-        };
+        let evidence = Evidence::text(now, fault.as_str(), text.clone());
         let rule = rule(*fault);
         let evidence = vec![evidence];
         let finding = Finding { rule: usize::MAX, asset, at: now, edge: Edge::Raise, evidence };
@@ -47,5 +41,6 @@ fn rule(fault: Fault) -> Rule {
         category: Category::new("gateway_fault").expect("a name of ours"),
         severity: Severity::High,
         when: Condition::Silent { after: None },
+        handling: Handling::default(),
     }
 }

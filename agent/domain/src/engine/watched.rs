@@ -12,7 +12,7 @@ use crate::ids::{AssetKey, PermitId};
 use crate::output::{Record, to_map};
 use crate::parking::{self, Meter, Occupancy, Sum, Verdict};
 use crate::reading::{Gap, Heard};
-use crate::rules::{Fact, FactName};
+use crate::rules::{Due, Fact, FactName, Stay};
 use crate::sample::{NoData, Quantity};
 use crate::site::{Asset, Bay, Feed, Kind, Site};
 use crate::sweeping::{Arrival, Piece, Road, Sent, Tracker};
@@ -64,6 +64,9 @@ pub(super) struct Told {
     /// Nothing changed that is worth storing now.
     pub(super) keeps: bool,
 }
+
+/// A receiver that gives no accuracy is taken to know its place to this.
+const DOUBT_M: f64 = 10.0;
 
 /// About as long as the record of a bay is.
 const RECORD_BYTES: usize = 1536;
@@ -163,12 +166,28 @@ impl Watched {
         }
     }
 
-    /// Since when a car stands there, if the asset is a bay that is known to be occupied.
-    pub(super) fn stay_since(&self) -> Option<Moment> {
-        match &self.state {
-            State::Bay(bay) if bay.status() == parking::Status::Occupied => bay.stay_since(),
+    /// What rules ask for beside what they are told.
+    pub(super) fn due(&self) -> Due {
+        let stay = match &self.state {
+            State::Bay(bay) => stay_of(bay),
+            _ => Stay::Unknown,
+        };
+        Due { stay, heard: self.heard() }
+    }
+
+    /// Where it is, as far as it says so itself, known to so many metres.
+    fn place(&self, quantities: &[Quantity]) -> Option<Fact> {
+        let fix = quantities.iter().rev().find_map(|quantity| match quantity {
+            Quantity::Fix(fix) => Some(fix),
             _ => None,
-        }
+        })?;
+        // Of a vehicle only what is believed.
+        let believed = match &self.state {
+            State::Vehicle(vehicle) => vehicle.position() == Some(fix.position),
+            _ => true,
+        };
+        let doubt_m = fix.accuracy.map_or(DOUBT_M, |mm| 2.0 * f64::from(mm.0) / 1000.0);
+        believed.then_some(Fact::At(fix.position, doubt_m))
     }
 
     /// Takes what one of its devices reports.
@@ -200,6 +219,7 @@ impl Watched {
             _ => unreachable!("a watched asset keeps the kind it was made of"),
         };
         told.facts.extend(quantities.iter().filter_map(common_fact));
+        told.facts.extend(self.place(quantities));
         told.facts.push(Fact::Heard(now));
         told
     }
@@ -430,13 +450,9 @@ fn name_of(feed: &Feed) -> String {
 
 fn bay_facts(bay: &Occupancy, verdict: Verdict) -> Vec<Fact> {
     let flag = |name, yes: bool| Fact::Value(name, i64::from(yes) * 1000);
-    let stay = match bay.status() {
-        parking::Status::Occupied => Fact::Stay(bay.stay_since()),
-        parking::Status::Free => Fact::Stay(None),
-        parking::Status::Unknown | parking::Status::OutOfService => Fact::StayUnknown,
-    };
+    let stay = stay_of(bay);
     let mut facts = vec![
-        stay,
+        Fact::Stay(stay),
         flag(FactName::BayStuck, bay.is_stuck()),
         flag(FactName::BayContested, bay.is_contested()),
         flag(FactName::BayDrifted, bay.is_drifted()),
@@ -447,7 +463,18 @@ fn bay_facts(bay: &Occupancy, verdict: Verdict) -> Vec<Fact> {
         facts.push(flag(FactName::BayZombie, verdict.zombie));
         facts.extend(verdict.stay_pct.map(|pct| Fact::Value(FactName::StayPct, pct * 1000)));
     }
+    if stay != Stay::Unknown {
+        facts.push(flag(FactName::Occupied, stay != Stay::None));
+    }
     facts
+}
+
+fn stay_of(bay: &Occupancy) -> Stay {
+    match bay.status() {
+        parking::Status::Occupied => bay.stay_since().map_or(Stay::Unknown, Stay::Since),
+        parking::Status::Free => Stay::None,
+        parking::Status::Unknown | parking::Status::OutOfService => Stay::Unknown,
+    }
 }
 
 /// Facts that any class of asset can have.
@@ -455,6 +482,8 @@ fn common_fact(quantity: &Quantity) -> Option<Fact> {
     Some(match *quantity {
         Quantity::Temperature(t) => Fact::Value(FactName::TemperatureC, i64::from(t.0)),
         Quantity::BatteryLevel(b) => Fact::Value(FactName::BatteryPct, i64::from(b.get()) * 100),
+        Quantity::FuelLevel(fuel) => Fact::Value(FactName::FuelPct, i64::from(fuel.get()) * 100),
+        Quantity::Detected(seen) => Fact::Seen(seen),
         Quantity::BatteryVoltage(v) => Fact::Value(FactName::BatteryV, i64::from(v.0)),
         _ => return None,
     })

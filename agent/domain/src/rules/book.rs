@@ -2,32 +2,58 @@
 
 use std::collections::BTreeMap;
 
-use super::watch::{Edge, Evidence, Finding, Threshold, Watch};
-use super::{Condition, FactName, Level, Rule};
-use crate::ids::AssetKey;
-use crate::output::Record;
-use crate::site::{Asset, Kind, Site};
-use crate::time::{Moment, Monotonic, Now, Span};
+use sha2::{Digest, Sha256};
 
-/// What the domain rooms tell the rules about an asset.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Fact {
-    /// A value in thousandths of its unit.
-    Value(FactName, i64),
-    /// A car has been standing since then; `None`: nothing stands there.
-    Stay(Option<Moment>),
-    /// Nobody can tell whether a car stands there.
-    StayUnknown,
-    /// The asset was heard.
-    Heard(Moment),
-}
+use super::Rule;
+use super::condition::Condition;
+use super::facts::{Fact, FactName, Stay};
+use super::leaf::Scene;
+use super::watch::{Edge, Evidence, Finding, LATE_AFTER, Watch};
+use crate::ids::{AssetKey, Class};
+use crate::output::Record;
+use crate::site::Site;
+use crate::time::{Moment, Monotonic, Now};
 
 /// What the rules remember.
 #[derive(Debug, Default)]
 pub(crate) struct RuleBook {
-    watches: BTreeMap<(usize, AssetKey), Watch>,
+    /// Of each rule of the site, in its order.
+    plans: Vec<Plan>,
+    watches: BTreeMap<AssetKey, BTreeMap<usize, Watch>>,
     /// Since when the box has been listening: silence before that is its own.
     listening: Option<Moment>,
+}
+
+/// A rule, made ready.
+#[derive(Debug)]
+pub(super) struct Plan {
+    class: Class,
+    /// Its single conditions, in order.
+    pub(super) leaves: Vec<Condition>,
+    /// Whether it is put together from several.
+    pub(super) composite: bool,
+    /// Facts that are written into its tickets beside those.
+    pub(super) evidence: Vec<FactName>,
+    /// Tells its conditions from others.
+    pub(super) print: u32,
+}
+
+impl Plan {
+    pub(super) fn new(rule: &Rule) -> Plan {
+        let leaves = rule.when.leaves().into_iter().cloned().collect();
+        let hash = Sha256::digest(format!("{:?}", rule.when).as_bytes());
+        Plan {
+            class: rule.class,
+            leaves,
+            composite: rule.when.is_composite(),
+            evidence: rule.handling.evidence.clone(),
+            print: hash.iter().take(4).fold(0, |print, byte| (print << 8) | u32::from(*byte)),
+        }
+    }
+
+    fn has_hours(&self) -> bool {
+        self.leaves.iter().any(|leaf| matches!(leaf, Condition::During(_)))
+    }
 }
 
 /// A deadline that a rule wants for an asset, or wants gone.
@@ -41,7 +67,18 @@ pub(crate) struct Seen {
     pub(crate) records: Vec<Record>,
 }
 
+/// What the engine knows of an asset beside what is told.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Due {
+    pub(crate) stay: Stay,
+    pub(crate) heard: Option<Moment>,
+}
+
 impl RuleBook {
+    pub(crate) fn new(site: &Site) -> RuleBook {
+        RuleBook { plans: site.rules.iter().map(Plan::new).collect(), ..RuleBook::default() }
+    }
+
     /// Takes back what was stored; answers whether the record still belongs to a rule and an asset.
     pub(crate) fn restore(&mut self, site: &Site, key: &str, value: &[u8]) -> bool {
         let found = key.split_once('/').and_then(|(rule, asset)| {
@@ -50,45 +87,36 @@ impl RuleBook {
             let fits = site.rules[i].class == asset.class && site.assets.contains_key(&asset);
             fits.then_some((i, asset))
         });
-        match (found, serde_json::from_slice(value)) {
-            (Some(place), Ok(watch)) => {
-                self.watches.insert(place, watch);
-                true
-            }
-            _ => false,
-        }
+        let Some((i, asset)) = found else { return false };
+        let Some(watch) = Watch::restore(value, &self.plans[i]) else { return false };
+        self.watches.entry(asset).or_default().insert(i, watch);
+        true
     }
 
     /// Begins to listen: silence counts from here. Gives the deadlines that follow from what is
-    /// remembered of the asset, and of a car that stands there since `stay`.
+    /// remembered of the asset, and of what is known of it.
     pub(crate) fn listen(
         &mut self,
         site: &Site,
         asset: &AssetKey,
-        stay: Option<Moment>,
+        due: Due,
         now: Now,
     ) -> Vec<Deadline> {
         self.listening = Some(now);
-        let spec = &site.assets[asset];
+        let scene = self.scene(site, asset, due, now, now);
+        let watches = self.watches.entry(asset.clone()).or_default();
         let mut deadlines = vec![];
-        for (i, rule) in site.rules.iter().enumerate().filter(|(_, r)| r.class == asset.class) {
-            let watch = self.watches.get(&(i, asset.clone()));
-            if watch == Some(&Watch::Raised) {
-                continue;
-            }
-            let deadline = match &rule.when {
-                Condition::Threshold { .. } => threshold(rule, spec)
-                    .and_then(|threshold| watch.and_then(|w| w.ripe_at(now, &threshold))),
-                Condition::Overstay { .. } => allowed(rule, spec)
-                    .zip(stay)
-                    .map(|((max, grace), since)| since.deadline(max.saturating_add(grace), now)),
-                Condition::Silent { .. } => {
-                    silence(rule, spec).map(|after| now.deadline(after, now))
-                }
-            };
-            deadlines.extend(deadline.map(|at| (i, Some(at))));
+        for (i, plan) in self.plans.iter().enumerate().filter(|(_, p)| p.class == asset.class) {
+            let watch = watches.entry(i).or_insert_with(|| Watch::new(plan));
+            deadlines.extend(watch.next(plan, &scene).map(|at| (i, Some(at))));
         }
         deadlines
+    }
+
+    /// The rules of `class` that ask for hours: they look again when the clock has been set.
+    pub(crate) fn with_hours(&self, class: Class) -> impl Iterator<Item = usize> {
+        let plans = self.plans.iter().enumerate();
+        plans.filter(move |(_, plan)| plan.class == class && plan.has_hours()).map(|(i, _)| i)
     }
 
     /// Takes what became known of an asset at `at`.
@@ -97,60 +125,32 @@ impl RuleBook {
         site: &Site,
         asset: &AssetKey,
         facts: &[Fact],
-        at: Moment,
-        now: Now,
+        due: Due,
+        (at, now): (Moment, Now),
     ) -> Seen {
         let mut seen = Seen::default();
-        for (i, rule) in site.rules.iter().enumerate() {
-            if rule.class != asset.class {
-                continue;
+        let scene = self.scene(site, asset, due, at, now);
+        let Some(watches) = self.watches.get_mut(asset) else { return seen };
+        for (i, watch) in watches {
+            let (plan, when) = (&self.plans[*i], &site.rules[*i].when);
+            let (mut wanted, mut found) = (false, vec![]);
+            for told in facts {
+                if !watch.take(plan, told, &scene) {
+                    continue;
+                }
+                wanted = true;
+                // Two values of a fact in one report are two readings; of several facts that belong
+                // together the report is one.
+                if !plan.composite {
+                    found.extend(watch.judge(plan, when, &scene));
+                }
             }
-            for fact in facts {
-                self.apply(site, (i, asset), *fact, at, now, &mut seen);
+            if wanted {
+                found.extend(watch.judge(plan, when, &scene));
+                seen.conclude(site, (*i, asset), (watch, plan), &scene, found);
             }
         }
         seen
-    }
-
-    fn apply(
-        &mut self,
-        site: &Site,
-        (i, asset): (usize, &AssetKey),
-        fact: Fact,
-        at: Moment,
-        now: Now,
-        seen: &mut Seen,
-    ) {
-        let rule = &site.rules[i];
-        let spec = &site.assets[asset];
-        let watch = self.watches.entry((i, asset.clone())).or_default();
-        let before = watch.clone();
-        let found = match (&rule.when, fact) {
-            (Condition::Threshold { fact: wanted, .. }, Fact::Value(name, value))
-                if *wanted == name =>
-            {
-                let Some(threshold) = threshold(rule, spec) else { return };
-                let found = watch.value(value, at, &threshold);
-                seen.deadlines.push((i, watch.ripe_at(now, &threshold)));
-                found
-            }
-            (Condition::Overstay { .. }, Fact::Stay(since)) => {
-                let (found, deadline) = stay(watch, since, allowed(rule, spec), at, now);
-                seen.deadlines.push((i, deadline));
-                found
-            }
-            (Condition::Overstay { .. }, Fact::StayUnknown) => {
-                seen.deadlines.push((i, None));
-                None
-            }
-            (Condition::Silent { .. }, Fact::Heard(heard)) => {
-                let Some(after) = silence(rule, spec) else { return };
-                seen.deadlines.push((i, Some(heard.deadline(after, now))));
-                heard_again(watch, at)
-            }
-            _ => return,
-        };
-        self.conclude(site, (i, asset), &before, found.map(|f| (f, at)), seen);
     }
 
     /// A deadline of the rule at `i` came for `asset`, at `at`.
@@ -158,34 +158,16 @@ impl RuleBook {
         &mut self,
         site: &Site,
         (i, asset): (usize, &AssetKey),
-        state: Due,
+        due: Due,
         at: Moment,
     ) -> Seen {
         let mut seen = Seen::default();
-        let rule = &site.rules[i];
-        let spec = &site.assets[asset];
-        let watch = self.watches.entry((i, asset.clone())).or_default();
-        let before = watch.clone();
-        let found = match &rule.when {
-            Condition::Threshold { .. } => {
-                threshold(rule, spec).and_then(|threshold| watch.ripe(at, &threshold))
-            }
-            Condition::Overstay { .. } => {
-                let (found, deadline) = stay(watch, state.stay, allowed(rule, spec), at, at);
-                if deadline.is_some() {
-                    seen.deadlines.push((i, deadline));
-                }
-                found
-            }
-            Condition::Silent { .. } => {
-                let since = match (state.heard, self.listening) {
-                    (Some(heard), Some(listening)) if heard.boot == listening.boot => Some(heard),
-                    (_, listening) => listening,
-                };
-                silent(watch, since, state.heard, at)
-            }
-        };
-        self.conclude(site, (i, asset), &before, found.map(|f| (f, at)), &mut seen);
+        let scene = self.scene(site, asset, due, at, at);
+        let plan = &self.plans[i];
+        let watches = self.watches.entry(asset.clone()).or_default();
+        let watch = watches.entry(i).or_insert_with(|| Watch::new(plan));
+        let found = watch.judge(plan, &site.rules[i].when, &scene);
+        seen.conclude(site, (i, asset), (watch, plan), &scene, found);
         seen
     }
 
@@ -193,157 +175,74 @@ impl RuleBook {
     /// find it anew. A stay or a silence that was dealt with is not found twice.
     pub(crate) fn closed(&mut self, site: &Site, rule: &str, asset: &AssetKey) -> Option<Record> {
         let i = site.rules.iter().position(|r| r.id.as_str() == rule)?;
-        if !matches!(site.rules[i].when, Condition::Threshold { .. }) {
+        let plan = &self.plans[i];
+        let watch = self.watches.get_mut(asset)?.get_mut(&i)?;
+        if !watch.forget(plan) {
             return None;
         }
-        self.watches.remove(&(i, asset.clone()))?;
-        Some(Record { key: record_key(&site.rules[i], asset), value: None })
+        let value = watch.store(plan)?;
+        Some(Record { key: record_key(&site.rules[i], asset), value })
     }
 
     /// Begins anew to wait for an asset that was found silent, as if it had been heard at `now`.
-    pub(crate) fn listen_anew(&mut self, site: &Site, asset: &AssetKey, now: Now) -> Seen {
+    pub(crate) fn listen_anew(
+        &mut self,
+        site: &Site,
+        asset: &AssetKey,
+        due: Due,
+        now: Now,
+    ) -> Seen {
         let mut seen = Seen::default();
-        let spec = &site.assets[asset];
-        for (i, rule) in site.rules.iter().enumerate().filter(|(_, r)| r.class == asset.class) {
-            let place = (i, asset.clone());
-            let silent = self.watches.get(&place) == Some(&Watch::Raised);
-            let Some(after) = silence(rule, spec).filter(|_| silent) else { continue };
-            self.watches.remove(&place);
+        let scene = self.scene(site, asset, due, now, now);
+        let Some(watches) = self.watches.get_mut(asset) else { return seen };
+        for (i, watch) in watches {
+            let rule = &site.rules[*i];
+            if !matches!(rule.when, Condition::Silent { .. }) || !watch.is_raised() {
+                continue;
+            }
+            watch.hear_anew(now);
             seen.records.push(Record { key: record_key(rule, asset), value: None });
-            seen.deadlines.push((i, Some(now.deadline(after, now))));
+            seen.deadlines.push((*i, watch.next(&self.plans[*i], &scene)));
         }
         seen
     }
 
-    fn conclude(
+    fn scene<'s>(
         &self,
-        site: &Site,
-        (i, asset): (usize, &AssetKey),
-        before: &Watch,
-        found: Option<((Edge, Vec<Evidence>), Moment)>,
-        seen: &mut Seen,
-    ) {
-        let watch = &self.watches[&(i, asset.clone())];
-        if watch != before {
-            let value = (*watch != Watch::Quiet)
-                .then(|| serde_json::to_vec(watch).expect("a watch is plain data"));
-            seen.records.push(Record { key: record_key(&site.rules[i], asset), value });
-        }
-        if let Some(((edge, evidence), at)) = found {
-            seen.findings.push(Finding { rule: i, asset: asset.clone(), at, edge, evidence });
-        }
+        site: &'s Site,
+        asset: &AssetKey,
+        due: Due,
+        at: Moment,
+        now: Now,
+    ) -> Scene<'s> {
+        let (calendar, asset) = (&site.calendar, &site.assets[asset]);
+        let heard = now;
+        let now = if heard.since(at) > LATE_AFTER { at } else { heard };
+        Scene { calendar, asset, due, listening: self.listening, at, now, heard }
     }
 }
 
-/// What the engine knows of an asset when a rule's deadline comes.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Due {
-    pub(crate) stay: Option<Moment>,
-    pub(crate) heard: Option<Moment>,
+impl Seen {
+    /// What follows for a rule and an asset that were looked at: what is stored, when to look again, and
+    /// what was found.
+    fn conclude(
+        &mut self,
+        site: &Site,
+        (rule, asset): (usize, &AssetKey),
+        (watch, plan): (&mut Watch, &Plan),
+        scene: &Scene<'_>,
+        found: impl IntoIterator<Item = (Edge, Vec<Evidence>)>,
+    ) {
+        if let Some(value) = watch.store(plan) {
+            self.records.push(Record { key: record_key(&site.rules[rule], asset), value });
+        }
+        self.deadlines.push((rule, watch.next(plan, scene)));
+        let at = scene.at;
+        let finding = |(edge, evidence)| Finding { rule, asset: asset.clone(), at, edge, evidence };
+        self.findings.extend(found.into_iter().map(finding));
+    }
 }
 
 fn record_key(rule: &Rule, asset: &AssetKey) -> String {
     format!("watch/{}/{asset}", rule.id)
-}
-
-fn threshold(rule: &Rule, asset: &Asset) -> Option<Threshold> {
-    let Condition::Threshold { fact, side, raise_at, clear_at, hold, readings } = rule.when else {
-        return None;
-    };
-    let resolve = |level| match (level, &asset.kind) {
-        (Level::Milli(value), _) => Some(value),
-        // Permille to thousandths of a percent.
-        (Level::FullAt, Kind::Bin(bin)) => Some(i64::from(bin.full_at.get()) * 100),
-        (Level::ClearAt, Kind::Bin(bin)) => Some(i64::from(bin.clear_at.get()) * 100),
-        _ => None,
-    };
-    let (raise_at, clear_at) = (resolve(raise_at)?, resolve(clear_at)?);
-    // A fire is told at once, whatever the rule would wait for.
-    let (hold, readings) =
-        if fact == FactName::Burning { (Span::ZERO, 1) } else { (hold, readings.max(1)) };
-    Some(Threshold { fact, side, raise_at, clear_at, hold, readings })
-}
-
-/// How long a car may stay before the rule finds it, if the bay has a limit.
-fn allowed(rule: &Rule, asset: &Asset) -> Option<(Span, Span)> {
-    match (&rule.when, &asset.kind) {
-        (Condition::Overstay { grace }, Kind::Bay(bay)) => bay.max_stay.map(|max| (max, *grace)),
-        _ => None,
-    }
-}
-
-fn silence(rule: &Rule, asset: &Asset) -> Option<Span> {
-    let Condition::Silent { after } = rule.when else { return None };
-    if asset.feeds.is_empty() {
-        return None;
-    }
-    after.or(match &asset.kind {
-        Kind::Bay(bay) => Some(bay.stale_after),
-        Kind::Bin(bin) => Some(bin.stale_after),
-        Kind::Vehicle(vehicle) => Some(vehicle.stale_after),
-        Kind::Street { .. } => None,
-    })
-}
-
-type Found = Option<(Edge, Vec<Evidence>)>;
-
-fn stay(
-    watch: &mut Watch,
-    since: Option<Moment>,
-    allowed: Option<(Span, Span)>,
-    at: Moment,
-    now: Now,
-) -> (Found, Option<Monotonic>) {
-    let Some((max, grace)) = allowed else { return (None, None) };
-    let Some(since) = since else {
-        if std::mem::take(watch) != Watch::Raised {
-            return (None, None);
-        }
-        let text = "the bay is free again".to_owned();
-        let evidence = Evidence { at: at.utc, fact: "stay".into(), value: None, unit: None, text };
-        return (Some((Edge::Clear, vec![evidence])), None);
-    };
-    let limit = max.saturating_add(grace);
-    let stayed = now.since(since);
-    if *watch == Watch::Raised {
-        return (None, None);
-    }
-    if stayed < limit {
-        return (None, Some(since.deadline(limit, now)));
-    }
-    *watch = Watch::Raised;
-    let evidence = Evidence {
-        at: now.utc,
-        fact: "stay".into(),
-        value: Some(stayed.as_secs() as f64),
-        unit: Some("s".into()),
-        text: format!("stands since {} for {stayed}, allowed are {max} + {grace}", since.utc),
-    };
-    (Some((Edge::Raise, vec![evidence])), None)
-}
-
-fn heard_again(watch: &mut Watch, at: Moment) -> Found {
-    if std::mem::take(watch) != Watch::Raised {
-        return None;
-    }
-    let text = "heard again".to_owned();
-    let evidence = Evidence { at: at.utc, fact: "silent".into(), value: None, unit: None, text };
-    Some((Edge::Clear, vec![evidence]))
-}
-
-fn silent(watch: &mut Watch, since: Option<Moment>, heard: Option<Moment>, at: Moment) -> Found {
-    if *watch == Watch::Raised {
-        return None;
-    }
-    *watch = Watch::Raised;
-    let silent = since.map_or(Span::ZERO, |s| at.since(s));
-    let last = heard.map_or("never heard".to_owned(), |h| format!("last heard {}", h.utc));
-    let evidence = Evidence {
-        at: at.utc,
-        fact: "silent".into(),
-        value: Some(silent.as_secs() as f64),
-        unit: Some("s".into()),
-        text: format!("nothing heard for {silent}, {last}"),
-    };
-    Some((Edge::Raise, vec![evidence]))
 }

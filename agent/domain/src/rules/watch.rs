@@ -1,8 +1,12 @@
-//! What a rule remembers of one asset, and what it finds.
+//! A whole rule with one asset: what its conditions together come to, and what it finds.
 
 use serde::{Deserialize, Serialize};
 
-use super::{FactName, Side};
+use super::book::Plan;
+use super::condition::Condition;
+use super::facts::{Fact, FactName};
+use super::leaf::{Leaf, Scene};
+use super::words::{number, reading};
 use crate::ids::AssetKey;
 use crate::time::{Moment, Monotonic, Now, Span, Utc};
 
@@ -22,7 +26,8 @@ pub struct Finding {
 }
 
 /// Which end of a problem a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Edge {
     /// The condition has come true.
     Raise,
@@ -35,6 +40,9 @@ pub enum Edge {
 pub struct Evidence {
     /// When it was measured.
     pub at: Utc,
+    /// When the box heard of it, where that was more than a minute later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received: Option<Utc>,
     /// The fact.
     pub fact: String,
     /// Its value, where it has one.
@@ -47,227 +55,196 @@ pub struct Evidence {
     pub text: String,
 }
 
-/// How far a rule has come with one asset.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Watch {
-    /// Nothing to see.
-    #[default]
-    Quiet,
-    /// Over the threshold, but not yet often or long enough.
-    Counting { since: Moment, readings: Vec<Evidence> },
-    /// Found, and still so.
-    Raised,
-}
-
-/// The numbers of a threshold, resolved for one asset.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Threshold {
-    pub(crate) fact: FactName,
-    pub(crate) side: Side,
-    pub(crate) raise_at: i64,
-    pub(crate) clear_at: i64,
-    pub(crate) hold: Span,
-    pub(crate) readings: u32,
-}
-
-/// Readings kept as evidence while counting; the first ones and the newest say enough.
-const EVIDENCE_MAX: usize = 8;
-
-impl Threshold {
-    fn beyond(&self, value: i64, limit: i64) -> bool {
-        match self.side {
-            Side::Above => value >= limit,
-            Side::Below => value <= limit,
-        }
-    }
-
-    fn raised_by(&self, value: i64) -> bool {
-        self.beyond(value, self.raise_at)
-    }
-
-    fn cleared_by(&self, value: i64) -> bool {
-        // At the clear value itself it is over; between the two nothing changes.
-        match self.side {
-            Side::Above => value <= self.clear_at,
-            Side::Below => value >= self.clear_at,
-        }
-    }
-
-    fn evidence(&self, value: i64, at: Moment) -> Evidence {
-        if self.fact.is_flag() {
-            return self.flag(value, at);
-        }
-        let unit = self.fact.unit();
-        let number = milli(value);
-        let (word, limit) = match self.side {
-            Side::Above => ("at or above", milli(self.raise_at)),
-            Side::Below => ("at or below", milli(self.raise_at)),
-        };
-        let verdict = if self.raised_by(value) { word } else { "no longer" };
-        let name = self.fact.as_str();
-        let text = if unit.is_empty() {
-            format!("{name}: {}", if self.raised_by(value) { "yes" } else { "no longer" })
-        } else {
-            format!("{name} {number} {unit}, {verdict} {limit} {unit}")
-        };
-        let known_unit = (!unit.is_empty()).then(|| unit.to_owned());
-        Evidence { at: at.utc, fact: name.to_owned(), value: Some(number), unit: known_unit, text }
-    }
-}
-
-impl Threshold {
-    /// The evidence of a fact that is so or not.
-    fn flag(&self, value: i64, at: Moment) -> Evidence {
-        let verdict = if value > 0 { "yes" } else { "no" };
+impl Evidence {
+    /// Something that is no number.
+    pub(crate) fn text(at: Moment, fact: &str, text: String) -> Evidence {
         Evidence {
             at: at.utc,
-            fact: self.fact.as_str().to_owned(),
-            value: Some(milli(value)),
+            received: None,
+            fact: fact.to_owned(),
+            value: None,
             unit: None,
-            text: format!("{}: {verdict}", self.fact.as_str()),
+            text,
         }
+    }
+
+    /// A value of a fact, in thousandths.
+    pub(super) fn value(at: Moment, fact: FactName, milli: i64, text: String) -> Evidence {
+        let unit = Some(fact.unit().to_owned()).filter(|unit| !unit.is_empty());
+        let value = Some(number(milli));
+        Evidence { value, unit, ..Evidence::text(at, fact.as_str(), text) }
+    }
+
+    /// Something that has lasted.
+    pub(super) fn lasting(at: Moment, fact: &str, lasted: Span, text: String) -> Evidence {
+        let value = Some(lasted.as_secs() as f64);
+        Evidence { value, unit: Some("s".to_owned()), ..Evidence::text(at, fact, text) }
     }
 }
 
-fn milli(value: i64) -> f64 {
-    value as f64 / 1000.0
+/// A report that came no later than this is as good as on time.
+pub(crate) const LATE_AFTER: Span = Span::from_mins(1);
+
+/// Readings in one finding at the most: as many as a ticket keeps.
+const FINDING_MAX: usize = 32;
+
+/// How far a rule has come with one asset.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(super) struct Watch {
+    /// Found, and still so.
+    raised: bool,
+    /// What its conditions remember, in their order.
+    leaves: Vec<Leaf>,
+    /// Which conditions these are: of others nothing is taken over.
+    print: u32,
+    /// The latest values of what is written into tickets beside the conditions. Not stored.
+    #[serde(skip)]
+    noted: Vec<Evidence>,
+    /// Something changed that is stored.
+    #[serde(skip)]
+    changed: bool,
+    /// It is in the store.
+    #[serde(skip)]
+    kept: bool,
 }
+
+type Found = Option<(Edge, Vec<Evidence>)>;
 
 impl Watch {
-    /// Takes a value of the watched fact; answers with the edge, if it is one, and its evidence.
-    pub(crate) fn value(
-        &mut self,
-        value: i64,
-        at: Moment,
-        threshold: &Threshold,
-    ) -> Option<(Edge, Vec<Evidence>)> {
-        let evidence = threshold.evidence(value, at);
-        match self {
-            Watch::Raised if threshold.cleared_by(value) => {
-                *self = Watch::Quiet;
-                Some((Edge::Clear, vec![evidence]))
-            }
-            Watch::Raised => None,
-            Watch::Counting { .. } | Watch::Quiet if !threshold.raised_by(value) => {
-                *self = Watch::Quiet;
-                None
-            }
-            Watch::Quiet => {
-                *self = Watch::Counting { since: at, readings: vec![evidence] };
-                self.ripe(at, threshold)
-            }
-            Watch::Counting { readings, .. } => {
-                if readings.len() == EVIDENCE_MAX {
-                    readings.remove(EVIDENCE_MAX / 2);
-                }
-                readings.push(evidence);
-                self.ripe(at, threshold)
-            }
-        }
+    pub(super) fn new(plan: &Plan) -> Watch {
+        let leaves = vec![Leaf::default(); plan.leaves.len()];
+        Watch { leaves, print: plan.print, ..Watch::default() }
     }
 
-    /// Raises if it was counted often enough and has held for long enough at `at`.
-    pub(crate) fn ripe(
-        &mut self,
-        at: Moment,
-        threshold: &Threshold,
-    ) -> Option<(Edge, Vec<Evidence>)> {
-        let Watch::Counting { since, readings } = self else { return None };
-        let often = readings.len() >= usize::try_from(threshold.readings).unwrap_or(usize::MAX);
-        if !often || at.since(*since) < threshold.hold {
+    /// What was stored. Of a rule whose conditions are others by now only this is taken over: that it was
+    /// found.
+    pub(super) fn restore(value: &[u8], plan: &Plan) -> Option<Watch> {
+        let stored: Watch = serde_json::from_slice(value).ok()?;
+        let same = stored.print == plan.print && stored.leaves.len() == plan.leaves.len();
+        let fresh = Watch { raised: stored.raised, ..Watch::new(plan) };
+        Some(Watch { kept: true, ..if same { stored } else { fresh } })
+    }
+
+    pub(super) fn is_raised(&self) -> bool {
+        self.raised
+    }
+
+    /// Takes what was told; answers whether the rule has anything to do with it.
+    pub(super) fn take(&mut self, plan: &Plan, told: &Fact, scene: &Scene<'_>) -> bool {
+        let mut wanted = false;
+        for (leaf, condition) in self.leaves.iter_mut().zip(&plan.leaves) {
+            if condition.wants(told) {
+                wanted = true;
+                self.changed |= leaf.take(condition, told, scene);
+            }
+        }
+        if let Fact::Value(name, milli) = *told
+            && plan.evidence.contains(&name)
+        {
+            let text = reading(name, milli);
+            self.noted.retain(|known| known.fact != name.as_str());
+            self.noted.push(Evidence::value(scene.at, name, milli, text));
+        }
+        wanted
+    }
+
+    /// Looks what the conditions together come to.
+    pub(super) fn judge(&mut self, plan: &Plan, when: &Condition, scene: &Scene<'_>) -> Found {
+        for (leaf, condition) in self.leaves.iter_mut().zip(&plan.leaves) {
+            self.changed |= leaf.pass(condition, scene);
+        }
+        let truth = truth(when, &mut self.leaves.iter())?;
+        if truth == self.raised {
             return None;
         }
-        let readings = std::mem::take(readings);
-        *self = Watch::Raised;
-        Some((Edge::Raise, readings))
+        (self.raised, self.changed) = (truth, true);
+        let mut evidence = vec![];
+        support(when, &mut self.leaves.iter(), truth, &mut evidence);
+        if !plan.composite {
+            // Said once; the ticket has it from here on.
+            self.leaves.iter_mut().for_each(|leaf| leaf.readings.clear());
+        }
+        if truth {
+            evidence.extend(self.noted.iter().cloned());
+        }
+        evidence.truncate(FINDING_MAX);
+        if scene.heard.since(scene.at) > LATE_AFTER {
+            let of_this = |one: &&mut Evidence| one.at == scene.at.utc;
+            let late = evidence.iter_mut().filter(of_this);
+            late.for_each(|one| one.received = Some(scene.heard.utc));
+        }
+        Some((if truth { Edge::Raise } else { Edge::Clear }, evidence))
     }
 
-    /// When holding alone will make it ripe.
-    pub(crate) fn ripe_at(&self, now: Now, threshold: &Threshold) -> Option<Monotonic> {
-        let Watch::Counting { since, readings } = self else { return None };
-        let often = readings.len() >= usize::try_from(threshold.readings).unwrap_or(usize::MAX);
-        (often && threshold.hold > Span::ZERO).then(|| since.deadline(threshold.hold, now))
+    /// When time alone may change something.
+    pub(super) fn next(&self, plan: &Plan, scene: &Scene<'_>) -> Option<Monotonic> {
+        let leaves = self.leaves.iter().zip(&plan.leaves);
+        leaves.filter_map(|(leaf, condition)| leaf.next(condition, scene)).min()
+    }
+
+    /// What is to be stored, if that has changed: `Some(None)` takes it out of the store.
+    pub(super) fn store(&mut self, plan: &Plan) -> Option<Option<Vec<u8>>> {
+        if !std::mem::take(&mut self.changed) {
+            return None;
+        }
+        let blank = !self.raised && self.leaves.iter().all(|leaf| leaf.is_blank(plan.composite));
+        let was_kept = std::mem::replace(&mut self.kept, !blank);
+        let value = || serde_json::to_vec(self).expect("a watch is plain data");
+        (!blank || was_kept).then(|| (!blank).then(value))
+    }
+
+    /// A person has dealt with it. Answers whether the rule looks anew: one that asks for no reading does
+    /// not find the same twice.
+    pub(super) fn forget(&mut self, plan: &Plan) -> bool {
+        if !plan.leaves.iter().any(Condition::is_read) {
+            return false;
+        }
+        let leaves = self.leaves.iter_mut().zip(&plan.leaves);
+        leaves.for_each(|(leaf, condition)| leaf.forget(condition));
+        (self.raised, self.changed) = (false, true);
+        true
+    }
+
+    /// The silence that was found was another's: it counts from `now` on.
+    pub(super) fn hear_anew(&mut self, now: Now) {
+        self.leaves.iter_mut().for_each(|leaf| leaf.hear_anew(now));
+        (self.raised, self.kept) = (false, false);
     }
 }
 
-/// The most readings a rule may ask for: more would not fit into the evidence that is kept.
-pub const READINGS_MAX: u32 = EVIDENCE_MAX as u32;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::time::{Boot, ClockQuality};
-
-    fn t(s: u64) -> Moment {
-        Moment {
-            boot: Boot(1),
-            monotonic: Monotonic::from_ms(s * 1000),
-            utc: Utc::from_ms(1_780_000_000_000) + Span::from_secs(s),
-            clock: ClockQuality::Ntp,
+/// What the conditions come to: all of them when all are true, not when one is false, and otherwise nobody
+/// knows (Kleene).
+fn truth<'l>(when: &Condition, leaves: &mut impl Iterator<Item = &'l Leaf>) -> Option<bool> {
+    match when {
+        Condition::Not(part) => truth(part, leaves).map(|truth| !truth),
+        Condition::All(parts) | Condition::Any(parts) => {
+            let decides = matches!(when, Condition::Any(_));
+            // Each takes its leaves, whatever the ones before it came to.
+            let truths: Vec<_> = parts.iter().map(|part| truth(part, leaves)).collect();
+            if truths.contains(&Some(decides)) {
+                return Some(decides);
+            }
+            (!truths.contains(&None)).then_some(!decides)
         }
+        _ => leaves.next().and_then(|leaf| leaf.truth),
     }
+}
 
-    fn full(readings: u32, hold_s: u64) -> Threshold {
-        Threshold {
-            fact: FactName::LevelPct,
-            side: Side::Above,
-            raise_at: 85_000,
-            clear_at: 60_000,
-            hold: Span::from_secs(hold_s),
-            readings,
+/// Collects the readings of those conditions that make it `wanted`.
+fn support<'l>(
+    when: &Condition,
+    leaves: &mut impl Iterator<Item = &'l Leaf>,
+    wanted: bool,
+    out: &mut Vec<Evidence>,
+) {
+    match when {
+        Condition::Not(part) => support(part, leaves, !wanted, out),
+        Condition::All(parts) | Condition::Any(parts) => {
+            parts.iter().for_each(|part| support(part, leaves, wanted, out));
         }
-    }
-
-    fn edges(threshold: &Threshold, values: &[i64]) -> Vec<(usize, Edge)> {
-        let mut watch = Watch::default();
-        let edge = |(i, &v): (usize, &i64)| {
-            watch.value(v * 1000, t(i as u64 * 60), threshold).map(|(edge, _)| (i, edge))
-        };
-        values.iter().enumerate().filter_map(edge).collect()
-    }
-
-    #[test]
-    fn raised_once_and_cleared_once_whatever_happens_between() {
-        let values = [50, 90, 84, 86, 85, 95, 61, 84, 90, 60, 70, 90, 90];
-        let expected = [(4, Edge::Raise), (9, Edge::Clear), (12, Edge::Raise)];
-        assert_eq!(edges(&full(2, 0), &values), expected);
-    }
-
-    #[test]
-    fn it_must_hold() {
-        let mut watch = Watch::default();
-        let threshold = full(1, 300);
-        assert_eq!(watch.value(90_000, t(0), &threshold), None);
-        assert_eq!(watch.ripe_at(t(0), &threshold), Some(Monotonic::from_ms(300_000)));
-        assert_eq!(watch.ripe(t(299), &threshold), None);
-        let (edge, evidence) = watch.ripe(t(300), &threshold).unwrap();
-        assert_eq!((edge, evidence.len()), (Edge::Raise, 1));
-        assert_eq!(evidence[0].text, "level_pct 90 %, at or above 85 %");
-    }
-
-    #[test]
-    fn below_is_the_mirror_of_above() {
-        let low = Threshold {
-            fact: FactName::BatteryPct,
-            side: Side::Below,
-            raise_at: 15_000,
-            clear_at: 25_000,
-            ..full(1, 0)
-        };
-        let values = [30, 15, 20, 25, 16, 14];
-        assert_eq!(edges(&low, &values), [(1, Edge::Raise), (3, Edge::Clear), (5, Edge::Raise)]);
-    }
-
-    #[test]
-    fn evidence_is_bounded_and_keeps_the_first_and_the_newest() {
-        let mut watch = Watch::default();
-        let threshold = full(1, 1_000_000);
-        for i in 0..100 {
-            watch.value(86_000 + i, t(i as u64), &threshold);
+        _ => {
+            let leaf = leaves.next().filter(|leaf| leaf.truth == Some(wanted));
+            out.extend(leaf.into_iter().flat_map(|leaf| leaf.readings.iter().cloned()));
         }
-        let Watch::Counting { readings, .. } = watch else { panic!("still counting") };
-        assert_eq!(readings.len(), EVIDENCE_MAX);
-        assert_eq!((readings[0].at, readings[7].at), (t(0).utc, t(99).utc));
     }
 }

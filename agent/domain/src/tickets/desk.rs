@@ -192,7 +192,7 @@ impl Desk {
         let wall = wall.into_iter().flatten().map(|utc| now.at(utc).monotonic);
         let still = ticket.flapping.as_ref();
         let still = still.map(|f| f.last.deadline(site.tickets.flap_within, now));
-        let next = wall.chain(still).min();
+        let next = wall.chain(still).chain(ticket.worse_at(site, now)).min();
         vec![(Timer::Purge(id.clone()), purge), (Timer::Ticket(id.clone()), next)]
     }
 
@@ -207,10 +207,12 @@ impl Desk {
         if !candidate {
             ticket.enter(State::Raised, site, at);
         }
-        ticket.maintain(site, at);
+        if !ticket.maintain(site, at) && !candidate {
+            ticket.hush(site, at);
+        }
         let note = ticket.suppressed.as_ref().map(|s| {
             let until = s.until.map_or_else(String::new, |until| format!(" until {until}"));
-            format!("maintenance{until}")
+            format!("{}{until}", s.reason.as_str())
         });
         ticket.log(ticket.state.as_str(), "agent", note, site, at);
         let mut news = News::default();
@@ -240,13 +242,19 @@ impl Desk {
 
 fn problem_of(site: &Site, rule: &Rule, key: String, finding: Finding) -> Problem {
     let confidence = WitnessKind::Sensor.confidence();
+    // What is found of the box itself has no asset, and its rule no condition.
+    let asset = site.assets.get(&finding.asset);
     Problem {
         key,
         category: rule.category.clone(),
         severity: rule.severity,
-        place: site.assets.get(&finding.asset).and_then(|asset| asset.position),
+        place: asset.and_then(|asset| asset.position),
+        rule: Some(RuleRef {
+            id: rule.id.clone(),
+            version: rule.version,
+            when: asset.map(|asset| rule.when.words(Some(asset))),
+        }),
         asset: Some(finding.asset),
-        rule: Some(RuleRef { id: rule.id.clone(), version: rule.version }),
         evidence: finding.evidence,
         witness: Witness {
             kind: WitnessKind::Sensor,
@@ -288,7 +296,14 @@ fn new_ticket(id: &TicketId, problem: Problem, prior: Option<TicketId>) -> Ticke
         suppressed: None,
         flapping: None,
         refused: 0,
-        times: Times { opened: at, cleared: None, closed: None, edges: vec![], source: None },
+        times: Times {
+            opened: at,
+            raised: None,
+            cleared: None,
+            closed: None,
+            edges: vec![],
+            source: None,
+        },
     };
     ticket.attach(evidence);
     ticket.hear(witness);
@@ -365,7 +380,8 @@ fn reopen(ticket: &mut Ticket, problem: Problem, site: &Site) -> News {
     ticket.attach(problem.evidence);
     ticket.hear(problem.witness);
     ticket.enter(State::Reopened, site, at);
-    let suppressed = ticket.maintain(site, at);
+    ticket.severity = problem.severity;
+    let suppressed = ticket.maintain(site, at) || ticket.hush(site, at);
     let step = if suppressed { "suppressed" } else { "reopened" };
     ticket.log(step, "agent", None, site, at);
     news.tell(site, ticket, at);

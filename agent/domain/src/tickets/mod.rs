@@ -8,6 +8,7 @@
 //! * `reports`: what people and cameras say, and which problem that is.
 //! * `archive`: what is kept for assessment of tickets that are gone.
 //! * `desk`: every ticket of the box: identity, opening, reopening, closing, purging.
+//! * `handling`: what a rule says of its tickets: quiet hours, and getting worse with age.
 //! * `orders`: what people do with tickets.
 //! * `passing`: what time does with tickets.
 //! * `news`: what is told and stored of a change.
@@ -16,6 +17,7 @@ mod archive;
 mod deadline;
 mod desk;
 mod flow;
+mod handling;
 mod life;
 mod limit;
 mod news;

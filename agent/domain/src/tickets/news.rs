@@ -80,7 +80,7 @@ impl News {
 }
 
 /// Every step that a flow log can have, with the type of its event.
-const EVENTS: [(&str, &str); 29] = [
+const EVENTS: [(&str, &str); 30] = [
     ("candidate", "ticket.candidate"),
     ("raised", "ticket.raised"),
     ("cleared", "ticket.cleared"),
@@ -106,6 +106,7 @@ const EVENTS: [(&str, &str); 29] = [
     ("refused", "ticket.refused"),
     ("due_soon", "ticket.due_soon"),
     ("overdue", "ticket.overdue"),
+    ("escalated", "ticket.escalated"),
     ("witnessed", "ticket.witnessed"),
     ("flapping", "ticket.flapping"),
     ("settled", "ticket.settled"),

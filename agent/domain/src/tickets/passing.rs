@@ -15,6 +15,7 @@ impl Desk {
         let mut news = News::default();
         let Some(ticket) = self.ticket_mut(id) else { return news };
         ticket.wake(site, now, &mut news);
+        ticket.age(site, now, &mut news);
         ticket.settle(site, now, &mut news);
         ticket.run_out(site, now, &mut news);
         news.timers.extend(self.timers_of(site, id, now));
@@ -65,8 +66,12 @@ impl Ticket {
         if suppressed.until.is_none_or(|until| until > now.utc) {
             return;
         }
-        let shelved = suppressed.reason == SuppressedBy::Shelved;
-        if !shelved && self.cleared_by_sensor {
+        let (shelved, maintained) = match suppressed.reason {
+            SuppressedBy::Shelved => (true, false),
+            SuppressedBy::Maintenance => (false, true),
+            SuppressedBy::Quiet => (false, false),
+        };
+        if maintained && self.cleared_by_sensor {
             self.enter(State::Expired, site, now);
             let note = "came and went during maintenance".to_owned();
             self.log("expired", "agent", Some(note), site, now);

@@ -123,13 +123,8 @@ impl Desk {
 
     /// A source that was silent as a whole is heard again.
     pub(crate) fn source_heard(&mut self, site: &Site, source: &SourceName, now: Now) -> News {
-        let evidence = Evidence {
-            at: now.utc,
-            fact: "silent".into(),
-            value: None,
-            unit: None,
-            text: format!("source {source} is heard again"),
-        };
+        let text = format!("source {source} is heard again");
+        let evidence = Evidence::text(now, "silent", text);
         self.clear(site, &source_key(source), vec![evidence], now)
     }
 

@@ -81,6 +81,9 @@ pub struct RuleRef {
     pub id: RuleId,
     /// Its version then.
     pub version: u32,
+    /// Its condition in words, with the thresholds of this asset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
 }
 
 /// What kind of witness.
@@ -131,7 +134,7 @@ pub struct Witness {
 /// Why nobody is to hear of a ticket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suppression {
-    /// Shelved by a person, maintenance, or part of a larger problem.
+    /// Shelved by a person, maintenance, or quiet hours.
     pub reason: SuppressedBy,
     /// Until when; `None`: until what it is part of is over.
     pub until: Option<Utc>,
@@ -149,6 +152,20 @@ pub enum SuppressedBy {
     Shelved,
     /// There is maintenance.
     Maintenance,
+    /// It was found in the quiet hours of its rule.
+    Quiet,
+}
+
+impl SuppressedBy {
+    /// The word in payloads and in the flow log.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            SuppressedBy::Shelved => "shelved",
+            SuppressedBy::Maintenance => "maintenance",
+            SuppressedBy::Quiet => "quiet hours",
+        }
+    }
 }
 
 /// A problem that comes and goes.
@@ -166,6 +183,9 @@ pub struct Flapping {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Times {
     pub(super) opened: Moment,
+    /// When it was raised, or came back: its age counts from here.
+    #[serde(default)]
+    pub(super) raised: Option<Moment>,
     pub(super) cleared: Option<Moment>,
     pub(super) closed: Option<Moment>,
     /// The latest comings and goings.
@@ -258,6 +278,9 @@ impl Ticket {
         self.times.closed = ended.then_some(now);
         if to == State::Reopened {
             self.reopened += 1;
+        }
+        if matches!(to, State::Raised | State::Reopened) {
+            self.times.raised = Some(now);
         }
         if rework {
             // Rework has the whole limit again, from the time it was found; what was not done yet when

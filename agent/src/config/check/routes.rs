@@ -25,16 +25,18 @@ const ZONES: [(&str, ZoneKind); 5] = [
 
 type Assets = BTreeMap<AssetKey, Asset>;
 
-/// Reads both kinds of section and gives them to the vehicles they are for.
-pub(super) fn read<'a>(tree: &'a Tree<'a>, assets: &mut Assets, zone: &TimeZone) {
-    let mut names = BTreeMap::new();
+/// Reads both kinds of section and gives them to the vehicles they are for. Answers with the areas, for
+/// rules that ask for them by name.
+pub(super) fn read<'a>(tree: &'a Tree<'a>, assets: &mut Assets, zone: &TimeZone) -> Vec<Arc<Zone>> {
+    let (mut names, mut zones) = (BTreeMap::new(), vec![]);
     for section in &tree.list("zone") {
-        read_zone(section, assets, &mut names, tree.incomplete);
+        read_zone(section, assets, &mut names, &mut zones, tree.incomplete);
     }
     let mut names = BTreeMap::new();
     for section in &tree.list("route") {
         read_route(section, assets, &mut names, zone, tree.incomplete);
     }
+    zones
 }
 
 /// An id that no other section of the kind has.
@@ -74,6 +76,7 @@ fn read_zone(
     section: &Section<'_>,
     assets: &mut Assets,
     names: &mut BTreeMap<AssetId, Place>,
+    zones: &mut Vec<Arc<Zone>>,
     incomplete: bool,
 ) {
     let id = section.required("id", "\"depot-1\"", |value| name(value, names));
@@ -102,6 +105,7 @@ fn read_zone(
             duty.zones.push(Arc::clone(&zone));
         }
     }
+    zones.push(zone);
 }
 
 fn read_route(

@@ -1,17 +1,29 @@
 //! `[[rule]]` and `[rules]`: when a ticket is opened. The built-in rules are a file of the same form.
+//!
+//! * `facts`: what rules can ask for, and what it can be.
+//! * `conditions`: `when`; `levels` are its thresholds and `hours` its times.
+//! * `examples`: `[[rule.test]]`, run whenever the configuration is read.
+
+mod conditions;
+mod examples;
+mod facts;
+mod hours;
+mod levels;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use domain::calendar::Calendar;
 use domain::ids::{AssetKey, Category, Class, RuleId};
-use domain::rules::{Condition, FactName, Level, READINGS_MAX, Rule, Severity, Side};
-use domain::site::{Asset, Bin, Kind};
+use domain::rules::{Escalation, Handling, Rule, Severity};
+use domain::site::Asset;
+use domain::sweeping::Zone;
+use domain::tickets::WorkingHours;
 use domain::time::Span;
-use toml::de::DeValue;
 
-use super::super::fault::{Fault, Place, did_you_mean, nearest};
+use super::super::fault::{Fault, Place, nearest};
 use super::super::section::{Report, Section, Tree, Value};
 use super::super::{categories, defaults, file, values};
-use super::Assets;
 
 /// The rules that apply unless the configuration says otherwise.
 const BUILT_IN: &str = include_str!("../../../../config/rules/default.toml");
@@ -31,89 +43,16 @@ pub(super) const SEVERITIES: [(&str, Severity); 4] = [
     ("critical", Severity::Critical),
 ];
 
-/// The facts that assets of a class have.
-const fn facts(class: Class) -> &'static [FactName] {
-    match class {
-        Class::Bay => &[
-            FactName::TemperatureC,
-            FactName::BatteryPct,
-            FactName::BatteryV,
-            FactName::BayStuck,
-            FactName::BayContested,
-            FactName::BayDrifted,
-            FactName::BayForbidden,
-            FactName::BayUnpermitted,
-            FactName::BayZombie,
-            FactName::StayPct,
-        ],
-        Class::Bin => &[
-            FactName::LevelPct,
-            FactName::TemperatureC,
-            FactName::BatteryPct,
-            FactName::BatteryV,
-            FactName::Overflow,
-            FactName::Burning,
-            FactName::Tilted,
-            FactName::LidOpen,
-            FactName::Moved,
-            FactName::SensorFault,
-            FactName::CollectionLateH,
-            FactName::MissedCollection,
-            FactName::NoFall,
-            FactName::NoLift,
-        ],
-        Class::Vehicle => &[
-            FactName::SpeedKmh,
-            FactName::WeighDifferencePct,
-            FactName::OverspeedKmh,
-            FactName::StoppedMin,
-            FactName::IdlingMin,
-            FactName::OutOfArea,
-            FactName::DeviationM,
-            FactName::NoFixMin,
-            FactName::StopsSkipped,
-            FactName::StopsLate,
-            FactName::StopsEarly,
-            FactName::PlanShifted,
-        ],
-        Class::Street => &[FactName::SweptPct],
-        Class::Gauge | Class::Camera | Class::Node => &[],
-    }
-}
+/// Facts that are written into tickets of a rule beside its conditions, at the most.
+const EVIDENCE_MAX: usize = 8;
 
-/// What a fact can be, in its unit.
-const fn possible(fact: FactName) -> std::ops::RangeInclusive<i64> {
-    match fact {
-        FactName::LevelPct
-        | FactName::BatteryPct
-        | FactName::SweptPct
-        | FactName::WeighDifferencePct => 0..=100,
-        FactName::TemperatureC => -60..=120,
-        FactName::BatteryV => 0..=60,
-        FactName::SpeedKmh | FactName::OverspeedKmh => 0..=200,
-        FactName::StoppedMin | FactName::IdlingMin | FactName::NoFixMin => 0..=10_080,
-        FactName::DeviationM => 0..=100_000,
-        FactName::StopsSkipped | FactName::StopsLate | FactName::StopsEarly => 0..=1000,
-        FactName::CollectionLateH => -168..=168,
-        FactName::Overflow
-        | FactName::Burning
-        | FactName::Tilted
-        | FactName::LidOpen
-        | FactName::Moved
-        | FactName::SensorFault
-        | FactName::MissedCollection
-        | FactName::NoFall
-        | FactName::NoLift
-        | FactName::BayStuck
-        | FactName::BayContested
-        | FactName::BayDrifted
-        | FactName::BayForbidden
-        | FactName::BayUnpermitted
-        | FactName::BayZombie
-        | FactName::OutOfArea
-        | FactName::PlanShifted => 0..=1,
-        FactName::StayPct => 0..=100_000,
-    }
+/// What rules refer to.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    pub(super) assets: &'a BTreeMap<AssetKey, Asset>,
+    pub(super) zones: &'a [Arc<Zone>],
+    pub(super) hours: &'a WorkingHours,
+    pub(super) calendar: &'a Calendar,
 }
 
 /// The rules that are built in.
@@ -127,7 +66,10 @@ fn read_built_in() -> (Vec<Rule>, Vec<Fault>) {
     let texts = file::from_text("config/rules/default.toml", BUILT_IN);
     let report = Report::new(&texts.texts);
     let tree = Tree::new(&report, &texts.texts, texts.incomplete);
-    let rules = read_list(&tree, &BTreeMap::new());
+    let (hours, calendar) = (WorkingHours::default(), Calendar::default());
+    let around =
+        Around { assets: &BTreeMap::new(), zones: &[], hours: &hours, calendar: &calendar };
+    let rules = read_list(&tree, &around);
     tree.finish(&[]);
     drop(tree);
     let mut faults = texts.faults.clone();
@@ -137,13 +79,13 @@ fn read_built_in() -> (Vec<Rule>, Vec<Fault>) {
 
 /// The rules of the configuration: the built-in ones, each unless it is replaced by one of the same id,
 /// then the others.
-pub(super) fn read<'a>(tree: &'a Tree<'a>, assets: &Assets) -> Vec<Rule> {
+pub(super) fn read<'a>(tree: &'a Tree<'a>, around: &Around<'_>) -> Vec<Rule> {
     let mut with_defaults = true;
     if let Some(section) = tree.table("rules") {
         with_defaults = section.or("defaults", true, values::boolean);
         section.finish();
     }
-    let mut own = read_list(tree, &assets.assets);
+    let mut own = read_list(tree, around);
     let mut rules = if with_defaults { built_in() } else { Vec::new() };
     for rule in &mut rules {
         if let Some(at) = own.iter().position(|own| own.id == rule.id) {
@@ -154,15 +96,15 @@ pub(super) fn read<'a>(tree: &'a Tree<'a>, assets: &Assets) -> Vec<Rule> {
     rules
 }
 
-fn read_list<'a>(tree: &'a Tree<'a>, assets: &BTreeMap<AssetKey, Asset>) -> Vec<Rule> {
+fn read_list<'a>(tree: &'a Tree<'a>, around: &Around<'_>) -> Vec<Rule> {
     let mut places = BTreeMap::new();
     let sections = tree.list("rule");
-    sections.iter().filter_map(|section| read_rule(section, assets, &mut places)).collect()
+    sections.iter().filter_map(|section| read_rule(section, around, &mut places)).collect()
 }
 
 fn read_rule(
     section: &Section<'_>,
-    assets: &BTreeMap<AssetKey, Asset>,
+    around: &Around<'_>,
     places: &mut BTreeMap<RuleId, Place>,
 ) -> Option<Rule> {
     let id = section.required("id", "\"bin-full\"", |value| {
@@ -179,13 +121,75 @@ fn read_rule(
     let class = section.required("class", "\"bin\"", values::word(&CLASSES));
     let category = section.required("category", "\"bin_overflow\"", category);
     let severity = section.or("severity", defaults::SEVERITY, values::word(&SEVERITIES));
-    let example = "{ above = \"level_pct\", raise_at = \"full_at\", clear_at = \"clear_at\" }";
-    let when = section.required("when", example, |value| {
-        let section = value.as_section(example)?;
-        condition(&section, class, assets)
-    });
+    let when = section
+        .required("when", conditions::EXAMPLE, |value| conditions::read(value, class, around));
+    let handling = handling(section, class, severity);
+    let tests = section.value("test").map(|value| value.items("{ given = […] }"));
+    let examples: Vec<Section<'_>> = tests
+        .flatten()
+        .iter()
+        .flatten()
+        .filter_map(|item| item.as_section("[[rule.test]]"))
+        .collect();
+    let written: Vec<_> =
+        examples.iter().map(|s| examples::read(s, class, around.calendar)).collect();
     section.finish();
-    Some(Rule { id: id?, version, class: class?, category: category?, severity, when: when? })
+    let (id, class, category, when) = (id?, class?, category?, when?);
+    let rule = Rule { id, version, class, category, severity, when, handling };
+    for (written, section) in written.iter().zip(&examples) {
+        written.iter().for_each(|written| written.hold(section, &rule, around.calendar));
+    }
+    Some(rule)
+}
+
+/// How the tickets of a rule are told, and what is written into them.
+fn handling(section: &Section<'_>, class: Option<Class>, severity: Severity) -> Handling {
+    let quiet = section.optional("quiet", |value| {
+        if severity == Severity::Critical {
+            let cause = "what is critical has no quiet hours".to_owned();
+            value.error(cause, "remove quiet, or write a lower severity");
+            return None;
+        }
+        hours::quiet(value)
+    });
+    let escalate = section.optional("escalate", |value| escalate(value, severity));
+    let evidence = section.optional("evidence", |value| {
+        let items = value.items("\"temperature_c\"")?;
+        if items.len() > EVIDENCE_MAX {
+            let cause = format!("{:?} has more than {EVIDENCE_MAX} facts", value.key);
+            value.error(cause, "keep those that help whoever goes there");
+            return None;
+        }
+        let facts: Vec<_> = items.iter().map(|item| facts::read(item, class)).collect();
+        facts.into_iter().collect()
+    });
+    Handling {
+        quiet,
+        escalate: escalate.unwrap_or_default(),
+        evidence: evidence.unwrap_or_default(),
+    }
+}
+
+/// `[{ after = "4h", to = "high" }, { after = "1d", to = "critical" }]`.
+fn escalate(value: &Value<'_>, severity: Severity) -> Option<Vec<Escalation>> {
+    const EXAMPLE: &str = "{ after = \"4h\", to = \"high\" }";
+    let (mut before, mut steps) = ((Span::ZERO, severity), vec![]);
+    for item in value.items(EXAMPLE)? {
+        let section = item.as_section(EXAMPLE)?;
+        let range = Span::from_secs(1)..=Span::from_mins(366 * 24 * 60);
+        let after = section.required("after", "\"4h\"", values::span(range));
+        let to = section.required("to", "\"high\"", values::word(&SEVERITIES));
+        section.finish();
+        let (after, to) = (after?, to?);
+        if after <= before.0 || to <= before.1 {
+            let cause = "each step is later and worse than the one before it".to_owned();
+            item.error(cause, format!("it was {} before", before.1.as_str()));
+            return None;
+        }
+        before = (after, to);
+        steps.push(Escalation { after, to });
+    }
+    Some(steps)
 }
 
 /// A category: any symbol, with a warning when it is none that the catalogue has.
@@ -200,167 +204,6 @@ pub(super) fn category(value: &Value<'_>) -> Option<Category> {
         value.warning(format!("the category {category} is not in the catalogue"), fix);
     }
     Some(category)
-}
-
-/// What `when` can begin with.
-const CONDITIONS: [&str; 4] = ["above", "below", "overstay", "silent"];
-
-fn condition(
-    section: &Section<'_>,
-    class: Option<Class>,
-    assets: &BTreeMap<AssetKey, Asset>,
-) -> Option<Condition> {
-    let given: Vec<_> = CONDITIONS.into_iter().filter(|key| section.value(key).is_some()).collect();
-    let condition = match given.as_slice() {
-        ["above"] => threshold(section, "above", Side::Above, class, assets),
-        ["below"] => threshold(section, "below", Side::Below, class, assets),
-        ["overstay"] => overstay(section, class),
-        ["silent"] => {
-            section.required("silent", "true", only_true)?;
-            let range = Span::from_secs(1)..=Span::from_mins(90 * 24 * 60);
-            Some(Condition::Silent { after: section.optional("after", values::span(range)) })
-        }
-        _ => {
-            let cause = match given.as_slice() {
-                [] => "\"when\" does not say when".to_owned(),
-                several => format!("\"when\" says several things: {}", several.join(", ")),
-            };
-            let fix = "write one of above = fact, below = fact, overstay = true, silent = true";
-            section.report.error(section.at, cause, fix);
-            return None;
-        }
-    };
-    section.finish();
-    condition
-}
-
-fn overstay(section: &Section<'_>, class: Option<Class>) -> Option<Condition> {
-    let stated = section.required("overstay", "true", |value| {
-        if class.is_some_and(|class| class != Class::Bay) {
-            value.error("only a bay can be overstayed".to_owned(), "write class = \"bay\"");
-        }
-        only_true(value)
-    });
-    let day = Span::from_mins(24 * 60);
-    let grace = section.or("grace", defaults::GRACE, values::span(Span::ZERO..=day));
-    stated.map(|()| Condition::Overstay { grace })
-}
-
-fn only_true(value: &Value<'_>) -> Option<()> {
-    let stated = values::boolean(value)?;
-    if !stated {
-        let cause = format!("{} = false is no condition", value.key);
-        value.error(cause, "write true, or remove the rule");
-    }
-    stated.then_some(())
-}
-
-fn threshold(
-    section: &Section<'_>,
-    key: &'static str,
-    side: Side,
-    class: Option<Class>,
-    assets: &BTreeMap<AssetKey, Asset>,
-) -> Option<Condition> {
-    let fact = section.required(key, "\"level_pct\"", |value| fact(value, class));
-    let raise_at = section.required("raise_at", "85", |value| level(value, fact));
-    let clear_at = section.required("clear_at", "60", |value| {
-        let clear = level(value, fact)?;
-        refuse_wrong_side(value, side, raise_at, clear, assets);
-        Some(clear)
-    });
-    let hold = values::span(Span::ZERO..=Span::from_mins(7 * 24 * 60));
-    let hold = section.or("hold", defaults::HOLD, hold);
-    let readings = section.or("readings", defaults::READINGS, values::integer(1..=READINGS_MAX));
-    let (fact, raise_at, clear_at) = (fact?, raise_at?, clear_at?);
-    Some(Condition::Threshold { fact, side, raise_at, clear_at, hold, readings })
-}
-
-fn fact(value: &Value<'_>, class: Option<Class>) -> Option<FactName> {
-    let text = value.as_text("the name of a fact, such as \"level_pct\"")?;
-    let of_class = class.map_or(FactName::ALL.as_slice(), facts);
-    let known: Vec<_> = of_class.iter().map(|fact| fact.as_str()).collect();
-    let Some(found) = FactName::ALL.into_iter().find(|fact| fact.as_str() == text) else {
-        value.error(format!("unknown fact {text:?}"), did_you_mean(text, known));
-        return None;
-    };
-    if !of_class.contains(&found) {
-        let class = class.map_or("asset", Class::as_str);
-        let fix = format!("a {class} has {}", known.join(", "));
-        value.error(format!("a {class} has no {text}"), fix);
-        return None;
-    }
-    Some(found)
-}
-
-/// A number that the fact can be, or the bin's own threshold.
-fn level(value: &Value<'_>, fact: Option<FactName>) -> Option<Level> {
-    let own = match value.raw() {
-        DeValue::String(text) => match text.as_ref() {
-            "full_at" => Some(Level::FullAt),
-            "clear_at" => Some(Level::ClearAt),
-            _ => {
-                let fix = "write a number, \"full_at\" or \"clear_at\"";
-                value.error(format!("{text:?} is no threshold"), fix);
-                return None;
-            }
-        },
-        _ => None,
-    };
-    if let Some(own) = own {
-        if fact.is_some_and(|fact| fact != FactName::LevelPct) {
-            let cause = "only level_pct has thresholds of the bin's own".to_owned();
-            value.error(cause, "write a number");
-            return None;
-        }
-        return Some(own);
-    }
-    let range = fact.map_or(-1_000_000..=1_000_000, possible);
-    values::milli(range)(value).map(Level::Milli)
-}
-
-/// A threshold that is cleared where it is raised would open and close a ticket with every reading.
-fn refuse_wrong_side(
-    value: &Value<'_>,
-    side: Side,
-    raise: Option<Level>,
-    clear: Level,
-    assets: &BTreeMap<AssetKey, Asset>,
-) {
-    let Some(raise) = raise else { return };
-    let wrong = |bin: Option<&Bin>| {
-        let (raise, clear) = (resolve(raise, bin), resolve(clear, bin));
-        match side {
-            Side::Above => clear >= raise,
-            Side::Below => clear <= raise,
-        }
-    };
-    let numbers = matches!((raise, clear), (Level::Milli(_), Level::Milli(_)));
-    let bins = assets.iter().filter_map(|(key, asset)| match &asset.kind {
-        Kind::Bin(bin) if !numbers => Some((key, bin)),
-        _ => None,
-    });
-    let whose = match bins.clone().find(|(_, bin)| wrong(Some(bin))) {
-        Some((key, _)) => format!(" for {key}"),
-        None if bins.count() == 0 && wrong(None) => String::new(),
-        None => return,
-    };
-    let (must, than) = match side {
-        Side::Above => ("below", "above"),
-        Side::Below => ("above", "below"),
-    };
-    let cause = format!("clear_at must be {must} raise_at{whose}");
-    value.error(cause, format!("with {than}, write a clear_at that is {must} raise_at"));
-}
-
-/// A level in thousandths; the bin's own, or what a bin has by default.
-fn resolve(level: Level, bin: Option<&Bin>) -> i64 {
-    let milli = |permille: domain::units::Permille| i64::from(permille.get()) * 100;
-    match level {
-        Level::Milli(milli) => milli,
-        Level::FullAt => milli(bin.map_or(defaults::FULL_AT, |bin| bin.full_at)),
-        Level::ClearAt => milli(bin.map_or(defaults::CLEAR_AT, |bin| bin.clear_at)),
-    }
 }
 
 #[cfg(test)]
@@ -402,13 +245,6 @@ mod tests {
             "vehicle-plan-shifted",
         ] {
             assert!(ids.contains(&expected), "{expected} is not among {ids:?}");
-        }
-    }
-
-    #[test]
-    fn every_fact_belongs_to_a_class() {
-        for fact in FactName::ALL {
-            assert!(CLASSES.iter().any(|(_, class)| facts(*class).contains(&fact)), "{fact:?}");
         }
     }
 }

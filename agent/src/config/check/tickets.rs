@@ -61,7 +61,7 @@ fn hours(value: &Value<'_>) -> Option<WorkingHours> {
     hours
 }
 
-fn period(value: &Value<'_>) -> Option<Period> {
+pub(super) fn period(value: &Value<'_>) -> Option<Period> {
     let text = value.as_text("a period such as \"08:00-12:00\"")?;
     let ends = text.split_once('-').map(|(a, b)| (TimeOfDay::parse(a), TimeOfDay::parse(b)));
     let Some((Some(from), Some(to))) = ends else {

@@ -37,3 +37,18 @@ fn every_section_of_the_documentation_of_sources_is_right() {
     assert_eq!(kinds, headings.collect(), "each kind has its section");
     assert_eq!(kinds.len(), 12);
 }
+
+const RULES: &str = include_str!("../../../../docs/rules.md");
+
+#[test]
+fn every_rule_of_the_documentation_does_what_its_examples_say() {
+    let blocks = RULES.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let mut rules = 0;
+    for block in blocks {
+        let text = format!("{HEAD}{block}");
+        let loaded =
+            load_text("rules.md", &text).unwrap_or_else(|faults| panic!("{block}\n{faults}"));
+        rules += loaded.config.site.rules.len() - check::built_in_rules().len();
+    }
+    assert!(rules >= 10, "{rules}");
+}

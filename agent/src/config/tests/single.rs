@@ -9,7 +9,9 @@ type Case = (&'static str, (usize, usize), &'static str, &'static str);
 
 #[test]
 fn each_fault_has_its_place_and_its_fix() {
-    let cases = [KEYS, IDS, VALUES, SOURCES, FEEDS, ASSETS, RULES, TARIFFS, BINS, UPLINKS];
+    let cases = [
+        KEYS, IDS, VALUES, SOURCES, FEEDS, ASSETS, RULES, CONDITIONS, TARIFFS, BINS, UPLINKS,
+    ];
     for (text, place, cause, fix) in cases.into_iter().flatten() {
         let found = errors(&with_base(text));
         assert!(found.len() == 1, "{text}: {}", Faults::from(found.clone()));
@@ -380,6 +382,215 @@ const ASSETS: &[Case] = &[
     ),
 ];
 
+const CONDITIONS: &[Case] = &[
+    (
+        "@rule\nwhen = { outside = \"temprature_c\", from = 0, to = 50 }",
+        (5, 20),
+        "unknown fact \"temprature_c\"",
+        "did you mean \"temperature_c\"?",
+    ),
+    (
+        "@rule\nwhen = { outside = \"lid_open\", from = 0, to = 1 }",
+        (5, 20),
+        "lid_open is so or not",
+        "raise_at = 1",
+    ),
+    (
+        "@rule\nwhen = { outside = \"temperature_c\", from = 50, to = 5 }",
+        (5, 53),
+        "ends where it begins",
+        "higher to",
+    ),
+    (
+        "@rule\nwhen = { outside = \"temperature_c\", from = 0, to = 500 }",
+        (5, 52),
+        "\"to\" is out of range",
+        "-60 to 120",
+    ),
+    (
+        "@rule\nwhen = { outside = \"temperature_c\", from = 0, to = 50, margin = 25 }",
+        (5, 65),
+        "no value is inside again",
+        "less than half",
+    ),
+    (
+        "@rule\nwhen = { rises = \"level_pct\", by = 0, within = \"5m\" }",
+        (5, 36),
+        "\"by\" is nothing",
+        "more than 0",
+    ),
+    (
+        "@rule\nwhen = { rises = \"level_pct\", by = 150, within = \"5m\" }",
+        (5, 36),
+        "\"by\" is out of range",
+        "0 to 100",
+    ),
+    (
+        "@rule\nwhen = { rises = \"level_pct\", by = 10, clear_by = 10, within = \"5m\" }",
+        (5, 51),
+        "clear_by must be below by",
+        "smaller",
+    ),
+    (
+        "@rule\nwhen = { rises = \"level_pct\", by = 10 }",
+        (5, 8),
+        "\"within\" is missing in when of [[rule]]",
+        "within = \"5m\"",
+    ),
+    ("@rule\nwhen = { missing = \"level_pct\" }", (5, 8), "\"after\" is missing", "after = \"6h\""),
+    (
+        "@rule\nwhen = { stuck = \"level_pct\", band = 50, after = \"1d\" }",
+        (5, 38),
+        "everything is within this band",
+        "smaller",
+    ),
+    (
+        "@rule\nwhen = { in_zone = \"depot-2\" }",
+        (5, 20),
+        "no zone is called depot-2",
+        "there are none",
+    ),
+    (
+        "@rule\nwhen = { count = \"lid_open\", times = 1, within = \"1h\" }",
+        (5, 38),
+        "\"times\" is out of range",
+        "2 to 32",
+    ),
+    (
+        "@rule\nwhen = { count = \"lid_open\", times = 5, clear_times = 5, within = \"1h\" }",
+        (5, 55),
+        "clear_times must be below times",
+        "smaller",
+    ),
+    (
+        "@rule\nwhen = { count = \"level_pct\", times = 5, within = \"1h\" }",
+        (5, 8),
+        "\"above\" is missing",
+        "above = 80",
+    ),
+    (
+        "@rule\nwhen = { forecast = \"level_pct\", within = \"2h\", over = \"6h\" }",
+        (5, 8),
+        "\"rises_to\" is missing",
+        "rises_to = 95",
+    ),
+    (
+        "@rule\nwhen = { forecast = \"level_pct\", rises_to = 9, falls_to = 5, within = \"2h\", over = \"6h\" }",
+        (5, 8),
+        "rise to one value and fall",
+        "keep one",
+    ),
+    (
+        "@rule\nwhen = { sees = \"truck\", dwell = \"3m\" }",
+        (5, 17),
+        "a camera looks at bays",
+        "class = \"bay\"",
+    ),
+    (
+        "@rule\nwhen = { during = [\"00:00-24:00\"] }",
+        (5, 19),
+        "that is always",
+        "hours or the days",
+    ),
+    ("@rule\nwhen = { during = [\"22:00\"] }", (5, 20), "is no period", "HH:MM-HH:MM"),
+    (
+        "@rule\nwhen = { during = [\"22:00-06:00\"], days = [\"sunday\"] }",
+        (5, 44),
+        "unknown \"days\" \"sunday\"",
+        "workday",
+    ),
+    (
+        "@rule\nwhen = { all = [{ silent = true }] }",
+        (5, 16),
+        "puts two conditions together",
+        "add one",
+    ),
+    (
+        "@rule\nwhen = { all = [{ silent = true }, { abvoe = \"level_pct\" }] }",
+        (5, 36),
+        "\"all\" does not say when",
+        "above",
+    ),
+    (
+        "@rule\nwhen = { any = [{ silent = true }, { above = \"level_pct\", raise_at = 120, clear_at = 60 }] }",
+        (5, 70),
+        "\"raise_at\" is out of range",
+        "0 to 100",
+    ),
+    (
+        "@rule\nwhen = { not = { below = \"level_pct\", raise_at = 20, clear_at = 10 } }",
+        (5, 65),
+        "clear_at must be above raise_at",
+        "above raise_at",
+    ),
+    (
+        "@rule\nseverity = \"critical\"\nquiet = { hours = [\"22:00-07:00\"] }\nwhen = { silent = true }",
+        (6, 9),
+        "critical has no quiet hours",
+        "lower severity",
+    ),
+    (
+        "@rule\nquiet = { hours = [\"00:00-24:00\"] }\nwhen = { silent = true }",
+        (5, 9),
+        "never end",
+        "when they end",
+    ),
+    (
+        "@rule\nescalate = [{ after = \"4h\", to = \"low\" }]\nwhen = { silent = true }",
+        (5, 13),
+        "later and worse",
+        "it was medium before",
+    ),
+    (
+        "@rule\nescalate = [{ after = \"4h\", to = \"high\" }, { after = \"4h\", to = \"critical\" }]\nwhen = { silent = true }",
+        (5, 44),
+        "later and worse",
+        "it was high before",
+    ),
+    (
+        "@rule\nevidence = [\"speed_kmh\"]\nwhen = { silent = true }",
+        (5, 13),
+        "a bin has no speed_kmh",
+        "a bin has level_pct",
+    ),
+    (
+        "@rule\nwhen = { silent = true }\ntest = [{ given = [{ at = \"0s\", levl_pct = 5 }], raised = [] }]",
+        (6, 44),
+        "\"levl_pct\" is nothing that can be told here",
+        "did you mean \"level_pct\"?",
+    ),
+    (
+        "@rule\nwhen = { silent = true }\ntest = [{ given = [{ at = \"1h\", level_pct = 5 }, { at = \"0s\" }], raised = [] }]",
+        (6, 50),
+        "before the one above it",
+        "sort them",
+    ),
+    (
+        "@rule\nwhen = { silent = true }\ntest = [{ given = [{ at = \"0s\", level_pct = 5 }] }]",
+        (6, 9),
+        "\"raised\" is missing",
+        "raised = [\"10m\"]",
+    ),
+    (
+        "@rule\nwhen = { silent = true }\ntest = [{ given = [{ at = \"0s\", level_pct = 105 }], raised = [] }]",
+        (6, 45),
+        "\"level_pct\" is out of range",
+        "0 to 100",
+    ),
+    (
+        "@rule\nwhen = { above = \"level_pct\", raise_at = 80, clear_at = 60 }\ntest = [{ given = [{ at = \"10m\", level_pct = 85 }], raised = [] }]",
+        (6, 62),
+        "the example says raised never, but r is raised at 10m",
+        "it is raised when level_pct is at or above 80%; over at or below 60%; raised at 10m: level_pct 85 %, at or above 80 %",
+    ),
+    (
+        "@rule\nwhen = { above = \"level_pct\", raise_at = 80, clear_at = 60 }\ntest = [{ given = [{ at = \"10m\", level_pct = 85 }], raised = [\"10m\"], cleared = [\"20m\"] }]",
+        (6, 81),
+        "the example says cleared at 20m, but r is cleared never",
+        "over at or below 60%",
+    ),
+];
+
 const RULES: &[Case] = &[
     (
         "@rule\nwhen = { above = \"level_pct\", raise_at = 80, clear_at = 60, readings = 9 }",
@@ -406,12 +617,12 @@ const RULES: &[Case] = &[
         "two rules called r; first at t.toml:20:6",
         "own id",
     ),
-    ("@rule\nwhen = { hold = \"1m\" }", (5, 8), "does not say when", "silent = true"),
+    ("@rule\nwhen = { hold = \"1m\" }", (5, 8), "does not say when", "silent, all, any, not"),
     (
         "@rule\nwhen = { silent = true, below = \"battery_pct\" }",
         (5, 8),
         "says several things: below, silent",
-        "one of",
+        "all = [",
     ),
     (
         "@rule\nwhen = { silent = false }",

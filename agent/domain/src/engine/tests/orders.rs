@@ -2,10 +2,12 @@
 
 use proptest::prelude::*;
 
+use super::handling::lively;
 use super::*;
+use crate::commands::Report;
 use crate::ids::CrewId;
 use crate::site::{CategorySpec, Crew, LimitRule, Maintenance};
-use crate::tickets::TimeLimit;
+use crate::tickets::{TimeLimit, WitnessKind};
 
 pub(super) fn city() -> Site {
     let mut site = site();
@@ -267,6 +269,7 @@ enum Turn {
     Car(bool),
     Pass(u64),
     Order(usize, usize),
+    Says(usize),
     Again,
     Restart,
     Crash,
@@ -278,6 +281,7 @@ fn turn() -> impl Strategy<Value = Turn> {
         3 => any::<bool>().prop_map(Turn::Car),
         2 => (1u64..400).prop_map(Turn::Pass),
         4 => (0usize..4, 0..TicketStep::ALL.len()).prop_map(|(t, s)| Turn::Order(t, s)),
+        1 => (0usize..3).prop_map(Turn::Says),
         1 => Just(Turn::Again),
         1 => Just(Turn::Restart),
         1 => Just(Turn::Crash),
@@ -304,7 +308,7 @@ impl Box_ {
         (self.boot, self.booted) = (self.boot + 1, self.minute);
         let stored = self.records.iter();
         let stored = stored.map(|(k, v)| Record { key: k.clone(), value: Some(v.clone()) });
-        self.engine = Engine::new(city(), stored.collect(), self.now());
+        self.engine = Engine::new(lively(), stored.collect(), self.now());
     }
 
     fn input(&mut self, n: usize, turn: &Turn) -> Input {
@@ -321,6 +325,7 @@ impl Box_ {
                 let Some(id) = ids.get(which % ids.len().max(1)) else { return Input::Tick };
                 send(&format!("c{n}"), full("x", id, TicketStep::ALL[*step]))
             }
+            Turn::Says(who) => said(&format!("c{n}"), *who),
             Turn::Again => match &self.last {
                 Some(input @ Input::Command(_)) => input.clone(),
                 _ => Input::Tick,
@@ -348,6 +353,31 @@ impl Box_ {
     }
 }
 
+/// Somebody says that the bin is full, or that something lies in the street.
+fn said(id: &str, who: usize) -> Input {
+    let kinds = [WitnessKind::Citizen, WitnessKind::Camera, WitnessKind::Patrol];
+    let asset = (who != 1).then(|| "bin/bin-1".parse().unwrap());
+    let place = Position::from_degrees(31.82, 119.98, Datum::Wgs84).unwrap();
+    let report = Report {
+        category: Category::new(if who == 1 { "exposed_litter" } else { "bin_overflow" }).unwrap(),
+        witness: kinds[who],
+        place: asset.is_none().then_some(place),
+        asset,
+        from: None,
+        confidence: None,
+        severity: None,
+        text: None,
+        media: None,
+    };
+    Input::Command(Command {
+        id: id.into(),
+        by: Requester::new("duty").unwrap(),
+        issued_at: None,
+        expires_at: None,
+        action: Action::Report(Box::new(report)),
+    })
+}
+
 proptest! {
     // Every case is a life of a box: in a debug build the usual number would take a minute.
     #![proptest_config(ProptestConfig::with_cases(48))]
@@ -356,7 +386,7 @@ proptest! {
         history in prop::collection::vec(turn(), 1..150),
     ) {
         let mut one = Box_ {
-            engine: city_engine(),
+            engine: Engine::new(lively(), vec![], t(0)),
             records: BTreeMap::new(),
             messages: vec![],
             minute: 0,
@@ -369,6 +399,10 @@ proptest! {
             let mut open = BTreeMap::new();
             for ticket in one.engine.desk.all() {
                 prop_assert_eq!(ticket.flow.verify(&ticket.ticket_id), Ok(()));
+                // Nothing moves a deadline that the log does not tell.
+                let due = ticket.limit.as_ref().and_then(|limit| limit.due);
+                let told = ticket.flow.entries().last().and_then(|entry| entry.due);
+                prop_assert_eq!(due, told, "of {} after {:?}", &ticket.key, turn);
                 *open.entry(&ticket.key).or_insert(0) += usize::from(ticket.state.is_open());
             }
             prop_assert!(open.values().all(|n| *n <= 1), "after {turn:?}: {open:?}");
