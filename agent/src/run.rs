@@ -4,6 +4,7 @@
 //! sources ──(1024, waits)──► engine ──► outbox ──► pipe ──► broker
 //!    ▲ stop first              │ ends when nobody sends any more       stop last ▲
 //!    ▲──(64, refuses)── requests ◄── engine
+//! web server ──(16, waits)──► engine: what the public reports
 //! control ◄──(16, waits)── commands ◄──────────────────────────────── broker
 //! ```
 //! A task that ends before it is told to, or panics, ends the box: a service manager starts it again, and
@@ -210,10 +211,12 @@ impl Station {
         let desk =
             Desk::new(arrivals.clone(), station.clock.clone(), Audit::new(&config.buffer.dir));
         station.spawn_local(&config, desk.clone())?;
+        let open311 =
+            config.open311.clone().map(|o| station.spawn_public(&config, o, desk.clone()));
         station.spawn_commands(&config, arrivals, desk);
         station.spawn_link(&config);
         if let Some(listening) = listening {
-            station.spawn_http(&config.broker, listening, inlets);
+            station.spawn_http(&config.broker, listening, inlets, open311);
         }
         notify(&[sd_notify::NotifyState::Ready]);
         Ok(station)
@@ -340,7 +343,28 @@ impl Station {
         });
     }
 
-    fn spawn_http(&mut self, broker: &Broker, listening: http::Listening, inlets: Inlets) {
+    /// The public is served until nothing more comes in; then the web server tells it to come again.
+    fn spawn_public(
+        &mut self,
+        config: &Config,
+        settings: config::Open311,
+        desk: Desk,
+    ) -> http::open311::Open311 {
+        use http::open311::{ASKED_MAX, Keeping, Open311};
+        let keeping = Keeping::new(&config.buffer.dir, settings.photos_max, settings.keep);
+        let (asks, asked) = mpsc::channel(ASKED_MAX);
+        let stop = self.intake.clone();
+        self.source_tasks.spawn(http::open311::run(asked, desk, keeping.clone(), stop));
+        Open311::new(settings, config.site.clone(), self.clock.clone(), keeping, asks)
+    }
+
+    fn spawn_http(
+        &mut self,
+        broker: &Broker,
+        listening: http::Listening,
+        inlets: Inlets,
+        open311: Option<http::open311::Open311>,
+    ) {
         let site = http::Site {
             files: http::files::Files::embedded(),
             broker: bridge(broker),
@@ -351,9 +375,11 @@ impl Station {
                 engine: self.engine.clone(),
                 link: self.link.clone(),
                 sources: self.sources.clone(),
+                public: open311.as_ref().map(http::open311::Open311::counts),
             }),
             names: vec![],
             inlets,
+            open311,
         };
         let stop = self.rest.clone();
         self.tasks.spawn(async move {

@@ -435,6 +435,8 @@ pub struct Crew {
 /// What is known of a kind of ticket.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CategorySpec {
+    /// What people call it, by language tag.
+    pub names: BTreeMap<String, String>,
     /// Its codes on the platforms of cities.
     pub codes: Vec<CategoryCode>,
     /// The class of assets that it is about.

@@ -6,6 +6,7 @@
 mod assets;
 mod bins;
 mod broker;
+mod open311;
 mod parking;
 mod roads;
 mod routes;
@@ -68,6 +69,12 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
     let rules = rules::read(tree, &assets);
     let tickets = tickets::read(tree, &assets.assets);
     let http = read_http(tree.table("http").as_ref(), broker.as_ref());
+    let open311 = open311::read(tree, &tickets.categories);
+    if let (Some(_), None) = (&open311, &http) {
+        let top = Spot { file: 0, offset: 0 };
+        let cause = "the public is to report over [http], which is switched off".to_owned();
+        report.error(top, cause, "switch [http] on, or [open311] off");
+    }
     if let (Some(source), None) = (sources.pushed(), &http) {
         let top = Spot { file: 0, offset: 0 };
         let cause =
@@ -95,6 +102,7 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
         buffer,
         sources: sources.built,
         http,
+        open311,
         hash,
     })
 }

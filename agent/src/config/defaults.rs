@@ -105,3 +105,18 @@ pub(super) const HOLD: Span = Span::ZERO;
 pub(super) const READINGS: u32 = 1;
 /// `[[rule]] when.grace`.
 pub(super) const GRACE: Span = Span::from_secs(300);
+
+/// `[open311] photo_max`: what a telephone takes.
+pub(super) const PHOTO_MAX: u64 = 8 * 1024 * 1024;
+/// `[open311] photos_max`.
+pub(super) const PHOTOS_MAX: u64 = 256 * 1024 * 1024;
+/// `[open311] reach_m`: a town.
+pub(super) const REACH_M: u32 = 5000;
+/// `[open311] contact`.
+pub(super) const CONTACT: &str = "the operator of this box";
+/// `[open311] reports_per_hour`: somebody who walks through a street.
+pub(super) const REPORTS_PER_HOUR: u32 = 20;
+/// `[open311] reports_per_hour_all`: a bad day.
+pub(super) const REPORTS_PER_HOUR_ALL: u32 = 600;
+/// `[open311] keep`: as long as GeoReport lets people ask.
+pub(super) const KEEP_PERSONS: Span = Span::from_secs(90 * 24 * HOUR);

@@ -20,6 +20,8 @@ pub enum Via {
     Mqtt,
     /// The local socket.
     Local,
+    /// A report of the public, over Open311.
+    Public,
 }
 
 /// The log.
@@ -71,6 +73,7 @@ fn line(now: Now, via: Via, name: &str, payload: &[u8], answer: &Value) -> Strin
     let via = match via {
         Via::Mqtt => "mqtt",
         Via::Local => "local",
+        Via::Public => "open311",
     };
     let entry = json!({
         "at": now.utc, "clock": now.clock, "boot": now.boot, "via": via, "command": name,

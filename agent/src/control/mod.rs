@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use domain::commands::Command;
 use domain::input::Input;
+use domain::time::Now;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -59,6 +60,12 @@ pub struct Desk {
 }
 
 impl Desk {
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        self.clock.now()
+    }
+
     /// A desk before the engine.
     #[must_use]
     pub fn new(engine: mpsc::Sender<Arrival>, clock: Clock, audit: Audit) -> Desk {
@@ -75,16 +82,28 @@ impl Desk {
                 (Input::BadCommand(bad), Some(answer))
             }
         };
+        // A command without a requester has no answer of the engine's.
+        let answer = self.hand_over(input, via == Via::Local).await?.or(unread)?;
+        self.audit.lock().await.note(self.clock.now(), via, name, payload, &answer);
+        Some(answer)
+    }
+
+    /// Hands an input to the engine and gives its answer, if it has one, once that is stored; `None` as for
+    /// [`Desk::carry`]. An answer that is `local` goes nowhere else.
+    pub async fn hand_over(&self, input: Input, local: bool) -> Option<Option<Value>> {
         let (told, committed) = oneshot::channel();
         let (tell, answer) = oneshot::channel();
-        let local = via == Via::Local;
         let arrival = Arrival { input, committed: Some(told), answer: Some(Wish { tell, local }) };
         self.engine.send(arrival).await.ok()?;
         committed.await.ok()?;
-        // A command without a requester has no answer of the engine's.
-        let answer = answer.await.ok().or(unread)?;
-        self.audit.lock().await.note(self.clock.now(), via, name, payload, &answer);
-        Some(answer)
+        Some(answer.await.ok())
+    }
+
+    /// Writes down what the public reported.
+    pub async fn note_public(&self, said: &Value, answer: &Value) {
+        let said = said.to_string();
+        let mut audit = self.audit.lock().await;
+        audit.note(self.clock.now(), Via::Public, "open311.report", said.as_bytes(), answer);
     }
 }
 

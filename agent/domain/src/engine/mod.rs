@@ -5,6 +5,7 @@
 //! * `answers`: commands that were carried out, so that a repeat gets the same answer.
 //! * `publish`: what is said of an asset.
 //! * `parking`: what concerns many bays at once: streets, hours, and people's commands.
+//! * `public`: what the public reports and asks.
 //! * `storm`: many silences that are one problem.
 //! * `trouble`: what is wrong with the box itself.
 //! * `streets`: from the way of vehicles to the coverage of streets.
@@ -12,6 +13,7 @@
 
 mod answers;
 mod parking;
+mod public;
 mod publish;
 mod rounds;
 mod storm;
@@ -38,7 +40,7 @@ use crate::rules::{Due, RuleBook, Seen};
 use crate::sample::Sample;
 use crate::site::{Feed, Kind, Site};
 use crate::sweeping::{Arrival, DatumDoubt, Network};
-use crate::tickets::{Desk, News, State};
+use crate::tickets::{Desk, News, Requests, State};
 use crate::time::{ClockQuality, Moment, Monotonic, Now, Span};
 use crate::timers::{Timer, Timers};
 use crate::waste;
@@ -56,6 +58,8 @@ pub struct Engine {
     /// By vehicle: whether the streets lie where it sweeps.
     doubts: BTreeMap<AssetKey, DatumDoubt>,
     answers: Answers,
+    /// What the public has asked for.
+    requests: Requests,
     rounds: Rounds,
     ledger: Ledger,
     /// The bays of each street that is an asset.
@@ -106,6 +110,7 @@ impl Engine {
             network,
             doubts: BTreeMap::new(),
             answers: Answers::default(),
+            requests: Requests::default(),
             rounds,
             ledger: Ledger::default(),
             streets: BTreeMap::new(),
@@ -136,6 +141,8 @@ impl Engine {
             Input::Command(command) => self.command(&command, now, &mut out),
             Input::BadCommand(bad) => refuse(&bad, now, &mut out),
             Input::Trouble(trouble) => self.trouble(&trouble, now, &mut out),
+            Input::Submission(said) => self.submission(*said, now, &mut out),
+            Input::Requests(query) => self.show_requests(&query, now, &mut out),
             Input::Refresh => self.publish_all(now, &mut out),
             Input::Tick => {}
         }
@@ -187,6 +194,7 @@ impl Engine {
                 None => return self.unreadable.push(key),
             },
             "case" => self.desk.restore_case(rest),
+            "public" => self.requests.restore(&value),
             "command" => self.answers.restore(rest, &value),
             "waste" => self.rounds.days.restore(rest, &value),
             "trip" => self.rounds.restore(&self.site, rest, &value),
@@ -268,10 +276,7 @@ impl Engine {
                     let news = self.desk.pass(&self.site, &id, at);
                     self.spread(news, out);
                 }
-                Timer::Purge(id) => {
-                    let news = self.desk.purge(&id, at);
-                    self.spread(news, out);
-                }
+                Timer::Purge(id) => self.purge(&id, at, out),
             }
         }
     }

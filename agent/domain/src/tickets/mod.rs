@@ -10,6 +10,7 @@
 //! * `desk`: every ticket of the box: identity, opening, reopening, closing, purging.
 //! * `orders`: what people do with tickets.
 //! * `passing`: what time does with tickets.
+//! * `public`: what the public has asked for.
 //! * `news`: what is told and stored of a change.
 
 mod archive;
@@ -21,6 +22,7 @@ mod limit;
 mod news;
 mod orders;
 mod passing;
+mod public;
 mod query;
 mod reports;
 mod ticket;
@@ -31,4 +33,5 @@ pub use flow::{Broken, Flow, FlowLog, Folded};
 pub use life::{Lead, Refusal, State, TicketStep};
 pub use limit::{BadLimit, LIMIT_MAX, LimitKind, TimeLimit, WorkingHours, Worktime};
 pub(crate) use news::News;
+pub(crate) use public::Requests;
 pub use ticket::{Flapping, RuleRef, SuppressedBy, Suppression, Ticket, Witness, WitnessKind};

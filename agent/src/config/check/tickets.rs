@@ -170,7 +170,9 @@ fn read_categories<'a>(tree: &'a Tree<'a>) -> BTreeMap<Category, CategorySpec> {
     for section in &tree.list("category") {
         let symbol = section.required("symbol", "\"bin_overflow\"", values::id(Category::new));
         let before = symbol.as_ref().and_then(|s| specs.get(s)).cloned().unwrap_or_default();
+        let names = super::assets::names(section);
         let spec = CategorySpec {
+            names: if names.is_empty() { before.names } else { names },
             codes: section.or("codes", before.codes, codes),
             class: section.optional("class", values::word(&super::rules::CLASSES)).or(before.class),
             radius_m: section.or("radius_m", before.radius_m, values::integer(0..=RADIUS_MAX)),
