@@ -31,7 +31,7 @@ use tracing_subscriber::EnvFilter;
 use crate::clock::Clock;
 use crate::config::{self, Broker, Config, Scheme, SourceKind};
 use crate::control::audit::Audit;
-use crate::control::{self, Desk, local};
+use crate::control::{self, Desk, Guard, local};
 use crate::engine::{self, EngineTask};
 use crate::health::{Health, is_time_restored, machine_clock, notify};
 use crate::http;
@@ -208,8 +208,10 @@ impl Station {
         let inlets = sources::http_json::inlets(&config.sources, &mut inboxes);
         station.spawn_engine(&config, engine, received, recorder, requests, trouble);
         station.spawn_sources(&config, &arrivals, inboxes);
-        let desk =
-            Desk::new(arrivals.clone(), station.clock.clone(), Audit::new(&config.buffer.dir));
+        let guard =
+            Guard { prefix: Prefix::new(&config.site.identity), actors: config.actors.clone() };
+        let audit = Audit::new(&config.buffer.dir);
+        let desk = Desk::new(arrivals.clone(), station.clock.clone(), guard, audit);
         station.spawn_local(&config, desk.clone())?;
         let open311 =
             config.open311.clone().map(|o| station.spawn_public(&config, o, desk.clone()));

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
+use system_tests::data::say;
 use system_tests::program::{self, Running, texts};
 use system_tests::subscriber::Subscriber;
 
@@ -107,6 +108,7 @@ fn a_ticket_is_moved_from_the_shell_and_over_mqtt_with_the_same_result() {
     let (by_shell, by_mqtt) = (open[0].clone(), open[1].clone());
     let filter = "steward/v1/longcheng/xuejia/demo/reply/duty-9";
     let mut answers = Subscriber::start(demo.port, "judge", filter);
+    let mut times = [vec![], vec![]];
     for (shell, action, more, expected) in LIFE {
         let mut args = vec![shell.to_owned(), by_shell.clone(), "--note=seen to".to_owned()];
         let mut command =
@@ -121,8 +123,12 @@ fn a_ticket_is_moved_from_the_shell_and_over_mqtt_with_the_same_result() {
             command[key] = value;
         }
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let begun = std::time::Instant::now();
         let said = demo.ask(&args);
+        times[0].push(begun.elapsed());
+        let begun = std::time::Instant::now();
         let told = demo.publish(&mut answers, &command);
+        times[1].push(begun.elapsed());
         for answer in [&said.json, &told] {
             let came = answer["result"]["state"].as_str().or(answer["error"]["code"].as_str());
             assert_eq!(came, Some(expected), "{action}: {answer}");
@@ -138,6 +144,12 @@ fn a_ticket_is_moved_from_the_shell_and_over_mqtt_with_the_same_result() {
         of_people.map(|entry| entry["step"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(steps(&by_shell), steps(&by_mqtt));
+    // With the start of the program that asks, each time.
+    for (way, mut times) in ["steward ticket", "mosquitto_pub"].into_iter().zip(times) {
+        times.sort_unstable();
+        let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
+        say(&format!("{way}: answered after {median:.0?}, at the worst {worst:.0?}"));
+    }
     audited(&demo.buffer());
 }
 

@@ -430,6 +430,10 @@ pub struct Crew {
     pub unit: Option<String>,
     /// What it does; none: everything.
     pub categories: Vec<Category>,
+    /// The RFID cards of its people.
+    pub cards: Vec<Tag>,
+    /// The vehicles that it drives.
+    pub vehicles: Vec<AssetId>,
 }
 
 /// What is known of a kind of ticket.

@@ -3,6 +3,7 @@
 //! Every section is read to its end whatever is wrong with it, and what the sections say of each other
 //! is checked after that. A `Config` comes out only when nothing is wrong.
 
+mod actors;
 mod assets;
 mod bins;
 mod broker;
@@ -69,6 +70,7 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
     let rules = rules::read(tree, &assets);
     let tickets = tickets::read(tree, &assets.assets);
     let http = read_http(tree.table("http").as_ref(), broker.as_ref());
+    let actors = actors::read(tree);
     let open311 = open311::read(tree, &tickets.categories);
     if let (Some(_), None) = (&open311, &http) {
         let top = Spot { file: 0, offset: 0 };
@@ -102,6 +104,7 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
         buffer,
         sources: sources.built,
         http,
+        actors,
         open311,
         hash,
     })

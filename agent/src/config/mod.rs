@@ -33,6 +33,8 @@ use domain::decode::lorawan::Codec;
 use domain::ids::{DeviceKey, SourceName};
 use domain::site::Site;
 
+use crate::control::signed::Actors;
+
 pub use self::categories::{CategoryEntry, Code, CodeKind, catalogue};
 pub use self::explain::explain;
 pub use self::fault::{Fault, Faults, Level, Place};
@@ -97,6 +99,8 @@ pub struct Config {
     pub sources: Vec<Source>,
     /// The local HTTP server; `None`: switched off.
     pub http: Option<Http>,
+    /// Whose commands are signed.
+    pub actors: Actors,
     /// What the public may report to that server; `None`: nothing.
     pub open311: Option<Open311>,
     /// First 16 hex digits of the SHA-256 of the files read, for `P/info`.

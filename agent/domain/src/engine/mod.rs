@@ -5,6 +5,7 @@
 //! * `answers`: commands that were carried out, so that a repeat gets the same answer.
 //! * `publish`: what is said of an asset.
 //! * `parking`: what concerns many bays at once: streets, hours, and people's commands.
+//! * `presence`: crews that are there, by card or by vehicle.
 //! * `public`: what the public reports and asks.
 //! * `storm`: many silences that are one problem.
 //! * `trouble`: what is wrong with the box itself.
@@ -13,6 +14,7 @@
 
 mod answers;
 mod parking;
+mod presence;
 mod public;
 mod publish;
 mod rounds;
@@ -297,6 +299,7 @@ impl Engine {
         };
         self.hear_source(&feed.source, now, out);
         let mut quantities = sample.quantities.clone();
+        let crews = self.take_cards(&mut quantities);
         if let Kind::Bin(bin) = &self.site.assets[&key].kind {
             let guessed = quality == Quality::Uncertain && sample.at.is_some();
             if guessed && now.clock > ClockQuality::Unset {
@@ -326,6 +329,12 @@ impl Engine {
             out.messages.insert(place, publish::telemetry(&reading, level));
         }
         self.on_round(&key, &feed.source, &quantities, at, now, out);
+        if !crews.is_empty() {
+            self.cards_shown(&key, &crews, at, out);
+        }
+        if key.class == Class::Vehicle {
+            self.may_have_stopped(&key, at, out);
+        }
     }
 
     /// Lets `how` change an asset, and draws every consequence: state, events, rules, deadlines.
@@ -397,8 +406,8 @@ impl Engine {
     }
 
     fn command(&mut self, command: &Command, now: Now, out: &mut Outputs) {
-        if let Some(answer) = self.answers.known(&command.id) {
-            out.messages.push(publish::reply(&command.by, answer.clone(), now));
+        if let Some(answer) = self.answers.known(command) {
+            out.messages.push(publish::reply(&command.by, answer, now));
             return;
         }
         let answer = match self.carry_out(command, now, out) {
@@ -409,7 +418,7 @@ impl Engine {
         // A question may be asked again, and a map is too large to be kept; only what changes something
         // must not be done twice.
         if !matches!(command.action, Action::Tickets(_) | Action::Coverage { .. }) {
-            out.records.extend(self.answers.keep(&command.id, answer));
+            out.records.extend(self.answers.keep(command, answer, now));
         }
     }
 
@@ -427,6 +436,9 @@ impl Engine {
                 "expired",
                 format!("it was to be done by {until}, and it is {}", now.utc),
             ));
+        }
+        if command.signed {
+            self.answers.believe(command, now)?;
         }
         let name = command.action.name();
         if !self.site.tickets.allows(command.by.as_str(), &name) {
@@ -505,7 +517,8 @@ impl Engine {
 
 fn refuse(bad: &BadCommand, now: Now, out: &mut Outputs) {
     if let (Some(id), Some(by)) = (&bad.id, &bad.by) {
-        out.messages.push(publish::reply(by, answers::no(id, "invalid", &bad.why), now));
+        let code = if bad.denied { "denied" } else { "invalid" };
+        out.messages.push(publish::reply(by, answers::no(id, code, &bad.why), now));
     }
     let by = bad.by.as_ref().map_or("somebody", |by| by.as_str());
     let detail = format!("a command of {by}: {}", bad.why);

@@ -11,6 +11,7 @@ use crate::commands::BayStep;
 use crate::ids::{AssetKey, PermitId};
 use crate::output::{Record, to_map};
 use crate::parking::{self, Meter, Occupancy, Sum, Verdict};
+use crate::place::Position;
 use crate::reading::{Gap, Heard};
 use crate::rules::{Fact, FactName};
 use crate::sample::{NoData, Quantity};
@@ -202,6 +203,14 @@ impl Watched {
         told.facts.extend(quantities.iter().filter_map(common_fact));
         told.facts.push(Fact::Heard(now));
         told
+    }
+
+    /// Where a vehicle stands, and since when; `None`: it drives, or is none.
+    pub(super) fn stands_since(&self) -> Option<(Position, Moment)> {
+        match &self.state {
+            State::Vehicle(vehicle) => vehicle.stands_since(),
+            _ => None,
+        }
     }
 
     /// The road, if the asset is a planned street.

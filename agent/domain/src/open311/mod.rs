@@ -182,4 +182,4 @@ impl Standing {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

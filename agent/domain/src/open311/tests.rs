@@ -28,7 +28,7 @@ fn spec(code: &str, class: Option<Class>, zh: &str) -> CategorySpec {
 }
 
 /// One bin, and three kinds of problems, two of which have the same code.
-fn site() -> Site {
+pub(crate) fn site() -> Site {
     let bin = AssetKey::new(Class::Bin, AssetId::new("bin-21").unwrap());
     let asset = Asset {
         names: BTreeMap::new(),

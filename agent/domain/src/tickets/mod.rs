@@ -10,6 +10,7 @@
 //! * `desk`: every ticket of the box: identity, opening, reopening, closing, purging.
 //! * `orders`: what people do with tickets.
 //! * `passing`: what time does with tickets.
+//! * `presence`: a crew is where its tickets are.
 //! * `public`: what the public has asked for.
 //! * `news`: what is told and stored of a change.
 
@@ -22,6 +23,7 @@ mod limit;
 mod news;
 mod orders;
 mod passing;
+mod presence;
 mod public;
 mod query;
 mod reports;

@@ -122,3 +122,54 @@ fn stored(known: &Known) -> Record {
     let value = serde_json::to_vec(known).expect("a request is plain data");
     Record { key: record_key(known.said.number), value: Some(value) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Category;
+    use crate::tickets::State;
+    use crate::time::{Boot, ClockQuality, Moment, Monotonic, Utc};
+
+    fn now(minute: u64) -> Now {
+        Moment {
+            boot: Boot(1),
+            monotonic: Monotonic::from_ms(minute * 60_000),
+            utc: Utc::from_ms(1_780_000_000_000) + Span::from_mins(minute),
+            clock: ClockQuality::Ntp,
+        }
+    }
+
+    fn said(number: u128) -> Submission {
+        Submission {
+            number: RequestNumber::from_random(number),
+            category: Category::new("bin_overflow").unwrap(),
+            asset: None,
+            place: None,
+            address: None,
+            text: None,
+            media: None,
+        }
+    }
+
+    #[test]
+    fn open_requests_are_never_pushed_out_and_ended_ones_give_way() {
+        let mut requests = Requests::default();
+        let ticket = || TicketId::new("t-1").unwrap();
+        for number in 0..REQUESTS_MAX as u128 {
+            assert_eq!(requests.make_room(now(1)).map(|gone| gone.len()), Some(0));
+            let _ = requests.keep(said(number), ticket(), now(1));
+        }
+        assert_eq!(requests.make_room(now(2)), None, "all of them are open");
+        let ended = requests.0.values_mut().nth(7).unwrap();
+        let updated_at = now(1).utc;
+        let (state, cleared, due, unit) = (State::Closed, false, None, None);
+        ended.standing = Some(Standing { state, cleared, updated_at, due, unit });
+        let number = ended.said.number;
+        let gone = requests.make_room(now(3)).unwrap();
+        assert_eq!(gone, [Record { key: record_key(number), value: None }]);
+        assert_eq!(requests.0.len(), REQUESTS_MAX - 1);
+        let site = crate::open311::tests::site();
+        let all = requests.find(&site, &Query::default(), |_| None);
+        assert_eq!(all.len(), SHOWN_MAX, "as many as are shown at once");
+    }
+}

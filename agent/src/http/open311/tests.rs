@@ -203,7 +203,9 @@ async fn what_is_wrong_is_told_in_the_form_of_the_standard() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn photos_are_what_they_are_and_no_longer_than_they_may_be() {
-    let endpoint = Endpoint::start("photo_max = \"64KiB\"\nphotos_max = \"1MiB\"\nreports_per_hour = 100\n").await;
+    let endpoint =
+        Endpoint::start("photo_max = \"64KiB\"\nphotos_max = \"1MiB\"\nreports_per_hour = 100\n")
+            .await;
     let photo = |fill: u8, length: usize| {
         let mut photo = b"\xff\xd8\xff\xe0".to_vec();
         photo.resize(length, fill);

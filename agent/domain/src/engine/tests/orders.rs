@@ -15,6 +15,8 @@ pub(super) fn city() -> Site {
         names: BTreeMap::new(),
         unit: None,
         categories: categories.iter().map(|c| Category::new(c).unwrap()).collect(),
+        cards: vec![],
+        vehicles: vec![],
     };
     site.tickets.crews = [
         (CrewId::new("bins").unwrap(), crew(&["bin_overflow", "bin_fault"])),
@@ -50,6 +52,7 @@ pub(super) fn send(id: &str, order: TicketOrder) -> Input {
         by: Requester::new("duty").unwrap(),
         issued_at: None,
         expires_at: None,
+        signed: false,
         action: Action::Ticket(order),
     })
 }

@@ -45,6 +45,7 @@ fn act(id: &str, action: Action) -> Input {
         by: Requester::new("duty").unwrap(),
         issued_at: None,
         expires_at: None,
+        signed: false,
         action,
     })
 }
