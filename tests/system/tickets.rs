@@ -103,6 +103,10 @@ const LIFE: [Step; 13] = [
 ];
 
 #[test]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "how long an answer takes is printed, and judged by nobody"
+)]
 fn a_ticket_is_moved_from_the_shell_and_over_mqtt_with_the_same_result() {
     let mut demo = Demo::start();
     let open = demo.open();

@@ -5,6 +5,8 @@
 pub mod audit;
 pub mod local;
 pub mod signed;
+pub mod trial;
+pub mod versions;
 
 use std::sync::Arc;
 use std::time::Duration;

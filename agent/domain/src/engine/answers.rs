@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::commands::Command;
+use crate::commands::upkeep::Progress;
 use crate::ids::Requester;
 use crate::output::Record;
 use crate::time::{ClockQuality, Now, Span, Utc};
@@ -97,7 +98,24 @@ impl Answers {
         now: Now,
     ) -> Vec<Record> {
         let until = command.expires_at.filter(|_| command.signed);
-        let kept = Kept { answer, by: Some(command.by.clone()), until };
+        self.remember(&command.id, Kept { answer, by: Some(command.by.clone()), until }, now)
+    }
+
+    /// Remembers how far a command has come, in place of what was said of it before.
+    pub(super) fn keep_stage(
+        &mut self,
+        progress: &Progress,
+        answer: Map<String, Value>,
+        now: Now,
+    ) -> Vec<Record> {
+        let before = self.0.iter().find(|(known, _)| *known == progress.id);
+        let until = before.and_then(|(_, kept)| kept.until);
+        let kept = Kept { answer, by: Some(progress.by.clone()), until };
+        self.remember(&progress.id, kept, now)
+    }
+
+    fn remember(&mut self, id: &str, kept: Kept, now: Now) -> Vec<Record> {
+        self.0.retain(|(known, _)| known != id);
         let value = serde_json::to_vec(&kept).expect("an answer is plain data");
         let mut records = vec![];
         if self.0.len() >= REMEMBERED {
@@ -106,8 +124,8 @@ impl Answers {
             let gone = oldest.and_then(|at| self.0.remove(at));
             records.extend(gone.map(|(id, _)| Record { key: record_key(&id), value: None }));
         }
-        records.push(Record { key: record_key(&command.id), value: Some(value) });
-        self.0.push_back((command.id.clone(), kept));
+        records.push(Record { key: record_key(id), value: Some(value) });
+        self.0.push_back((id.to_owned(), kept));
         records
     }
 }
@@ -121,6 +139,16 @@ pub(super) fn yes(id: &str, result: Map<String, Value>) -> Map<String, Value> {
     answer.insert("id".into(), Value::String(id.to_owned()));
     answer.insert("ok".into(), Value::Bool(true));
     answer.insert("result".into(), Value::Object(result));
+    answer
+}
+
+/// The answer to a command that takes a while, at some stage.
+pub(super) fn stage(progress: &Progress) -> Map<String, Value> {
+    let mut answer = match &progress.why {
+        None => yes(&progress.id, progress.result.clone()),
+        Some(why) => no(&progress.id, progress.stage.as_str(), why),
+    };
+    answer.insert("state".into(), progress.stage.as_str().into());
     answer
 }
 

@@ -41,7 +41,7 @@ impl Engine {
         out: &mut Outputs,
     ) {
         let stands = self.site.assets[key].position;
-        let drives = self.assets.get(key).and_then(|watched| watched.stands_since()).map(|s| s.0);
+        let drives = self.assets.get(key).and_then(Watched::stands_since).map(|s| s.0);
         for crew in crews {
             let by = format!("card of {crew}");
             self.arrive(crew, Some(key), stands.or(drives), &by, at, out);
@@ -56,7 +56,7 @@ impl Engine {
         if crews.is_empty() {
             return;
         }
-        let stood = self.assets.get(key).and_then(|watched| watched.stands_since());
+        let stood = self.assets.get(key).and_then(Watched::stands_since);
         let Some((place, since)) = stood else { return };
         if at.since(since) < STANDS_FOR {
             return;

@@ -184,7 +184,9 @@ impl Watched {
             let mut told = self
                 .bay(id, place, at, now, |bay, settings| bay.report(id, &report, now, settings));
             told.facts.extend(quantities.iter().filter_map(common_fact));
-            told.facts.push(Fact::Heard(now));
+            // A platform that is asked gives the last report of a dead sensor for ever: when the sensor
+            // spoke counts, not when that was heard of.
+            told.facts.push(Fact::Heard(self.heard().unwrap_or(now)));
             return told;
         }
         let mut told = match (&mut self.state, &place.asset.kind) {

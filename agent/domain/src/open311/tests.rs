@@ -61,6 +61,9 @@ fn offer() -> Offer {
     Offer { services, language: "zh".to_owned(), reach_m: 2000 }
 }
 
+/// Names and values, as they are sent.
+type Form = &'static [(&'static str, &'static str)];
+
 fn fields(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
@@ -106,7 +109,7 @@ fn a_form_becomes_a_report_and_a_person_apart_from_it() {
 
 #[test]
 fn everything_that_is_wrong_with_a_form_is_said_at_once() {
-    let cases: [(&[(&str, &str)], &[(u16, &str)]); 8] = [
+    let cases: [(Form, &[(u16, &str)]); 8] = [
         (&[("lat", "31.81"), ("long", "119.97")], &[(400, "service_code is missing")]),
         (&[("service_code", "9")], &[(404, "not one of GET services")]),
         (&[("service_code", "06042"), ("lat", "31.8")], &[(400, "long is missing")]),

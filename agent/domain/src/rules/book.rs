@@ -145,8 +145,10 @@ impl RuleBook {
             }
             (Condition::Silent { .. }, Fact::Heard(heard)) => {
                 let Some(after) = silence(rule, spec) else { return };
-                seen.deadlines.push((i, Some(heard.deadline(after, now))));
-                heard_again(watch, at)
+                let until = heard.deadline(after, now);
+                seen.deadlines.push((i, Some(until)));
+                // A report that is as old as that says that the sensor is silent, not that it speaks.
+                if until > now.monotonic { heard_again(watch, at) } else { None }
             }
             _ => return,
         };

@@ -1,6 +1,6 @@
 //! Who may ask from outside: Open311, and signed commands.
 
-use domain::ids::Requester;
+use domain::ids::{Category, Requester};
 use domain::time::Span;
 
 use super::super::*;
@@ -26,7 +26,7 @@ fn loaded(more: &str) -> Result<Config, String> {
 fn the_public_may_report_what_is_the_citys_when_that_is_switched_on() {
     assert!(loaded("[open311]\nreach_m = 7\n").unwrap().open311.is_none());
     let settings = loaded("[open311]\nenabled = true\n").unwrap().open311.unwrap();
-    let offered: Vec<&str> = settings.offer.services.iter().map(|c| c.as_str()).collect();
+    let offered: Vec<&str> = settings.offer.services.iter().map(Category::as_str).collect();
     assert!(offered.contains(&"bin_overflow") && !offered.contains(&"node_fault"), "{offered:?}");
     assert_eq!((settings.reports_per_hour, settings.reports_per_hour_all), (20, 600));
     assert_eq!(settings.keep, Span::from_mins(90 * 24 * 60));

@@ -172,7 +172,7 @@ mod tests {
         // The same one again needs no room.
         assert_eq!(keeping.photo(JPEG, now(0)).unwrap(), name);
         assert_eq!(fs::read_dir(folder.path().join("photos")).unwrap().count(), 1);
-        let png = [&KINDS[1].0[..], b"x"].concat();
+        let png = [KINDS[1].0, b"x"].concat();
         assert_eq!(kind(&png), Some("png"));
         assert_eq!(kind(b"<svg onload="), None);
     }
