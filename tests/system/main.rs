@@ -1,6 +1,7 @@
 //! One test program over all packages. What a module tests stands at its head.
 #![allow(clippy::unwrap_used, reason = "here a panic is the verdict, helpers of tests included")]
 
+mod fiware;
 mod gnss_receivers;
 mod hazards;
 mod jt808_frames;

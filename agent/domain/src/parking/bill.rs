@@ -64,8 +64,11 @@ pub fn bill(
     let minute = doubt.min(Span::from_mins(1));
     let earlier = Stay { start: start - minute, end: end - minute, ..later };
     let fee = charge(tariff, calendar, &later);
-    let other = charge(tariff, calendar, &earlier);
-    let fee = if other.total < fee.total { other } else { fee };
+    let other = (minute > Span::ZERO).then(|| charge(tariff, calendar, &earlier));
+    let fee = match other {
+        Some(other) if other.total < fee.total => other,
+        _ => fee,
+    };
     Some(Bill { billable: not_billed.is_none(), not_billed, fee })
 }
 
