@@ -14,6 +14,7 @@ pub mod sources;
 pub mod engine;
 
 pub mod outbox;
+pub mod uplinks;
 
 pub mod control;
 pub mod mqtt;

@@ -50,6 +50,8 @@ pub enum Topic {
     AssetState(AssetKey),
     /// `P/<class>/<id>/event`
     AssetEvent(AssetKey),
+    /// `P/<class>/<id>/figures`
+    AssetFigures(AssetKey),
     /// `P/<class>/<id>/tel`
     AssetTelemetry(AssetKey),
     /// `P/ticket/<id>/state`
@@ -58,6 +60,20 @@ pub enum Topic {
     TicketEvent(TicketId),
     /// `P/reply/<requester>`
     Reply(Requester),
+    /// Where a requester wants his answer: a whole topic, not below `P`.
+    Answer {
+        /// The topic.
+        topic: String,
+        /// What he wants to find beside it.
+        correlation: Vec<u8>,
+    },
+    /// A topic of a profile's own, below `P`.
+    Form {
+        /// The rest of it.
+        path: String,
+        /// Whether the broker keeps the latest message of it.
+        retained: bool,
+    },
 }
 
 /// How good the values of a message are.
@@ -103,6 +119,8 @@ pub enum Body {
         /// The data.
         data: serde_json::Map<String, serde_json::Value>,
     },
+    /// As another platform reads it: nothing of ours is added.
+    Form(serde_json::Value),
     /// An empty payload: takes a retained message off the broker.
     Empty,
 }
@@ -121,7 +139,12 @@ impl Topic {
     pub const fn retained(&self) -> bool {
         matches!(
             self,
-            Topic::Info | Topic::AssetInfo(_) | Topic::AssetState(_) | Topic::TicketState(_)
+            Topic::Info
+                | Topic::AssetInfo(_)
+                | Topic::AssetState(_)
+                | Topic::AssetFigures(_)
+                | Topic::TicketState(_)
+                | Topic::Form { retained: true, .. }
         )
     }
 }

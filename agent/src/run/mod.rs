@@ -7,6 +7,8 @@
 //! web server ──(16, waits)──► engine: what the public reports
 //! control ◄──(16, waits)── commands ◄──────────────────────────────── broker
 //! ```
+//! Every further uplink has its own way: `engine ──(64, passes over)──► feeder ──► outbox ──► pipe`.
+//!
 //! A task that ends before it is told to, or panics, ends the box: a service manager starts it again, and
 //! the outbox makes that cheap. There is no half a box.
 

@@ -2,6 +2,7 @@
 //!
 //! * `rounds`: what concerns many bins at once: collection vehicles, and the figures of a day.
 //! * `watched`: an asset's state, whatever its class.
+//! * `figures`: the days that brokers keep of streets, bays and bins.
 //! * `answers`: commands that were carried out, so that a repeat gets the same answer.
 //! * `publish`: what is said of an asset.
 //! * `parking`: what concerns many bays at once: streets, hours, and people's commands.
@@ -13,6 +14,7 @@
 //! * `vehicles`: what a vehicle has to tell, and what is sent of its track.
 
 mod answers;
+mod figures;
 mod parking;
 mod presence;
 mod public;
@@ -34,7 +36,7 @@ use self::watched::{Hearing, Place, Told, Watched};
 use crate::commands::upkeep::{Order, Progress, Stage};
 use crate::commands::{Action, BadCommand, BayStep, Command, TicketOrder};
 use crate::decode::Reason;
-use crate::ids::{AssetId, AssetKey, Class, PermitId, SourceName};
+use crate::ids::{AssetId, AssetKey, Class, PermitId, SourceName, TicketId};
 use crate::input::Input;
 use crate::output::{Message, Outputs, Quality, Record, Rejected, Request, Wanted};
 use crate::parking::{CLOSE_AFTER, Guidance, Ledger};
@@ -43,7 +45,7 @@ use crate::rules::{Due, RuleBook, Seen};
 use crate::sample::Sample;
 use crate::site::{Feed, Kind, Site};
 use crate::sweeping::{Arrival, DatumDoubt, Network};
-use crate::tickets::{Desk, News, Requests, State};
+use crate::tickets::{Desk, News, Requests, State, Ticket};
 use crate::time::{ClockQuality, Moment, Monotonic, Now, Span};
 use crate::timers::{Timer, Timers};
 use crate::waste;
@@ -170,6 +172,12 @@ impl Engine {
         self.desk.all().filter(|t| t.state.is_open()).count()
     }
 
+    /// A ticket, as it is now.
+    #[must_use]
+    pub fn ticket(&self, id: &TicketId) -> Option<&Ticket> {
+        self.desk.get(id)
+    }
+
     /// The site the engine was made for.
     #[must_use]
     pub fn site(&self) -> &Site {
@@ -246,6 +254,7 @@ impl Engine {
             out.messages.push(publish::info(key, asset, now));
             out.messages.extend(self.state(key, now));
         }
+        self.publish_figures(now, out);
         out.messages.extend(self.desk.all().map(|ticket| News::state(&self.site, ticket)));
     }
 

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::keeping::Keeping;
-use crate::control::Desk;
+use crate::control::{AnswerTo, Desk};
 
 /// Reports and questions on their way. Full: whoever comes waits, and is sent away after a time.
 pub const ASKED_MAX: usize = 16;
@@ -49,7 +49,7 @@ pub async fn run(
             return stop.cancelled().await;
         };
         let note = matches!(input, Input::Submission(_)).then(|| noted(&input));
-        let Some(Some(answer)) = desk.hand_over(input, true).await else { continue };
+        let Some(Some(answer)) = desk.hand_over(input, AnswerTo::Caller).await else { continue };
         if let Some(note) = note {
             desk.note_public(&note, &answer).await;
         }
