@@ -23,7 +23,7 @@ const BOX: &str = "[box]\nid = \"b\"\ntenant = \"t\"\nsite = \"s\"\ntimezone = \
     [[street]]\nid = \"road\"\nline = [[119.97, 31.81], [119.98, 31.82]]\n\
     [[bay]]\nid = \"b-1\"\nsource = \"nodes\"\ndevice = \"1\"\nstreet = \"road\"\n\
     position = { lat = 31.811, lon = 119.974 }\n\
-    [[bin]]\nid = \"bin-1\"\nsource = \"nodes\"\ndevice = \"2\"\nempty_mm = 1000\nfull_mm = 0\n\
+    [[bin]]\nid = \"bin-1\"\nsource = \"nodes\"\ndevice = \"2\"\nempty_mm = 1000\nfull_mm = 10\n\
     position = { lat = 31.812, lon = 119.975 }\n";
 
 fn now(minute: u64) -> Moment {
