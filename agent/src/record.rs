@@ -351,6 +351,7 @@ mod tests {
             by: Requester::new("duty-1").unwrap(),
             issued_at: None,
             expires_at,
+            signed: false,
             action: Action::Ticket(TicketOrder {
                 ticket: TicketId::new("t-1").unwrap(),
                 step: TicketStep::Ack,

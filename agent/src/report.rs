@@ -9,7 +9,8 @@ use std::io::{self, Write};
 use domain::assessment;
 use domain::ids::{AssetId, AssetKey, Class};
 use domain::output::Record;
-use domain::parking::report::{csv, days, lines, rows, table};
+use domain::parking::report::{csv, days, lines, people, rows, table};
+use domain::parking::tariff::{Currency, Tariff};
 use domain::waste::figures;
 use jiff::civil::Date;
 
@@ -83,7 +84,11 @@ pub fn report(config: &Config, request: &Request, out: &mut impl Write) -> Resul
     let (lines, json) = match request.about {
         About::Parking => {
             let rows = rows(&days(records.iter(), request.from, request.to));
-            (lines(&rows), serde_json::to_value(&rows))
+            let lines = match request.form {
+                Form::Table => people(&rows, currency(config)),
+                Form::Csv | Form::Json => lines(&rows),
+            };
+            (lines, serde_json::to_value(&rows))
         }
         About::Waste => {
             let street_of = |bin: &AssetId| {
@@ -113,4 +118,12 @@ pub fn report(config: &Config, request: &Request, out: &mut impl Write) -> Resul
     }
     // The first line is the head.
     Ok(lines.len() > 1)
+}
+
+/// The currency of all tariffs, where they have one in common.
+fn currency(config: &Config) -> Option<Currency> {
+    let tariffs = config.site.parking.tariffs.values();
+    let mut found = tariffs.flat_map(Tariff::plans).map(|plan| plan.currency);
+    let first = found.next()?;
+    found.all(|other| other == first).then_some(first)
 }

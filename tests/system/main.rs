@@ -1,6 +1,7 @@
 //! One test program over all packages. What a module tests stands at its head.
 #![allow(clippy::unwrap_used, reason = "here a panic is the verdict, helpers of tests included")]
 
+mod fiware;
 mod gnss_receivers;
 mod hazards;
 mod jt808_frames;
@@ -32,6 +33,7 @@ mod bad_input;
 mod command_line;
 mod configuration;
 mod demo;
+mod open311;
 mod outage;
 mod power;
 mod recordings;

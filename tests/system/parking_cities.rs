@@ -11,6 +11,7 @@ use domain::ids::{
 use domain::input::Input;
 use domain::output::{Body, Outputs};
 use domain::rules::{Condition, Handling, Rule, Severity};
+use domain::sample::Sample;
 use domain::site::{Asset, Bay, BayPolicy, Feed, Identity, Kind, Parking, Site, TicketPolicy};
 use domain::time::{Boot, ClockQuality, Moment, Monotonic, Span, Utc};
 use serde_json::Value;
@@ -78,11 +79,6 @@ fn statuses(engine: &Engine) -> BTreeMap<String, usize> {
     count
 }
 
-fn raised(out: &Outputs) -> usize {
-    let is_raised = |body: &Body| matches!(body, Body::Event { kind: "ticket.raised", .. });
-    out.messages.iter().filter(|m| is_raised(&m.body)).count()
-}
-
 #[test]
 fn melbourne_has_as_many_free_bays_as_the_poll() {
     let Some(bays) = melbourne() else { return };
@@ -103,8 +99,19 @@ fn melbourne_has_as_many_free_bays_as_the_poll() {
     assert_eq!((statuses(&engine), refused), (BTreeMap::from(expected), 0));
 }
 
+/// Raised tickets by their category.
+fn raised_by_category(out: &Outputs) -> BTreeMap<String, usize> {
+    let mut count = BTreeMap::new();
+    for message in &out.messages {
+        if let Body::Event { kind: "ticket.raised", data } = &message.body {
+            *count.entry(data["category"].as_str().unwrap().to_owned()).or_default() += 1;
+        }
+    }
+    count
+}
+
 #[test]
-fn karlsruhes_silent_sensors_are_unknown_and_their_source_has_a_ticket() {
+fn karlsruhes_silent_sensors_are_unknown_with_a_ticket_each_and_a_silent_source_is_one() {
     let Some(set) = data::set("parking_bays") else { return };
     let payload = data::read(&set, "karlsruhe_lorawan_bays.json");
     let status = occupied("/last_readings/0/data/parking_status", &[]);
@@ -120,15 +127,36 @@ fn karlsruhes_silent_sensors_are_unknown_and_their_source_has_a_ticket() {
     assert_eq!(decoder.tally().rejected[&Reason::Field] as usize, unparseable);
     let name = |s: &Value| DeviceKey::new(s["name"].as_str().unwrap()).unwrap();
     let devices: Vec<DeviceKey> = sensors.iter().map(name).collect();
-    let heard = "2025-09-01T00:00:00Z";
-    let mut engine = engine(&devices, at(heard, Span::ZERO));
-    for sample in samples {
-        let out = engine.step(Input::Sample(sample), at(heard, Span::from_secs(1)));
-        assert_eq!(out.rejected, []);
+    // The poll as it was taken: the last report of some is months old, that of others minutes.
+    let poll = "2025-11-10T14:21:00Z";
+    let now = at(poll, Span::ZERO);
+    let stale = Span::from_mins(50 * 60);
+    let (old, live): (Vec<_>, Vec<_>) =
+        samples.into_iter().partition(|sample| now.utc.since(sample.at.unwrap()) > stale);
+    assert_eq!((old.len(), live.len(), unparseable), (14, 10, 7));
+    let mut engine = engine(&devices, now);
+    let mut tickets: BTreeMap<String, usize> = BTreeMap::new();
+    // The city's platform is asked every hour: of those that speak it has a new report, of the others
+    // always the same.
+    for hour in 0..=51 {
+        let now = at(poll, Span::from_mins(60 * hour));
+        let anew = live.iter().cloned().map(|s| Sample { at: Some(now.utc), ..s });
+        for sample in old.iter().cloned().chain(anew) {
+            let out = engine.step(Input::Sample(sample), now);
+            raised_by_category(&out)
+                .into_iter()
+                .for_each(|(c, n)| *tickets.entry(c).or_default() += n);
+        }
     }
-    let out = engine.step(Input::Tick, at(heard, Span::from_mins(50 * 60 + 1)));
-    // Nothing at all is heard of the source: that is one problem, whatever number of bays it is.
-    let all = devices.len();
-    assert_eq!(statuses(&engine), BTreeMap::from([("unknown".to_owned(), all)]));
-    assert_eq!((raised(&out), engine.open_tickets()), (1, 1));
+    let silent = old.len() + unparseable;
+    let known = statuses(&engine);
+    assert_eq!(known["unknown"], silent);
+    assert_eq!(known.values().sum::<usize>(), devices.len());
+    // One for each of the sensors that are silent, found once, and none about the source.
+    assert_eq!(tickets, BTreeMap::from([("sensor_silent".to_owned(), silent)]));
+    // Then nothing at all is heard: that is one problem more, whatever number of bays it is.
+    let out = engine.step(Input::Tick, at(poll, Span::from_mins((51 + 50) * 60 + 1)));
+    assert_eq!(statuses(&engine), BTreeMap::from([("unknown".to_owned(), devices.len())]));
+    assert_eq!(raised_by_category(&out), BTreeMap::from([("gateway_fault".to_owned(), 1)]));
+    assert_eq!(engine.open_tickets(), silent + 1);
 }

@@ -80,7 +80,9 @@ fn judge(heard: &Heard, config: &str, more: &[&str]) -> usize {
     let stored = heard.stored();
     let rows = report::rows(&report::days(stored.iter(), day("2026-01-01"), day("2026-12-31")));
     let lines = report::lines(&rows);
-    assert_eq!(report_of(config, "table", more), report::table(&lines));
+    let currency = domain::parking::tariff::Currency::CNY;
+    let people = report::table(&report::people(&rows, Some(currency)));
+    assert_eq!(report_of(config, "table", more), people);
     assert_eq!(report_of(config, "csv", more), report::csv(&lines));
     let json: Value = serde_json::from_str(&report_of(config, "json", more)).unwrap();
     assert_eq!(json, serde_json::to_value(&rows).unwrap());

@@ -168,7 +168,6 @@ fn tariff() -> Tariff {
             window("night", "21:30", "07:30", vec![tier(None, 2)], Some(yuan(10))),
         ],
         caps: vec![Cap { scope: Scope::Rolling24h, max: yuan(35) }],
-        caps_shared: false,
         campaigns: vec![],
         error_max: None,
     };
@@ -357,8 +356,7 @@ fn judge(truth: &[Vec<Truth>], heard: &Heard) -> Verdict {
     let calendar = calendar();
     let due = |from: u64, to: u64| {
         let at = |s| start() + Span::from_secs(s);
-        let stay =
-            Stay { start: at(from), end: at(to), vehicle: None, charged_before: Money::ZERO };
+        let stay = Stay { start: at(from), end: at(to), vehicle: None };
         charge(&tariff, &calendar, &stay).total.minor()
     };
     let mut verdict = Verdict { stays: truth.iter().map(Vec::len).sum(), ..Verdict::default() };

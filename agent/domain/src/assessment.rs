@@ -13,7 +13,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::calendar::Calendar;
-use crate::ids::Category;
+use crate::ids::{Category, CrewId};
 use crate::output::Record;
 use crate::site::Site;
 use crate::tickets::{Flow, State, Ticket, WitnessKind};
@@ -52,6 +52,8 @@ pub struct Counts {
     pub ai_reviewed: u64,
     /// Those of them that were problems.
     pub ai_confirmed: u64,
+    /// Cases that a crew has in hand now.
+    pub in_hand: u64,
     /// Seconds from the opening to the first thing that a person did, of all that somebody did it to.
     #[serde(skip)]
     response: Vec<u64>,
@@ -63,7 +65,7 @@ pub struct Counts {
 /// The figures of a group of tickets.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
-    /// A category, or `city` and `internal` for all of each kind.
+    /// A category, `city` and `internal` for all of each kind, or `crew/…` for what a crew was given.
     pub group: String,
     /// What was counted.
     #[serde(flatten)]
@@ -123,6 +125,7 @@ impl Counts {
         let waiting = ticket.state.is_timed() && last_limit_is_over(flow);
         self.overdue_waiting += u64::from(waiting);
         self.closed += u64::from(ticket.state == State::Closed);
+        self.in_hand += u64::from(ticket.state == State::Dispatched);
         self.rework += u64::from(came_back_after_work(flow));
         self.reopened += u64::from(has("reopened"));
         self.extended += u64::from(has("extended"));
@@ -150,7 +153,7 @@ impl Counts {
     }
 
     fn join(&mut self, other: &Counts) {
-        let pairs: [(&mut u64, u64); 14] = [
+        let pairs: [(&mut u64, u64); 15] = [
             (&mut self.registered, other.registered),
             (&mut self.needed, other.needed),
             (&mut self.handled, other.handled),
@@ -165,6 +168,7 @@ impl Counts {
             (&mut self.sensed_first, other.sensed_first),
             (&mut self.ai_reviewed, other.ai_reviewed),
             (&mut self.ai_confirmed, other.ai_confirmed),
+            (&mut self.in_hand, other.in_hand),
         ];
         for (sum, n) in pairs {
             *sum += n;
@@ -251,12 +255,22 @@ pub fn tickets<'r>(
     read.filter(|ticket| (from..=to).contains(&calendar.date(ticket.opened_at))).collect()
 }
 
-/// One row for each category, then one for the city's cases and one for the operator's own.
+/// The crew that a ticket was given to last.
+fn crew_of(ticket: &Ticket) -> Option<&CrewId> {
+    ticket.flow.entries().iter().rev().find_map(|entry| entry.crew.as_ref())
+}
+
+/// One row for each category, then one for the city's cases and one for the operator's own, then one for
+/// each crew: what it was given, and what it has in hand.
 #[must_use]
 pub fn rows(tickets: &[Ticket], site: &Site) -> Vec<Row> {
     let mut groups: BTreeMap<&Category, Counts> = BTreeMap::new();
+    let mut crews: BTreeMap<&CrewId, Counts> = BTreeMap::new();
     for ticket in tickets {
         groups.entry(&ticket.category).or_default().add(ticket);
+        if let Some(crew) = crew_of(ticket) {
+            crews.entry(crew).or_default().add(ticket);
+        }
     }
     let (mut city, mut internal) = (Counts::default(), Counts::default());
     for (category, counts) in &groups {
@@ -269,19 +283,21 @@ pub fn rows(tickets: &[Ticket], site: &Site) -> Vec<Row> {
         rows.push(city.row("city".into()));
         rows.push(internal.row("internal".into()));
     }
+    rows.extend(crews.into_iter().map(|(crew, counts)| counts.row(format!("crew/{crew}"))));
     rows
 }
 
 /// The rows as lines of cells, a head line first.
 #[must_use]
 pub fn lines(rows: &[Row]) -> Vec<Vec<String>> {
-    const HEAD: [&str; 16] = [
+    const HEAD: [&str; 17] = [
         "group",
         "registered",
         "needed",
         "handled_pct",
         "in_time_pct",
         "rework_pct",
+        "in_hand",
         "overdue_waiting",
         "closed",
         "reopened",
@@ -306,6 +322,7 @@ pub fn lines(rows: &[Row]) -> Vec<Vec<String>> {
             percent(row.handled_ppm),
             percent(row.in_time_ppm),
             percent(row.rework_ppm),
+            n.in_hand.to_string(),
             n.overdue_waiting.to_string(),
             n.closed.to_string(),
             n.reopened.to_string(),

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands::upkeep::Progress;
 use crate::commands::{BadCommand, Command};
+use crate::open311::{Query, Submission};
 use crate::sample::Sample;
 
 /// One thing that happened.
@@ -18,6 +19,10 @@ pub enum Input {
     Command(Command),
     /// Somebody wants something that cannot be read: answered where it is known who asks.
     BadCommand(BadCommand),
+    /// Somebody of the public reports a problem.
+    Submission(Box<Submission>),
+    /// Somebody of the public asks what became of such reports.
+    Requests(Query),
     /// Something is wrong with the box itself.
     Trouble(Trouble),
     /// How far the shell has come with something that is to be done with the box.

@@ -33,6 +33,7 @@ pub mod rules;
 pub mod tickets;
 
 pub mod assessment;
+pub mod open311;
 pub mod outward;
 pub mod profile;
 

@@ -16,6 +16,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::calendar::Calendar;
+use crate::ids::Category;
 use crate::place::{Datum, Position};
 use crate::rules::Severity;
 use crate::site::{CategoryCode, CategorySpec, Site};
@@ -150,7 +151,12 @@ pub fn case_record(site: &Site, ticket: &Ticket, district: Option<&str>) -> Valu
 
 /// The code in force now, where the category has one.
 fn standard_code<'s>(site: &'s Site, ticket: &Ticket) -> Option<&'s CategoryCode> {
-    let spec: &CategorySpec = site.tickets.categories.get(&ticket.category)?;
+    code_of(site, &ticket.category)
+}
+
+/// The code in force now of a kind of problem, where it has one.
+pub(crate) fn code_of<'s>(site: &'s Site, category: &Category) -> Option<&'s CategoryCode> {
+    let spec: &CategorySpec = site.tickets.categories.get(category)?;
     let codes = &spec.codes;
     // Several codes of one scheme are for different utilities: which one it is, nobody here knows.
     let mut in_force = codes.iter().filter(|code| code.scheme == "GB/T47678.5");

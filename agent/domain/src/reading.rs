@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
-use serde::{Deserialize, Serialize};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::ids::AssetKey;
 use crate::output::Quality;
@@ -54,21 +56,83 @@ const SAME_WITHIN: Span = Span::from_mins(2);
 
 /// The latest reports of one device, so that a report that comes twice counts once: a node sends again
 /// until it is acknowledged, and a network server may deliver twice.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Vec<(u32, i64)>", into = "Vec<(u32, i64)>")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Stored")]
 pub struct Heard(VecDeque<(u32, Utc)>);
 
-/// Stored with every report, therefore short: counters and milliseconds.
-impl From<Heard> for Vec<(u32, i64)> {
-    fn from(heard: Heard) -> Vec<(u32, i64)> {
-        heard.0.into_iter().map(|(counter, at)| (counter, at.as_ms())).collect()
+/// Stored with every report, therefore short: each counter and its milliseconds as what they differ by from
+/// the one before, in as few bytes as that takes, in base64. Half of a bay's record was this list before.
+impl Serialize for Heard {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut bytes = Vec::with_capacity(self.0.len() * 6);
+        let (mut counter, mut ms) = (0, 0);
+        for &(next, at) in &self.0 {
+            write_signed(&mut bytes, i64::from(next) - counter);
+            write_signed(&mut bytes, at.as_ms().wrapping_sub(ms));
+            (counter, ms) = (i64::from(next), at.as_ms());
+        }
+        s.serialize_str(&STANDARD_NO_PAD.encode(bytes))
     }
 }
 
-impl From<Vec<(u32, i64)>> for Heard {
-    fn from(stored: Vec<(u32, i64)>) -> Heard {
-        Heard(stored.into_iter().map(|(counter, ms)| (counter, Utc::from_ms(ms))).collect())
+/// What is stored; pairs of numbers are from before there was the short form.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Stored {
+    Short(String),
+    Pairs(Vec<(u32, i64)>),
+}
+
+impl TryFrom<Stored> for Heard {
+    type Error = &'static str;
+
+    fn try_from(stored: Stored) -> Result<Heard, &'static str> {
+        let pairs = match stored {
+            Stored::Pairs(pairs) => pairs,
+            Stored::Short(text) => {
+                let bytes = STANDARD_NO_PAD.decode(text).map_err(|_| "not base64")?;
+                read_pairs(&bytes).ok_or("not the reports of a device")?
+            }
+        };
+        Ok(Heard(pairs.into_iter().map(|(counter, ms)| (counter, Utc::from_ms(ms))).collect()))
     }
+}
+
+fn read_pairs(mut bytes: &[u8]) -> Option<Vec<(u32, i64)>> {
+    let (mut counter, mut ms) = (0i64, 0i64);
+    let mut pairs = vec![];
+    while !bytes.is_empty() {
+        counter = counter.checked_add(read_signed(&mut bytes)?)?;
+        ms = ms.wrapping_add(read_signed(&mut bytes)?);
+        pairs.push((u32::try_from(counter).ok()?, ms));
+    }
+    Some(pairs)
+}
+
+/// Seven bits a byte, the lowest first, the sign in the lowest bit of all.
+fn write_signed(bytes: &mut Vec<u8>, value: i64) {
+    let mut rest = (value.wrapping_shl(1) ^ (value >> 63)).cast_unsigned();
+    loop {
+        let low = u8::try_from(rest & 0x7f).expect("seven bits");
+        rest >>= 7;
+        if rest == 0 {
+            return bytes.push(low);
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
+fn read_signed(bytes: &mut &[u8]) -> Option<i64> {
+    let mut value = 0u64;
+    for place in 0..10 {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f).checked_shl(7 * place)?;
+        if byte & 0x80 == 0 {
+            return Some((value >> 1).cast_signed() ^ -(value & 1).cast_signed());
+        }
+    }
+    None
 }
 
 /// What is missing between a device's last report and this one, by its counter.
@@ -208,5 +272,32 @@ mod tests {
         assert!(heard.note(Some(8), t + Span::from_secs(10)), "late, but new");
         assert!(heard.note(Some(7), t + Span::from_mins(10)), "the device counts anew");
         assert!(heard.note(None, t) && heard.note(None, t));
+    }
+
+    #[test]
+    fn what_is_stored_is_short_and_the_older_form_is_read_too() {
+        let at = |n: i64| Utc::from_ms(1_780_545_600_000 + n * 14_400_000);
+        let heard = Heard((0..40).map(|n| (1000 + n, at(i64::from(n)))).collect());
+        let short = serde_json::to_string(&heard).unwrap();
+        let pairs: Vec<(u32, i64)> = heard.0.iter().map(|&(n, at)| (n, at.as_ms())).collect();
+        let long = serde_json::to_string(&pairs).unwrap();
+        assert!(short.len() * 2 < long.len(), "{} of {}", short.len(), long.len());
+        for text in [&short, &long] {
+            assert_eq!(serde_json::from_str::<Heard>(text).unwrap(), heard);
+        }
+        for bad in ["\"!\"", "\"gICA\"", "\"AQ\"", "7"] {
+            assert!(serde_json::from_str::<Heard>(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn reports_are_stored_as_they_were(
+            pairs in proptest::collection::vec((proptest::num::u32::ANY, -4_000_000_000_000i64..8_000_000_000_000), 0..40)
+        ) {
+            let heard = Heard(pairs.into_iter().map(|(n, ms)| (n, Utc::from_ms(ms))).collect());
+            let text = serde_json::to_string(&heard).unwrap();
+            proptest::prop_assert_eq!(serde_json::from_str::<Heard>(&text).unwrap(), heard);
+        }
     }
 }

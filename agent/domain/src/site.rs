@@ -440,11 +440,17 @@ pub struct Crew {
     pub unit: Option<String>,
     /// What it does; none: everything.
     pub categories: Vec<Category>,
+    /// The RFID cards of its people.
+    pub cards: Vec<Tag>,
+    /// The vehicles that it drives.
+    pub vehicles: Vec<AssetId>,
 }
 
 /// What is known of a kind of ticket.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CategorySpec {
+    /// What people call it, by language tag.
+    pub names: BTreeMap<String, String>,
     /// Its codes on the platforms of cities.
     pub codes: Vec<CategoryCode>,
     /// The class of assets that it is about.

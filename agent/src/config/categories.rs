@@ -104,6 +104,7 @@ pub(super) fn specs() -> BTreeMap<Category, CategorySpec> {
     let spec = |entry: &CategoryEntry| {
         let symbol = Category::new(&entry.symbol).expect("the catalogue has symbols: tested");
         let spec = CategorySpec {
+            names: entry.names.clone(),
             codes: entry.codes.iter().map(code).collect(),
             class: entry.class,
             radius_m: entry.radius_m,

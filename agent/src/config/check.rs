@@ -3,9 +3,11 @@
 //! Every section is read to its end whatever is wrong with it, and what the sections say of each other
 //! is checked after that. A `Config` comes out only when nothing is wrong.
 
+mod actors;
 mod assets;
 mod bins;
 mod broker;
+mod open311;
 mod parking;
 mod roads;
 mod routes;
@@ -80,6 +82,13 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
     };
     let rules = rules::read(tree, &around);
     let http = read_http(tree.table("http").as_ref(), broker.as_ref());
+    let actors = actors::read(tree);
+    let open311 = open311::read(tree, &tickets.categories);
+    if let (Some(_), None) = (&open311, &http) {
+        let top = Spot { file: 0, offset: 0 };
+        let cause = "the public is to report over [http], which is switched off".to_owned();
+        report.error(top, cause, "switch [http] on, or [open311] off");
+    }
     if let (Some(source), None) = (sources.pushed(), &http) {
         let top = Spot { file: 0, offset: 0 };
         let cause =
@@ -108,6 +117,8 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
         uplinks,
         sources: sources.built,
         http,
+        actors,
+        open311,
         hash,
     })
 }

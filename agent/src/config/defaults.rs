@@ -113,3 +113,18 @@ pub(super) const GRACE: Span = Span::from_secs(300);
 pub(super) const CONFIDENCE: Permille = Permille::from_percent(50);
 /// `[[rule.test]] max_stay`: of the bay of an example.
 pub(super) const EXAMPLE_STAY: Span = Span::from_secs(HOUR);
+
+/// `[open311] photo_max`: what a telephone takes.
+pub(super) const PHOTO_MAX: u64 = 8 * 1024 * 1024;
+/// `[open311] photos_max`.
+pub(super) const PHOTOS_MAX: u64 = 256 * 1024 * 1024;
+/// `[open311] reach_m`: a town.
+pub(super) const REACH_M: u32 = 5000;
+/// `[open311] contact`.
+pub(super) const CONTACT: &str = "the operator of this box";
+/// `[open311] reports_per_hour`: somebody who walks through a street.
+pub(super) const REPORTS_PER_HOUR: u32 = 20;
+/// `[open311] reports_per_hour_all`: a bad day.
+pub(super) const REPORTS_PER_HOUR_ALL: u32 = 600;
+/// `[open311] keep`: as long as GeoReport lets people ask.
+pub(super) const KEEP_PERSONS: Span = Span::from_secs(90 * 24 * HOUR);

@@ -14,6 +14,7 @@ mod explain;
 mod fault;
 mod file;
 mod mend;
+mod public;
 mod section;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use domain::output::Lane;
 use domain::profile::Profile;
 use domain::site::Site;
 
+use crate::control::signed::Actors;
 use crate::mqtt::topics;
 use crate::outbox::Lanes;
 use crate::tls::Identity;
@@ -41,6 +43,7 @@ use crate::tls::Identity;
 pub use self::categories::{CategoryEntry, Code, CodeKind, catalogue};
 pub use self::explain::explain;
 pub use self::fault::{Fault, Faults, Level, Place};
+pub use self::public::Open311;
 pub use self::ways::{
     Analog, CanBus, CanFrom, Chip, ChipKind, Chips, DigitalInput, HttpPoll, HttpUrl, HttpWay,
     Incline, JsonBroker, JsonHttp, Magnet, Modbus, ModbusLink, Platform, Signal, Station,
@@ -117,6 +120,10 @@ pub struct Config {
     pub sources: Vec<Source>,
     /// The local HTTP server; `None`: switched off.
     pub http: Option<Http>,
+    /// Whose commands are signed.
+    pub actors: Actors,
+    /// What the public may report to that server; `None`: nothing.
+    pub open311: Option<Open311>,
     /// First 16 hex digits of the SHA-256 of the files read, for `P/info`.
     pub hash: String,
 }

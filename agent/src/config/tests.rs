@@ -16,6 +16,7 @@ use super::*;
 
 mod docs;
 mod files;
+mod public;
 mod reference;
 mod single;
 mod tariffs;

@@ -23,6 +23,8 @@ pub enum Via {
     Mqtt(Option<UplinkName>),
     /// The local socket.
     Local,
+    /// A report of the public, over Open311.
+    Public,
 }
 
 /// The log.
@@ -80,6 +82,7 @@ fn line(now: Now, via: &Via, name: &str, payload: &[u8], answer: &Value) -> Stri
         Via::Mqtt(None) => "mqtt".to_owned(),
         Via::Mqtt(Some(uplink)) => format!("mqtt:{uplink}"),
         Via::Local => "local".to_owned(),
+        Via::Public => "open311".to_owned(),
     };
     let entry = json!({
         "at": now.utc, "clock": now.clock, "boot": now.boot, "via": via, "command": name,

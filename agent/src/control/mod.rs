@@ -5,6 +5,7 @@
 pub mod ask;
 pub mod audit;
 pub mod local;
+pub mod signed;
 pub mod stores;
 pub mod trial;
 pub mod versions;
@@ -12,16 +13,19 @@ pub mod versions;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::commands::Command;
+use domain::commands::{BadCommand, Command};
 use domain::input::Input;
 use domain::output::Topic;
+use domain::time::Now;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use self::audit::{Audit, Via};
+use self::signed::Actors;
 use crate::clock::Clock;
 use crate::mqtt::inbound::CommandArrival;
+use crate::mqtt::topics::Prefix;
 use crate::sources::Arrival;
 
 /// The time after which everything that brokers keep is published again: a broker may have lost it.
@@ -54,20 +58,49 @@ pub async fn refresh(every: Duration, engine: mpsc::Sender<Arrival>, stop: Cance
     }
 }
 
+/// Who may hand in commands from the broker.
+#[derive(Debug)]
+pub struct Guard {
+    /// Where the box's topics are.
+    pub prefix: Prefix,
+    /// Whose signatures are known.
+    pub actors: Actors,
+}
+
+impl Guard {
+    /// Reads a command as it came. Whoever may open the local socket needs no signature.
+    fn read(&self, name: &str, payload: &[u8], via: &Via) -> Result<Command, BadCommand> {
+        match via {
+            Via::Mqtt(_) => {
+                let topic = self.prefix.join(&format!("cmd/{name}"));
+                self.actors.read(&topic, name, payload)
+            }
+            Via::Local | Via::Public => Command::parse(name, payload),
+        }
+    }
+}
+
 /// Where commands are handed in.
 #[derive(Debug, Clone)]
 pub struct Desk {
     engine: mpsc::Sender<Arrival>,
     clock: Clock,
+    guard: Arc<Guard>,
     /// Held for one line at a time.
     audit: Arc<Mutex<Audit>>,
 }
 
 impl Desk {
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        self.clock.now()
+    }
+
     /// A desk before the engine.
     #[must_use]
-    pub fn new(engine: mpsc::Sender<Arrival>, clock: Clock, audit: Audit) -> Desk {
-        Desk { engine, clock, audit: Arc::new(Mutex::new(audit)) }
+    pub fn new(engine: mpsc::Sender<Arrival>, clock: Clock, guard: Guard, audit: Audit) -> Desk {
+        Desk { engine, clock, guard: Arc::new(guard), audit: Arc::new(Mutex::new(audit)) }
     }
 
     /// Has a command carried out; gives the answer once it is stored. `None`: the engine is gone, or
@@ -79,22 +112,36 @@ impl Desk {
         via: &Via,
         to: AnswerTo,
     ) -> Option<Value> {
-        let (input, unread) = match Command::parse(name, payload) {
+        let (input, unread) = match self.guard.read(name, payload, via) {
             Ok(command) => (Input::Command(command), None),
             Err(bad) => {
                 let answer = not_read(&bad.why);
                 (Input::BadCommand(bad), Some(answer))
             }
         };
+        // A command without a requester has no answer of the engine's.
+        let answer = self.hand_over(input, to).await?.or(unread)?;
+        let asked = signed::body(payload);
+        self.audit.lock().await.note(self.clock.now(), via, name, &asked, &answer);
+        Some(answer)
+    }
+
+    /// Hands an input to the engine and gives its answer, if it has one, once that is stored; `None` as for
+    /// [`Desk::carry`].
+    pub async fn hand_over(&self, input: Input, to: AnswerTo) -> Option<Option<Value>> {
         let (told, committed) = oneshot::channel();
         let (tell, answer) = oneshot::channel();
         let arrival = Arrival { input, committed: Some(told), answer: Some(Wish { tell, to }) };
         self.engine.send(arrival).await.ok()?;
         committed.await.ok()?;
-        // A command without a requester has no answer of the engine's.
-        let answer = answer.await.ok().or(unread)?;
-        self.audit.lock().await.note(self.clock.now(), via, name, payload, &answer);
-        Some(answer)
+        Some(answer.await.ok())
+    }
+
+    /// Writes down what the public reported.
+    pub async fn note_public(&self, said: &Value, answer: &Value) {
+        let said = said.to_string();
+        let mut audit = self.audit.lock().await;
+        audit.note(self.clock.now(), &Via::Public, "open311.report", said.as_bytes(), answer);
     }
 }
 
@@ -161,7 +208,13 @@ mod tests {
     fn desk(folder: &tempfile::TempDir) -> (Desk, mpsc::Receiver<Arrival>) {
         let (engine, arrivals) = mpsc::channel(1);
         let clock = Clock::system(domain::time::Boot(1));
-        (Desk::new(engine, clock, Audit::new(folder.path())), arrivals)
+        let identity = domain::site::Identity {
+            tenant: domain::ids::TenantId::new("t").unwrap(),
+            site: domain::ids::SiteId::new("s").unwrap(),
+            id: domain::ids::BoxId::new("b").unwrap(),
+        };
+        let guard = Guard { prefix: Prefix::new(&identity), actors: Actors::default() };
+        (Desk::new(engine, clock, guard, Audit::new(folder.path())), arrivals)
     }
 
     #[tokio::test]

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -16,6 +18,7 @@ use domain::time::Utc;
 use tokio::sync::watch;
 
 use super::files::plain;
+use super::open311::Counts;
 use crate::clock::Clock;
 use crate::engine;
 use crate::mqtt::{LaneTraffic, LinkStatus};
@@ -41,6 +44,8 @@ pub struct Metrics {
     pub uplinks: Vec<uplinks::Shown>,
     /// Every source.
     pub sources: BTreeMap<SourceName, watch::Receiver<sources::Status>>,
+    /// What became of what the public sent; `None`: nobody may send anything.
+    pub public: Option<Arc<Counts>>,
 }
 
 impl Metrics {
@@ -81,6 +86,9 @@ impl Metrics {
         let stuck = "Whether the buffer does not take what was decided.";
         text.one("buffer_trouble", "gauge", stuck, u8::from(engine.store_trouble.is_some()));
         self.of_sources(&mut text);
+        if let Some(counts) = &self.public {
+            public(&mut text, counts);
+        }
         text.0
     }
 
@@ -154,6 +162,27 @@ fn rhythm(text: &mut Text, shown: &Shown<'_>) {
     each(text, shown, silent, |s| Some(u8::from(s.heard.silent)));
     let devices = ("source_silent_devices", "gauge", "Its devices that are quiet for too long.");
     each(text, shown, devices, |s| Some(s.heard.silent_count));
+}
+
+/// What the public sent, over Open311.
+fn public(text: &mut Text, counts: &Counts) {
+    text.family(
+        "open311_reports_total",
+        "counter",
+        "Reports of the public, by what became of them.",
+    );
+    for (outcome, n) in [("taken", &counts.taken), ("refused", &counts.refused)] {
+        text.sample(&[("outcome", outcome)], n.load(Ordering::Relaxed));
+    }
+    let limited = "Requests of the public that were too many.";
+    text.one("open311_limited_total", "counter", limited, counts.limited.load(Ordering::Relaxed));
+    let lost = "Photos that were not kept though the report was taken.";
+    text.one(
+        "open311_photos_lost_total",
+        "counter",
+        lost,
+        counts.photos_lost.load(Ordering::Relaxed),
+    );
 }
 
 /// Milliseconds in the base unit, to the last digit.
@@ -349,6 +378,7 @@ mod tests {
                 (SourceName::new("gnss").unwrap(), watch::channel(sources::Status::default()).1),
                 (SourceName::new("nodes").unwrap(), watch::channel(heard).1),
             ]),
+            public: Some(Arc::default()),
         };
         let told = metrics.text(&metrics.ways().await.unwrap());
         for line in [
@@ -370,6 +400,7 @@ mod tests {
             "steward_source_silent{source=\"gnss\"} 0",
             "steward_source_silent_devices{source=\"nodes\"} 3",
             "steward_source_unacknowledged_total{source=\"nodes\"} 5",
+            "steward_open311_reports_total{outcome=\"taken\"} 0",
         ] {
             assert!(told.lines().any(|found| found == line), "{line} is not in\n{told}");
         }

@@ -8,6 +8,7 @@
 //! | `/`, `/assets/…` | the dashboard ([`files`]) |
 //! | `/mqtt` | a WebSocket with subprotocol `mqtt`, carried to the box's broker |
 //! | `POST /in/<source>` | documents for a source of kind `http-json` (`inlet`) |
+//! | `/open311/v2/…` | where the public reports problems, when that is switched on ([`open311`]) |
 //! | `/healthz` | 200 while the process serves |
 //! | `/metrics` | the box's counts, for Prometheus ([`metrics`]) |
 
@@ -15,6 +16,7 @@ pub mod bridge;
 pub mod files;
 mod inlet;
 pub mod metrics;
+pub mod open311;
 
 use std::io;
 use std::net::SocketAddr;
@@ -37,6 +39,7 @@ use tracing::{info, warn};
 use self::bridge::{Bridge, CONNECTIONS_MAX, Connect, Foreign, Patience, Refusal, check_origin};
 use self::files::{Files, plain};
 use self::metrics::Metrics;
+use self::open311::Open311;
 use crate::sources::http_json::Inlets;
 
 /// How long requests may take to finish when the server stops.
@@ -56,6 +59,8 @@ pub struct Site {
     pub names: Vec<String>,
     /// The sources that documents can be sent to.
     pub inlets: Inlets,
+    /// Where the public reports problems; `None`: nowhere.
+    pub open311: Option<Open311>,
 }
 
 /// A server that has its address but does not answer yet.
@@ -124,6 +129,7 @@ impl Listening {
         info!(%addr, "web server listens");
         let routes = routes(site, stop.clone());
         let asked = stop.clone();
+        let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
         let server = axum::serve(listener, routes)
             .with_graceful_shutdown(async move { asked.cancelled().await });
         let late = async {
@@ -146,7 +152,8 @@ struct Shared {
 }
 
 fn routes(site: Site, stop: CancellationToken) -> Router {
-    let Site { files, broker, patience, metrics, names, inlets } = site;
+    let Site { files, broker, patience, metrics, names, inlets, open311 } = site;
+    let public = open311.map_or_else(Router::new, open311::routes);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let bridge = Bridge { connect: broker, patience, places, stop };
     Router::new()
@@ -156,6 +163,7 @@ fn routes(site: Site, stop: CancellationToken) -> Router {
         .fallback(get(file))
         .with_state(Arc::new(Shared { files, bridge, metrics, names }))
         .merge(inlet::routes(inlets))
+        .merge(public)
         .layer(map_response(secure))
 }
 

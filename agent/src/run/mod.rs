@@ -4,6 +4,7 @@
 //! sources ──(1024, waits)──► engine ──► outbox ──► pipe ──► broker
 //!    ▲ stop first              │ ends when nobody sends any more       stop last ▲
 //!    ▲──(64, refuses)── requests ◄── engine
+//! web server ──(16, waits)──► engine: what the public reports
 //! control ◄──(16, waits)── commands ◄──────────────────────────────── broker
 //! ```
 //! Every further uplink has its own way: `engine ──(64, passes over)──► feeder ──► outbox ──► pipe`.

@@ -22,12 +22,13 @@ use super::info::info;
 use super::{Launch, Report, RunError};
 use crate::clock::{self, Clock};
 use crate::config::Config;
-use crate::control::Desk;
 use crate::control::audit::Audit;
+use crate::control::{Desk, Guard};
 use crate::engine::{self, Live};
 use crate::health::notify;
 use crate::http;
 use crate::mqtt::LinkStatus;
+use crate::mqtt::topics::Prefix;
 use crate::outbox::{LaneStats, Outbox, OutboxError, Stats};
 use crate::pulse::Pulses;
 use crate::record::{self, Recorder};
@@ -134,10 +135,14 @@ impl Station {
             Handed { engine, uplinks, received, recorder, requests, first, order, info, on_trial };
         station.spawn_engine(&config, handed);
         station.spawn_sources(&config, &arrivals, inboxes);
-        let desk =
-            Desk::new(arrivals.clone(), station.clock.clone(), Audit::new(&config.buffer.dir));
+        let guard =
+            Guard { prefix: Prefix::new(&config.site.identity), actors: config.actors.clone() };
+        let audit = Audit::new(&config.buffer.dir);
+        let desk = Desk::new(arrivals.clone(), station.clock.clone(), guard, audit);
         station.spawn_local(&config, desk.clone())?;
         station.spawn_certificates(&config, arrivals.clone());
+        let open311 =
+            config.open311.clone().map(|o| station.spawn_public(&config, o, desk.clone()));
         station.spawn_doors(&config, &desk);
         station.spawn_refresh(&config, arrivals.clone());
         station.spawn_links(&config, &payloads);
@@ -145,7 +150,7 @@ impl Station {
         drop((arrivals, desk));
         station.spawn_heartbeat(&config, payloads);
         if let Some(listening) = listening {
-            station.spawn_http(&config.broker, listening, inlets);
+            station.spawn_http(&config.broker, listening, inlets, open311);
         }
         notify(&[sd_notify::NotifyState::Ready]);
         Ok(station)

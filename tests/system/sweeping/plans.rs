@@ -134,6 +134,7 @@ fn ask(engine: &mut Engine, from: usize, at: domain::time::Now) -> Value {
         by: Requester::new("duty").unwrap(),
         issued_at: None,
         expires_at: None,
+        signed: false,
         action: Action::Coverage { street: None, from },
     };
     let out = engine.step(Input::Command(command), at);

@@ -30,6 +30,9 @@ pub struct Command {
     /// After this it must not be carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Utc>,
+    /// Whether it came with a signature of the requester's that is right.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub signed: bool,
     /// What to do.
     pub action: Action,
 }
@@ -276,6 +279,9 @@ pub struct BadCommand {
     pub by: Option<Requester>,
     /// What is wrong.
     pub why: String,
+    /// It could be read, and is not to be believed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub denied: bool,
 }
 
 /// The longest command id.
@@ -293,10 +299,11 @@ impl Command {
             id: None,
             by: None,
             why: format!("the payload is not JSON: {e}"),
+            denied: false,
         })?;
         let id = value.get("id").and_then(|v| v.as_str()).map(|s| s.chars().take(ID_MAX).collect());
         let by = value.get("by").and_then(|v| v.as_str()).and_then(|s| Requester::new(s).ok());
-        let fail = |why: String| BadCommand { id: id.clone(), by: by.clone(), why };
+        let fail = |why: String| BadCommand { id: id.clone(), by: by.clone(), why, denied: false };
         let envelope: Envelope = serde_json::from_value(value)
             .map_err(|e| fail(format!("the command is wrong: {e}")))?;
         if envelope.id.is_empty() || envelope.id.len() > ID_MAX {
@@ -304,7 +311,7 @@ impl Command {
         }
         let action = read_action(name, envelope.args).map_err(fail)?;
         let Envelope { id, by, issued_at, expires_at, .. } = envelope;
-        Ok(Command { id, by, issued_at, expires_at, action })
+        Ok(Command { id, by, issued_at, expires_at, signed: false, action })
     }
 }
 

@@ -8,6 +8,8 @@
 //! * `late`: reports that come in bulk, after a network was down.
 //! * `publish`: what is said of an asset.
 //! * `parking`: what concerns many bays at once: streets, hours, and people's commands.
+//! * `presence`: crews that are there, by card or by vehicle.
+//! * `public`: what the public reports and asks.
 //! * `storm`: many silences that are one problem.
 //! * `trouble`: what is wrong with the box itself.
 //! * `streets`: from the way of vehicles to the coverage of streets.
@@ -18,6 +20,8 @@ mod figures;
 mod findings;
 mod late;
 mod parking;
+mod presence;
+mod public;
 mod publish;
 mod rounds;
 mod storm;
@@ -46,7 +50,7 @@ use crate::rules::RuleBook;
 use crate::sample::Sample;
 use crate::site::{Feed, Kind, Site};
 use crate::sweeping::{Arrival, DatumDoubt, Network};
-use crate::tickets::{Desk, News, State, Ticket};
+use crate::tickets::{Desk, News, Requests, State, Ticket};
 use crate::time::{ClockQuality, Moment, Monotonic, Now, Span};
 use crate::timers::{Timer, Timers};
 use crate::waste;
@@ -64,6 +68,8 @@ pub struct Engine {
     /// By vehicle: whether the streets lie where it sweeps.
     doubts: BTreeMap<AssetKey, DatumDoubt>,
     answers: Answers,
+    /// What the public has asked for.
+    requests: Requests,
     rounds: Rounds,
     ledger: Ledger,
     /// The bays of each street that is an asset.
@@ -118,6 +124,7 @@ impl Engine {
             network,
             doubts: BTreeMap::new(),
             answers: Answers::default(),
+            requests: Requests::default(),
             rounds,
             ledger: Ledger::default(),
             streets: BTreeMap::new(),
@@ -151,6 +158,8 @@ impl Engine {
             Input::Command(command) => self.command(&command, now, &mut out),
             Input::BadCommand(bad) => refuse(&bad, now, &mut out),
             Input::Trouble(trouble) => self.trouble(&trouble, now, &mut out),
+            Input::Submission(said) => self.submission(*said, now, &mut out),
+            Input::Requests(query) => self.show_requests(&query, now, &mut out),
             Input::Progress(progress) => self.progress(&progress, now, &mut out),
             Input::Refresh => self.publish_all(now, &mut out),
             Input::Tick => {}
@@ -209,6 +218,7 @@ impl Engine {
                 None => return self.unreadable.push(key),
             },
             "case" => self.desk.restore_case(rest),
+            "public" => self.requests.restore(&value),
             "command" => self.answers.restore(rest, &value),
             "waste" => self.rounds.days.restore(rest, &value),
             "trip" => self.rounds.restore(&self.site, rest, &value),
@@ -290,10 +300,7 @@ impl Engine {
                     let news = self.desk.pass(&self.site, &id, at);
                     self.spread(news, out);
                 }
-                Timer::Purge(id) => {
-                    let news = self.desk.purge(&id, at);
-                    self.spread(news, out);
-                }
+                Timer::Purge(id) => self.purge(&id, at, out),
             }
         }
     }
@@ -315,6 +322,7 @@ impl Engine {
         self.hear_source(&feed.source, now, out);
         self.catch_up(&key, at, now, out);
         let mut quantities = sample.quantities.clone();
+        let crews = self.take_cards(&mut quantities);
         if let Kind::Bin(bin) = &self.site.assets[&key].kind {
             let guessed = quality == Quality::Uncertain && sample.at.is_some();
             if guessed && now.clock > ClockQuality::Unset {
@@ -344,6 +352,12 @@ impl Engine {
             out.messages.insert(place, publish::telemetry(&reading, level));
         }
         self.on_round(&key, &feed.source, &quantities, at, now, out);
+        if !crews.is_empty() {
+            self.cards_shown(&key, &crews, at, out);
+        }
+        if key.class == Class::Vehicle {
+            self.may_have_stopped(&key, at, out);
+        }
     }
 
     /// Lets `how` change an asset, and draws every consequence: state, events, rules, deadlines.
@@ -404,8 +418,8 @@ impl Engine {
     }
 
     fn command(&mut self, command: &Command, now: Now, out: &mut Outputs) {
-        if let Some(answer) = self.answers.known(&command.id) {
-            out.messages.push(publish::reply(&command.by, answer.clone(), now));
+        if let Some(answer) = self.answers.known(command) {
+            out.messages.push(publish::reply(&command.by, answer, now));
             return;
         }
         let answer = match self.carry_out(command, now, out) {
@@ -420,7 +434,7 @@ impl Engine {
         // A question may be asked again, and a map is too large to be kept; only what changes something
         // must not be done twice.
         if !matches!(command.action, Action::Tickets(_) | Action::Coverage { .. }) {
-            out.records.extend(self.answers.keep(&command.id, answer));
+            out.records.extend(self.answers.keep(command, answer, now));
         }
     }
 
@@ -428,7 +442,7 @@ impl Engine {
     fn progress(&mut self, progress: &Progress, now: Now, out: &mut Outputs) {
         let answer = answers::stage(progress);
         out.messages.push(publish::reply(&progress.by, answer.clone(), now));
-        out.records.extend(self.answers.keep(&progress.id, answer));
+        out.records.extend(self.answers.keep_stage(progress, answer, now));
     }
 
     fn carry_out(
@@ -445,6 +459,9 @@ impl Engine {
                 "expired",
                 format!("it was to be done by {until}, and it is {}", now.utc),
             ));
+        }
+        if command.signed {
+            self.answers.believe(command, now)?;
         }
         let name = command.action.name();
         if !self.site.tickets.allows(command.by.as_str(), &name) {
@@ -535,7 +552,8 @@ impl Engine {
 
 fn refuse(bad: &BadCommand, now: Now, out: &mut Outputs) {
     if let (Some(id), Some(by)) = (&bad.id, &bad.by) {
-        out.messages.push(publish::reply(by, answers::no(id, "invalid", &bad.why), now));
+        let code = if bad.denied { "denied" } else { "invalid" };
+        out.messages.push(publish::reply(by, answers::no(id, code, &bad.why), now));
     }
     let by = bad.by.as_ref().map_or("somebody", |by| by.as_str());
     let detail = format!("a command of {by}: {}", bad.why);

@@ -132,6 +132,7 @@ fn command(id: &str, ticket: &TicketId, step: TicketStep) -> Input {
         by: Requester::new("duty").unwrap(),
         issued_at: None,
         expires_at: None,
+        signed: false,
         action: Action::Ticket(order(ticket, step)),
     })
 }
@@ -429,6 +430,7 @@ fn bay_command(id: &str, bay: &str, step: BayStep, permit: Option<&str>) -> Inpu
         by: Requester::new("duty-1").unwrap(),
         issued_at: None,
         expires_at: None,
+        signed: false,
         action: Action::Bay {
             bay: AssetId::new(bay).unwrap(),
             step,
@@ -446,6 +448,7 @@ fn the_devices_of_an_asset_are_asked() {
             by: Requester::new("duty-1").unwrap(),
             issued_at: None,
             expires_at: None,
+            signed: false,
             action: Action::Device {
                 asset: asset.parse().unwrap(),
                 what: Wanted::Identify { seconds: 30 },
@@ -638,7 +641,10 @@ mod forms;
 mod golden;
 mod handling;
 mod orders;
+mod presence;
+mod public;
 mod reports;
+mod signed;
 mod streets;
 
 #[test]

@@ -11,6 +11,7 @@ use crate::commands::BayStep;
 use crate::ids::{AssetKey, PermitId};
 use crate::output::{Record, to_map};
 use crate::parking::{self, Meter, Occupancy, Sum, Verdict};
+use crate::place::Position;
 use crate::reading::{Gap, Heard};
 use crate::rules::{Due, Fact, FactName, Stay};
 use crate::sample::{NoData, Quantity};
@@ -202,7 +203,9 @@ impl Watched {
             let mut told = self
                 .bay(id, place, at, now, |bay, settings| bay.report(id, &report, now, settings));
             told.facts.extend(quantities.iter().filter_map(common_fact));
-            told.facts.push(Fact::Heard(now));
+            // A platform that is asked gives the last report of a dead sensor for ever: when the sensor
+            // spoke counts, not when that was heard of.
+            told.facts.push(Fact::Heard(self.heard().unwrap_or(now)));
             return told;
         }
         let mut told = match (&mut self.state, &place.asset.kind) {
@@ -222,6 +225,14 @@ impl Watched {
         told.facts.extend(self.place(quantities));
         told.facts.push(Fact::Heard(now));
         told
+    }
+
+    /// Where a vehicle stands, and since when; `None`: it drives, or is none.
+    pub(super) fn stands_since(&self) -> Option<(Position, Moment)> {
+        match &self.state {
+            State::Vehicle(vehicle) => vehicle.stands_since(),
+            _ => None,
+        }
     }
 
     /// The road, if the asset is a planned street.

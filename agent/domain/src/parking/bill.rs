@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use super::session::{Ended, SessionQuality};
-use super::tariff::{Fee, Money, Stay, charge};
+use super::tariff::{Fee, Stay, charge};
 use crate::calendar::Calendar;
 use crate::site::{BayPolicy, Parking};
 use crate::time::{ClockQuality, Span};
@@ -57,15 +57,18 @@ pub fn bill(
     };
     let (start, end) = ended.certain;
     let vehicle = policy.vehicle.as_ref();
-    let later = Stay { start, end, vehicle, charged_before: Money::ZERO };
+    let later = Stay { start, end, vehicle };
     // A stay is counted from the minute it began in. Where that minute is not certain, the one before
     // may be cheaper, because the stay then also ends a minute earlier.
     let doubt = if start > ended.start { start.since(ended.start) } else { error };
     let minute = doubt.min(Span::from_mins(1));
     let earlier = Stay { start: start - minute, end: end - minute, ..later };
     let fee = charge(tariff, calendar, &later);
-    let other = charge(tariff, calendar, &earlier);
-    let fee = if other.total < fee.total { other } else { fee };
+    let other = (minute > Span::ZERO).then(|| charge(tariff, calendar, &earlier));
+    let fee = match other {
+        Some(other) if other.total < fee.total => other,
+        _ => fee,
+    };
     Some(Bill { billable: not_billed.is_none(), not_billed, fee })
 }
 
@@ -75,7 +78,7 @@ mod tests {
     use crate::calendar::{DayClasses, Period, TimeOfDay};
     use crate::ids::TariffId;
     use crate::parking::tariff::{
-        Currency, Free, OnChange, Plan, Rounding, Scope, Seconds, Tariff, Tier, Window,
+        Currency, Free, Money, OnChange, Plan, Rounding, Scope, Seconds, Tariff, Tier, Window,
     };
     use crate::time::Utc;
 
@@ -110,7 +113,6 @@ mod tests {
                 window("day", "08:00", "24:00", 500),
             ],
             caps: vec![],
-            caps_shared: false,
             campaigns: vec![],
             error_max: Some(Span::from_mins(10)),
         };

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::ids::{AssetKey, Class};
 use crate::output::{Body, Message, Topic};
 use crate::place::Position;
-use crate::site::Site;
+use crate::site::{Kind, Site};
 use crate::time::Utc;
 
 /// A topic and what is published on it.
@@ -29,6 +29,11 @@ fn property(value: &Value, at: Utc) -> Value {
 fn location(position: Position) -> Value {
     let point = json!({"type": "Point", "coordinates": [position.lon(), position.lat()]});
     json!({"type": "GeoProperty", "value": point})
+}
+
+fn along(line: &[Position]) -> Value {
+    let points: Vec<[f64; 2]> = line.iter().map(|p| [p.lon(), p.lat()]).collect();
+    json!({"type": "GeoProperty", "value": {"type": "LineString", "coordinates": points}})
 }
 
 /// The state of a bay or a street as an NGSI-LD entity.
@@ -66,7 +71,7 @@ pub fn fiware(message: &Message, site: &Site) -> Option<Profiled> {
             for (ours, theirs) in names {
                 entity.insert(theirs.into(), property(parking.get(ours)?, message.at));
             }
-            let detection = json!("singleSpaceDetection");
+            let detection = json!(["singleSpaceDetection"]);
             entity.insert("occupancyDetectionType".into(), property(&detection, message.at));
             "OnStreetParking"
         }
@@ -77,6 +82,10 @@ pub fn fiware(message: &Message, site: &Site) -> Option<Profiled> {
     entity.insert("type".into(), json!(kind));
     if let Some(position) = asset.position {
         entity.insert("location".into(), location(position));
+    } else if let Kind::Street { line, .. } = &asset.kind
+        && line.len() > 1
+    {
+        entity.insert("location".into(), along(line));
     }
     Some((format!("ngsi-ld/{kind}/{id}"), Value::Object(entity)))
 }
@@ -147,7 +156,7 @@ mod tests {
     use crate::ids::{AssetId, BoxId, SiteId, TenantId};
     use crate::output::{Lane, Quality};
     use crate::place::Datum;
-    use crate::site::{Asset, Identity, Kind, Parking, TicketPolicy};
+    use crate::site::{Asset, Identity, Parking, TicketPolicy};
     use crate::time::ClockQuality;
 
     fn key(class: Class, id: &str) -> AssetKey {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::figures::{Metrics, Sum};
 use super::ledger::Day;
+use super::tariff::{Currency, Money};
 use crate::ids::{AssetKey, Class};
 use crate::output::Record;
 
@@ -109,6 +110,52 @@ pub fn lines(rows: &[Row]) -> Vec<Vec<String>> {
     std::iter::once(head).chain(rows.iter().map(|row| cells(row).to_vec())).collect()
 }
 
+/// The rows for people, with what all streets come to at the end: shares in percent, stays in a day, times in
+/// hours and minutes, money in `currency`, or in its smallest unit where that is not known.
+#[must_use]
+pub fn people(rows: &[Row], currency: Option<Currency>) -> Vec<Vec<String>> {
+    let head =
+        ["asset", "days", "occupied", "stays", "a day", "average", "blind", "due", "unbilled"];
+    let money =
+        |due: u64| currency.map_or_else(|| due.to_string(), |c| c.amount(Money::from_minor(due)));
+    let known = |value: f64, text: String| if value < 0.0 { "–".to_owned() } else { text };
+    let line = |row: &Row| {
+        let m = &row.metrics;
+        let hours = |s: u64| format!("{}:{:02}", s / 3600, s / 60 % 60);
+        vec![
+            row.asset.to_string(),
+            row.days.to_string(),
+            known(m.occupancy_percent, format!("{:.1} %", m.occupancy_percent)),
+            known(m.total_sessions, format!("{:.0}", m.total_sessions)),
+            known(m.turnover, format!("{:.1}", m.turnover * 24.0)),
+            known(m.average_dwell_time, hours(m.average_dwell_time.max(0.0) as u64)),
+            hours(row.blind_s),
+            money(row.due),
+            row.unbilled.to_string(),
+        ]
+    };
+    let head = head.map(str::to_owned).to_vec();
+    let mut lines: Vec<Vec<String>> = std::iter::once(head).chain(rows.iter().map(line)).collect();
+    let streets: Vec<&Row> = rows.iter().filter(|row| row.asset.class == Class::Street).collect();
+    if streets.len() > 1 {
+        let sum = |of: fn(&Row) -> u64| streets.iter().map(|row| of(row)).sum::<u64>();
+        let stays: f64 = streets.iter().map(|row| row.metrics.total_sessions.max(0.0)).sum();
+        let dash = || "–".to_owned();
+        lines.push(vec![
+            "all streets".to_owned(),
+            dash(),
+            dash(),
+            format!("{stays:.0}"),
+            dash(),
+            dash(),
+            dash(),
+            money(sum(|row| row.due)),
+            sum(|row| row.unbilled).to_string(),
+        ]);
+    }
+    lines
+}
+
 /// Lines of cells as comma-separated values. No cell can hold a comma.
 #[must_use]
 pub fn csv(lines: &[Vec<String>]) -> String {
@@ -137,7 +184,6 @@ pub fn table(lines: &[Vec<String>]) -> String {
 mod tests {
     use super::*;
     use crate::ids::AssetId;
-    use crate::parking::tariff::Money;
 
     fn record(date: &str, occupied_min: u64) -> Record {
         let sum = Sum {
@@ -164,5 +210,11 @@ mod tests {
                         bay/b-1,2,25,4,0.0833,10800,43200,0,1000,0\n";
         assert_eq!(csv(&lines(&rows)), expected);
         assert_eq!(table(&lines(&rows)).lines().count(), 2);
+        let table = table(&people(&rows, Some(Currency::CNY)));
+        let expected = "asset    days  occupied  stays  a day  average  blind        due  unbilled\n\
+             bay/b-1     2    25.0 %      4    2.0     3:00   0:00  10.00 CNY         0\n";
+        assert_eq!(table, expected);
+        let in_fen = &people(&rows, None)[1];
+        assert_eq!(in_fen[7], "1000", "without a tariff nobody knows the currency");
     }
 }

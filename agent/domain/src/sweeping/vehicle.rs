@@ -143,6 +143,11 @@ impl Tracker {
         self.last.map(|(fix, _)| fix.position)
     }
 
+    /// Where it stands, and since when; `None`: it moves, or nobody knows.
+    pub(crate) fn stands_since(&self) -> Option<(Position, Moment)> {
+        self.position().zip(self.motion.standing_since())
+    }
+
     /// Takes a report.
     pub(crate) fn report(
         &mut self,

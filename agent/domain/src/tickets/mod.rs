@@ -11,6 +11,8 @@
 //! * `handling`: what a rule says of its tickets: quiet hours, and getting worse with age.
 //! * `orders`: what people do with tickets.
 //! * `passing`: what time does with tickets.
+//! * `presence`: a crew is where its tickets are.
+//! * `public`: what the public has asked for.
 //! * `news`: what is told and stored of a change.
 
 mod archive;
@@ -23,6 +25,8 @@ mod limit;
 mod news;
 mod orders;
 mod passing;
+mod presence;
+mod public;
 mod query;
 mod reports;
 mod ticket;
@@ -33,4 +37,5 @@ pub use flow::{Broken, Flow, FlowLog, Folded};
 pub use life::{Lead, Refusal, State, TicketStep};
 pub use limit::{BadLimit, LIMIT_MAX, LimitKind, TimeLimit, WorkingHours, Worktime};
 pub(crate) use news::News;
+pub(crate) use public::Requests;
 pub use ticket::{Flapping, RuleRef, SuppressedBy, Suppression, Ticket, Witness, WitnessKind};

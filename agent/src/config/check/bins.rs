@@ -187,7 +187,7 @@ fn service(section: &Section<'_>, zone: &TimeZone) -> Service {
     }
 }
 
-fn tag(value: &Value<'_>) -> Option<Tag> {
+pub(super) fn tag(value: &Value<'_>) -> Option<Tag> {
     let text = value.as_text("the tag in double quotes, such as \"e28011606000020812345678\"")?;
     let tag = Tag::from_hex(text);
     if tag.is_none() {

@@ -225,6 +225,11 @@ pub(super) fn certificates(value: &Value<'_>, plain: bool) -> Option<PathBuf> {
     Some(path)
 }
 
+/// The text of the file that is named.
+pub(super) fn text_of_file(value: &Value<'_>, max: u64) -> Option<String> {
+    read_text(value, &values::path(value)?, max)
+}
+
 fn read_text(value: &Value<'_>, path: &Path, max: u64) -> Option<String> {
     let text = read_file(path, max)
         .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned()));

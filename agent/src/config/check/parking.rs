@@ -82,6 +82,7 @@ fn plan(section: &Section<'_>) -> Option<Plan> {
     }
     let caps = tables(section, "caps", cap);
     let campaigns = tables(section, "campaigns", campaign);
+    refuse_shared_caps(section);
     let plan = Plan {
         version: section.or("version", 1, values::integer(1..=u32::MAX)),
         from: section.optional("from", instant),
@@ -93,7 +94,6 @@ fn plan(section: &Section<'_>) -> Option<Plan> {
         counting: section.or("counting", Scope::Rolling24h, values::word(&SCOPES)),
         windows: windows?,
         caps: caps?,
-        caps_shared: section.or("caps_shared", false, values::boolean),
         campaigns: campaigns?,
         error_max: section.optional("error_max", values::span(Span::ZERO..=Span::from_mins(1440))),
     };
@@ -314,4 +314,16 @@ fn no_parking(section: &Section<'_>) -> Option<NoParking> {
     let grace =
         section.or("grace", Span::from_mins(5), values::span(Span::ZERO..=Span::from_mins(60)));
     Some(NoParking { period: period?, days, grace })
+}
+
+/// A cap over several stays needs to know that they are of one vehicle. No source of the box tells whose car
+/// it is, so such a cap would never hold: better said here than on a bill.
+fn refuse_shared_caps(section: &Section<'_>) {
+    let shared = section.value("caps_shared");
+    if let Some(value) = shared.filter(|value| values::boolean(value) == Some(true)) {
+        let cause =
+            "caps cannot be shared by several stays: no sensor of a bay tells whose car it is";
+        let fix = "write false, and let the back office that knows the vehicle apply such a cap";
+        value.error(cause.to_owned(), fix);
+    }
 }

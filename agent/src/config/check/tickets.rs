@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use domain::calendar::{Period, TimeOfDay};
 use domain::commands::Action;
-use domain::ids::{AssetKey, Category, CrewId};
+use domain::ids::{AssetId, AssetKey, Category, Class, CrewId};
 use domain::site::{Allow, Asset, CategorySpec, Crew, LimitRule, Maintenance, TicketPolicy};
 use domain::tickets::{LIMIT_MAX, TimeLimit, WorkingHours};
 use domain::time::{Span, Utc};
+use domain::waste::Tag;
 
 use super::super::fault::did_you_mean;
 use super::super::section::{Section, Tree, Value};
@@ -25,7 +26,9 @@ pub(super) fn read<'a>(tree: &'a Tree<'a>, assets: &BTreeMap<AssetKey, Asset>) -
         read_tickets(&section, &mut policy);
     }
     policy.categories = read_categories(tree);
-    policy.crews = tree.list("crew").iter().filter_map(crew).collect();
+    let crews = tree.list("crew");
+    policy.crews = crews.iter().filter_map(|section| crew(section, assets)).collect();
+    check_cards(&crews, &policy.crews);
     policy.limits = tree.list("limit").iter().filter_map(limit).collect();
     policy.allow = tree.list("allow").iter().filter_map(allow).collect();
     let maintenance = tree.list("maintenance");
@@ -88,15 +91,56 @@ fn limit(section: &Section<'_>) -> Option<LimitRule> {
     Some(LimitRule { category, severity, limit: limit?, remind })
 }
 
-fn crew(section: &Section<'_>) -> Option<(CrewId, Crew)> {
+fn crew(section: &Section<'_>, assets: &BTreeMap<AssetKey, Asset>) -> Option<(CrewId, Crew)> {
     let id = section.required("id", "\"bins-1\"", values::id(CrewId::new));
     let names = super::assets::names(section);
     let unit = section.optional("unit", values::name);
     let categories = section.optional("categories", |value| {
         value.items("\"bin_overflow\"")?.iter().map(category).collect::<Option<Vec<_>>>()
     });
+    let cards = section.optional("cards", |value| {
+        value.items("\"0a2b3c4d5e\"")?.iter().map(super::bins::tag).collect::<Option<Vec<_>>>()
+    });
+    let vehicles = section.optional("vehicles", |value| {
+        let one = |item: &Value<'_>| vehicle(item, assets);
+        value.items("\"truck-3\"")?.iter().map(one).collect::<Option<Vec<_>>>()
+    });
     section.finish();
-    Some((id?, Crew { names, unit, categories: categories.unwrap_or_default() }))
+    let crew = Crew {
+        names,
+        unit,
+        categories: categories.unwrap_or_default(),
+        cards: cards.unwrap_or_default(),
+        vehicles: vehicles.unwrap_or_default(),
+    };
+    Some((id?, crew))
+}
+
+/// The vehicle of that id.
+fn vehicle(value: &Value<'_>, assets: &BTreeMap<AssetKey, Asset>) -> Option<AssetId> {
+    let text = value.as_text("the id of a vehicle, such as \"truck-3\"")?;
+    let vehicles = || assets.keys().filter(|key| key.class == Class::Vehicle);
+    let found = vehicles().find(|key| key.id.as_str() == text);
+    if found.is_none() {
+        let fix = did_you_mean(text, vehicles().map(|key| key.id.as_str()));
+        value.error(format!("no vehicle {text:?}"), fix);
+    }
+    found.map(|key| key.id.clone())
+}
+
+/// A card opens one door: who has it is one crew.
+fn check_cards(sections: &[Section<'_>], crews: &BTreeMap<CrewId, Crew>) {
+    let mut seen: BTreeMap<Tag, &CrewId> = BTreeMap::new();
+    for (id, crew) in crews {
+        for card in &crew.cards {
+            if let Some(other) = seen.insert(*card, id)
+                && let Some(section) = sections.first()
+            {
+                let cause = format!("card {card} belongs to {other} and to {id}");
+                section.report.error(section.at, cause, "give each card to one crew");
+            }
+        }
+    }
 }
 
 fn allow(section: &Section<'_>) -> Option<Allow> {
@@ -170,7 +214,9 @@ fn read_categories<'a>(tree: &'a Tree<'a>) -> BTreeMap<Category, CategorySpec> {
     for section in &tree.list("category") {
         let symbol = section.required("symbol", "\"bin_overflow\"", values::id(Category::new));
         let before = symbol.as_ref().and_then(|s| specs.get(s)).cloned().unwrap_or_default();
+        let names = super::assets::names(section);
         let spec = CategorySpec {
+            names: if names.is_empty() { before.names } else { names },
             codes: section.or("codes", before.codes, codes),
             class: section.optional("class", values::word(&super::rules::CLASSES)).or(before.class),
             radius_m: section.or("radius_m", before.radius_m, values::integer(0..=RADIUS_MAX)),

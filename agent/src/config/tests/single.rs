@@ -9,9 +9,8 @@ type Case = (&'static str, (usize, usize), &'static str, &'static str);
 
 #[test]
 fn each_fault_has_its_place_and_its_fix() {
-    let cases = [
-        KEYS, IDS, VALUES, SOURCES, FEEDS, ASSETS, RULES, CONDITIONS, TARIFFS, BINS, UPLINKS,
-    ];
+    let cases =
+        [KEYS, IDS, VALUES, SOURCES, FEEDS, ASSETS, RULES, CONDITIONS, TARIFFS, BINS, UPLINKS];
     for (text, place, cause, fix) in cases.into_iter().flatten() {
         let found = errors(&with_base(text));
         assert!(found.len() == 1, "{text}: {}", Faults::from(found.clone()));

@@ -1,7 +1,7 @@
 //! The tariffs that are shipped: what they cost, and how a file of them is included.
 
 use domain::ids::TariffId;
-use domain::parking::tariff::{Money, Stay, charge};
+use domain::parking::tariff::{Stay, charge};
 use domain::time::Utc;
 
 use super::super::*;
@@ -35,7 +35,7 @@ fn fee(config: &Config, tariff: &str, (from, to): (&str, &str)) -> u64 {
     let tariff = &config.site.parking.tariffs[&TariffId::new(tariff).unwrap()];
     let at = |t: &str| Utc::parse(&format!("{}:00+08:00", t.replace(' ', "T"))).unwrap();
     let (start, end) = (at(from), at(to));
-    let stay = Stay { start, end, vehicle: None, charged_before: Money::ZERO };
+    let stay = Stay { start, end, vehicle: None };
     let fee = charge(tariff, &config.site.calendar, &stay);
     assert_eq!(fee.explain(&config.site.calendar).len(), fee.windows.len() + 1);
     fee.total.minor()

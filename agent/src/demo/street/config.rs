@@ -52,6 +52,7 @@ fn write_config(out: &mut String, options: &Options) -> std::fmt::Result {
     writeln!(out, "[mqtt]\nurl = \"mqtt://{mqtt}\"\n")?;
     writeln!(out, "[buffer]\ndir = {}\nmax_size = \"64MiB\"\n", quoted(dir))?;
     writeln!(out, "[http]\nlisten = \"{http}\"\n")?;
+    writeln!(out, "[open311]\nenabled = true\n")?;
     out.write_str(WORK)?;
     writeln!(out, "[[source]]\nname = \"{LINE_SOURCE}\"\nkind = \"node-link\"")?;
     writeln!(out, "device = {}\nbaud = 115200\n", quoted(line))?;

@@ -17,6 +17,7 @@ use crate::control::{self, Desk, local};
 use crate::engine::{self, EngineTask};
 use crate::health::{Health, is_time_restored};
 use crate::http;
+use crate::http::open311::{ASKED_MAX, Keeping, Open311};
 use crate::record::Recorder;
 use crate::run::RunError;
 use crate::sources::http_json::Inlets;
@@ -154,11 +155,26 @@ impl Station {
         });
     }
 
+    /// The public is served until nothing more comes in; then the web server tells it to come again.
+    pub(super) fn spawn_public(
+        &mut self,
+        config: &Config,
+        settings: config::Open311,
+        desk: Desk,
+    ) -> Open311 {
+        let keeping = Keeping::new(&config.buffer.dir, settings.photos_max, settings.keep);
+        let (asks, asked) = mpsc::channel(ASKED_MAX);
+        let stop = self.intake.clone();
+        self.source_tasks.spawn(http::open311::run(asked, desk, keeping.clone(), stop));
+        Open311::new(settings, config.site.clone(), self.clock.clone(), keeping, asks)
+    }
+
     pub(super) fn spawn_http(
         &mut self,
         broker: &Broker,
         listening: http::Listening,
         inlets: Inlets,
+        open311: Option<Open311>,
     ) {
         let site = http::Site {
             files: http::files::Files::embedded(),
@@ -171,9 +187,11 @@ impl Station {
                 link: self.link.clone(),
                 uplinks: self.uplinks.clone(),
                 sources: self.sources.clone(),
+                public: open311.as_ref().map(Open311::counts),
             }),
             names: vec![],
             inlets,
+            open311,
         };
         let stop = self.rest.clone();
         let serving = async move {

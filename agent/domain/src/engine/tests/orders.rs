@@ -17,6 +17,8 @@ pub(super) fn city() -> Site {
         names: BTreeMap::new(),
         unit: None,
         categories: categories.iter().map(|c| Category::new(c).unwrap()).collect(),
+        cards: vec![],
+        vehicles: vec![],
     };
     site.tickets.crews = [
         (CrewId::new("bins").unwrap(), crew(&["bin_overflow", "bin_fault"])),
@@ -52,6 +54,7 @@ pub(super) fn send(id: &str, order: TicketOrder) -> Input {
         by: Requester::new("duty").unwrap(),
         issued_at: None,
         expires_at: None,
+        signed: false,
         action: Action::Ticket(order),
     })
 }
@@ -375,6 +378,7 @@ fn said(id: &str, who: usize) -> Input {
         issued_at: None,
         expires_at: None,
         action: Action::Report(Box::new(report)),
+        signed: false,
     })
 }
 
@@ -437,6 +441,7 @@ fn what_is_done_with_the_box_is_done_once_and_told_at_every_stage() {
             by: Requester::new("ops").unwrap(),
             issued_at: None,
             expires_at: None,
+            signed: false,
             action: Action::Upkeep(Upkeep::Revert),
         })
     };

@@ -45,6 +45,7 @@ fn act(id: &str, action: Action) -> Input {
         by: Requester::new("duty").unwrap(),
         issued_at: None,
         expires_at: None,
+        signed: false,
         action,
     })
 }
@@ -257,6 +258,9 @@ fn the_figures_come_from_the_flow_logs_alone_and_outlive_the_tickets() {
     assert_eq!((city.counts.sensed_first, city.sensed_first_ppm), (1, Some(500_000)));
     assert_eq!((city.counts.ai_reviewed, city.ai_precision_ppm), (1, Some(0)));
     assert_eq!(row("internal").handled_ppm, None);
+    // The workload of the crew: what it was given, and what it still has.
+    let crew = row("crew/bins");
+    assert_eq!((crew.counts.registered, crew.counts.handled, crew.counts.in_hand), (1, 1, 0));
     // The box goes on from the same records, the kept cases among them.
     let mut again = Engine::new(reporting_site(), records, boot(2, 0, 8 * 24 * 60));
     let out = again.step(Input::Start, boot(2, 0, 8 * 24 * 60));

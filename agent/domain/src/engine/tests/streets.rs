@@ -92,6 +92,7 @@ fn coverage(engine: &mut Engine, id: &str, now: Now) -> Map<String, Value> {
         by: Requester::new("duty").unwrap(),
         issued_at: None,
         expires_at: None,
+        signed: false,
         action: Action::Coverage { street: Some(street), from: 0 },
     });
     reply(&engine.step(ask, now))["result"].as_object().unwrap().clone()

@@ -22,8 +22,6 @@ pub struct Stay<'a> {
     pub end: Utc,
     /// The kind of vehicle, where it is known.
     pub vehicle: Option<&'a VehicleClass>,
-    /// What the same vehicle has paid in the first cap's time already, where that is known.
-    pub charged_before: Money,
 }
 
 /// What `stay` costs by `tariff`.
@@ -43,7 +41,6 @@ pub fn charge(tariff: &Tariff, calendar: &Calendar, stay: &Stay<'_>) -> Fee {
         calendar,
         entry: from,
         whole: campaign_at(plan, calendar, from, Applies::Stay),
-        charged_before: stay.charged_before,
         covered: begin,
         positions: BTreeMap::new(),
         used: BTreeMap::new(),
@@ -78,7 +75,6 @@ struct Counter<'a> {
     entry: Utc,
     /// A campaign for the whole stay.
     whole: Option<&'a Campaign>,
-    charged_before: Money,
     /// Until when a begun unit reaches, where units go on from window to window.
     covered: Utc,
     /// Minutes in each window, by plan version, window and bucket.
@@ -130,9 +126,7 @@ impl Counter<'_> {
             .map(|(i, cap)| (plan.version, i, self.bucket(cap.scope, number, piece.from)))
             .collect();
         for (&key, Cap { scope, max }) in keys.iter().zip(&plan.caps) {
-            let before =
-                if plan.caps_shared && number == 0 { self.charged_before } else { Money::ZERO };
-            let used = self.used.entry(key).or_insert(before);
+            let used = self.used.entry(key).or_insert(Money::ZERO);
             let left = max.minus(*used);
             if left < *charged {
                 *charged = left;

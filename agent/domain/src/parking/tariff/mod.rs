@@ -166,9 +166,6 @@ pub struct Plan {
     pub windows: Vec<Window>,
     /// The most that has to be paid.
     pub caps: Vec<Cap>,
-    /// Whether several stays of one vehicle share the caps. Takes effect where the vehicle is known:
-    /// [`Stay::charged_before`].
-    pub caps_shared: bool,
     /// Times at which it costs less or nothing.
     pub campaigns: Vec<Campaign>,
     /// A stay whose length is known less well than this is not billed by the box; `None`: any error.

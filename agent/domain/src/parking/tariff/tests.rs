@@ -47,7 +47,6 @@ fn plan(windows: Vec<Window>, cap: Option<u64>) -> Plan {
         counting: Scope::Rolling24h,
         windows,
         caps: cap.map(|max| Cap { scope: Scope::Rolling24h, max: yuan(max) }).into_iter().collect(),
-        caps_shared: false,
         campaigns: vec![],
         error_max: None,
     }
@@ -84,7 +83,7 @@ fn utc(text: &str) -> Utc {
 }
 
 fn stay(start: &str, end: &str) -> Stay<'static> {
-    Stay { start: utc(start), end: utc(end), vehicle: None, charged_before: Money::ZERO }
+    Stay { start: utc(start), end: utc(end), vehicle: None }
 }
 
 /// The fee in yuan for a stay in Shanghai, with times such as `03 09:00` of June 2026.
@@ -271,19 +270,6 @@ fn campaigns_make_time_or_stays_cheaper() {
 }
 
 #[test]
-fn several_stays_of_a_known_vehicle_can_share_the_cap() {
-    let shared = Plan { caps_shared: true, ..stadium() };
-    let from = "2026-06-03T09:00:00+08:00";
-    let due = |plan: &Plan, before| {
-        let stay = Stay { charged_before: before, ..stay(from, "2026-06-03T21:00:00+08:00") };
-        charge(&tariff(vec![plan.clone()]), &shanghai(), &stay).total
-    };
-    assert_eq!(due(&shared, yuan(30)), yuan(5));
-    assert_eq!(due(&shared, yuan(40)), Money::ZERO);
-    assert_eq!(due(&stadium(), yuan(30)), yuan(35));
-}
-
-#[test]
 fn a_night_lasts_as_long_as_it_does_on_both_clock_change_days() {
     let night = window("night", "22:00", "08:00", &[(None, 60, 2)]);
     let plan = plan(vec![window("day", "08:00", "22:00", &[(None, 60, 5)]), night], None);
@@ -461,8 +447,7 @@ proptest! {
         let until = |s| Stay {
             start,
             end: start + Span::from_secs(s),
-            vehicle: None,
-            charged_before: Money::ZERO,
+            vehicle: None
         };
         let (short, long) = (until(s), until(s + more));
         let due = |stay| charge(&tariff, &berlin(), stay).total;
@@ -478,7 +463,7 @@ proptest! {
         let calendar = berlin();
         let tariff = tariff(vec![plan.clone()]);
         let end = start + Span::from_secs(s);
-        let fee = charge(&tariff, &calendar, &Stay { start, end, vehicle: None, charged_before: Money::ZERO });
+        let fee = charge(&tariff, &calendar, &Stay { start, end, vehicle: None });
         let sum: u64 = fee.windows.iter().map(|l| l.charged.minor()).sum();
         prop_assert_eq!(sum, fee.total.minor());
         let minutes: u64 = fee.windows.iter().map(|l| l.minutes).sum();
