@@ -20,6 +20,11 @@ fn every_section_of_the_documentation_of_sources_is_right() {
         ("person.key", &[b'x'; 32]),
     ];
     let folder = folder(&secrets);
+    for (name, _) in secrets {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(folder.path().join(name), mode).unwrap();
+    }
     let path = folder.path().join("box.toml");
     let mut kinds = BTreeSet::new();
     let blocks: Vec<&str> =

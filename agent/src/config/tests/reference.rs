@@ -140,6 +140,8 @@ fn is_explained_elsewhere(key: &str, cause: &str) -> bool {
     let of_rules: Vec<&str> = of_rules.split_whitespace().collect();
     match key {
         "password" => true,
+        // As for the box's own broker.
+        "cert_file" | "key_file" => cause.contains("[[source]]"),
         "when" => REFERENCE.contains("[rule.when]"),
         // One of two ways to name a message.
         "id" | "extended" | "pgn" | "source_address" if cause.contains("signal") => true,
