@@ -16,6 +16,7 @@ mod parking_year;
 mod peers;
 mod pieces;
 mod sweeping;
+mod vision;
 mod waste;
 
 mod audit;

@@ -1,0 +1,3 @@
+//! Cameras: from pictures to tickets.
+
+mod reference;
