@@ -13,6 +13,7 @@ pub mod sources;
 
 pub mod engine;
 
+pub mod evidence;
 pub mod outbox;
 
 pub mod control;
@@ -27,6 +28,8 @@ pub mod run;
 pub mod audit;
 pub mod check;
 pub mod demo;
+#[cfg(feature = "vision")]
+pub mod look;
 pub mod record;
 pub mod replay;
 pub mod report;

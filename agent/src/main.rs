@@ -44,6 +44,42 @@ enum Command {
     /// Look into the buffer of a box that is stopped
     #[command(subcommand)]
     Outbox(OutboxCommand),
+    /// Try a model on pictures, before a camera uses it
+    #[cfg(feature = "vision")]
+    #[command(subcommand)]
+    Vision(VisionCommand),
+}
+
+#[cfg(feature = "vision")]
+#[derive(Debug, Subcommand)]
+enum VisionCommand {
+    /// What the model sees in pictures; 1 when one of them cannot be read
+    Run {
+        #[command(flatten)]
+        args: VisionArgs,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+        /// Write copies here, redacted, with the surest box
+        #[arg(long, value_name = "DIR")]
+        annotate: Option<PathBuf>,
+    },
+    /// How long it takes on this machine
+    Bench(VisionArgs),
+}
+
+#[cfg(feature = "vision")]
+#[derive(Debug, Args)]
+struct VisionArgs {
+    /// The manifest of a model, or the name of a built-in one
+    #[arg(long, value_name = "MANIFEST")]
+    model: String,
+    /// A picture; may be given more than once
+    #[arg(long, value_name = "FILE", required_unless_present = "dir")]
+    image: Vec<PathBuf>,
+    /// Every JPEG in a folder
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -549,7 +585,27 @@ fn dispatch(command: Command) -> anyhow::Result<bool> {
             Ok(any)
         }
         Command::Outbox(command) => look_into(command),
+        #[cfg(feature = "vision")]
+        Command::Vision(command) => look_at(command),
     }
+}
+
+#[cfg(feature = "vision")]
+fn look_at(command: VisionCommand) -> anyhow::Result<bool> {
+    use steward::look;
+    let (args, json, annotate, bench) = match command {
+        VisionCommand::Run { args, json, annotate } => (args, json, annotate, false),
+        VisionCommand::Bench(args) => (args, false, None, true),
+    };
+    let VisionArgs { model, image: mut pictures, dir } = args;
+    if let Some(dir) = dir {
+        pictures.extend(look::pictures_in(&dir)?);
+    }
+    let request = look::Request { model, pictures, json, annotate, bench };
+    let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
+    let all = look::look(&request, &mut stdout, &mut std::io::stderr().lock())?;
+    stdout.flush()?;
+    Ok(all)
 }
 
 fn look_into(command: OutboxCommand) -> anyhow::Result<bool> {

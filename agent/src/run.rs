@@ -32,6 +32,7 @@ use crate::config::{self, Broker, Config, Scheme, SourceKind};
 use crate::control::audit::Audit;
 use crate::control::{self, Desk, local};
 use crate::engine::{self, EngineTask};
+use crate::evidence::Album;
 use crate::health::{Health, is_time_restored, machine_clock, notify};
 use crate::http;
 use crate::mqtt::LinkStatus;
@@ -205,6 +206,7 @@ impl Station {
         let engine = Engine::new(config.site.clone(), opened.records, station.clock.now());
         let (requests, mut inboxes) = sources::inboxes(&config.sources);
         let inlets = sources::http_json::inlets(&config.sources, &mut inboxes);
+        station.open_eyes(&config, &mut inboxes);
         station.spawn_engine(&config, engine, received, recorder, requests, trouble);
         station.spawn_sources(&config, &arrivals, inboxes);
         let desk =
@@ -213,7 +215,7 @@ impl Station {
         station.spawn_commands(&config, arrivals, desk);
         station.spawn_link(&config);
         if let Some(listening) = listening {
-            station.spawn_http(&config.broker, listening, inlets);
+            station.spawn_http(&config, listening, inlets);
         }
         notify(&[sd_notify::NotifyState::Ready]);
         Ok(station)
@@ -250,6 +252,22 @@ impl Station {
         let unknown = self.clock.now().clock == ClockQuality::Unset || is_time_restored();
         self.clock.is_machines() && unknown && config.sources.iter().any(tells_time)
     }
+
+    /// Starts the thread that looks at the pictures of all cameras.
+    #[cfg(feature = "vision")]
+    fn open_eyes(&self, config: &Config, inboxes: &mut BTreeMap<SourceName, Inbox>) {
+        use crate::sources::camera::eyes::Eyes;
+        let eyes = Eyes::open(&config.sources, &config.buffer.dir, self.clock.clone());
+        for source in &config.sources {
+            if matches!(source.kind, SourceKind::Camera(_)) {
+                inboxes.entry(source.name.clone()).or_default().eyes.clone_from(&eyes);
+            }
+        }
+    }
+
+    /// Built without cameras.
+    #[cfg(not(feature = "vision"))]
+    fn open_eyes(&self, _: &Config, _: &mut BTreeMap<SourceName, Inbox>) {}
 
     fn spawn_sources(
         &mut self,
@@ -340,10 +358,10 @@ impl Station {
         });
     }
 
-    fn spawn_http(&mut self, broker: &Broker, listening: http::Listening, inlets: Inlets) {
+    fn spawn_http(&mut self, config: &Config, listening: http::Listening, inlets: Inlets) {
         let site = http::Site {
             files: http::files::Files::embedded(),
-            broker: bridge(broker),
+            broker: bridge(&config.broker),
             patience: http::bridge::Patience::default(),
             metrics: Some(http::metrics::Metrics {
                 clock: self.clock.clone(),
@@ -354,6 +372,7 @@ impl Station {
             }),
             names: vec![],
             inlets,
+            evidence: Some(Album::of(&config.buffer.dir)),
         };
         let stop = self.rest.clone();
         self.tasks.spawn(async move {

@@ -7,6 +7,8 @@
 //! file (files, includes) ─► mend (syntax) ─► section (keys, places) ─► values ─► check ─► Config
 //! ```
 
+#[cfg(feature = "vision")]
+mod cameras;
 mod categories;
 mod check;
 mod defaults;
@@ -32,6 +34,11 @@ use domain::decode::lorawan::Codec;
 use domain::ids::{DeviceKey, SourceName};
 use domain::site::Site;
 
+#[cfg(feature = "vision")]
+pub use self::cameras::{
+    Camera, CameraModel, CameraServer, CameraZone, Pictures, Problem, built_in_manifest, object,
+    try_models,
+};
 pub use self::categories::{CategoryEntry, Code, CodeKind, catalogue};
 pub use self::explain::explain;
 pub use self::fault::{Fault, Faults, Level, Place};
@@ -281,6 +288,9 @@ pub enum SourceKind {
     Can(CanBus),
     /// Chips on the box's own pins and buses.
     Local(Chips),
+    /// Pictures that networks look at.
+    #[cfg(feature = "vision")]
+    Camera(Box<Camera>),
 }
 
 /// A line with battery nodes.

@@ -32,6 +32,7 @@ async fn serve(broker: SocketAddr, patience: Patience) -> Box_ {
         metrics: None,
         names: Vec::new(),
         inlets: Arc::default(),
+        evidence: None,
     };
     let task = tokio::spawn(listening.serve(site, stop.clone()));
     Box_ { addr, stop, task }

@@ -144,14 +144,14 @@ impl Expected {
     /// [`CheckError`], which names the file.
     pub fn read(path: &Path) -> Result<Expected, CheckError> {
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-        Expected::read_with(path, folder)
+        Expected::read_with(path, &folder)
     }
 
     /// The same, with the pictures in a folder of one's own choice.
     ///
     /// # Errors
     /// As [`Expected::read`].
-    pub fn read_with(path: &Path, folder: PathBuf) -> Result<Expected, CheckError> {
+    pub fn read_with(path: &Path, folder: &Path) -> Result<Expected, CheckError> {
         let own = |error| CheckError::Unreadable { path: path.to_owned(), error };
         let text = std::fs::read(path).map_err(own)?;
         let written: Written = serde_json::from_slice(&text)
@@ -160,7 +160,7 @@ impl Expected {
         if !written.images.iter().flat_map(|image| &image.det).any(|seen| seen.score >= clear) {
             return Err(CheckError::Nothing { path: path.to_owned() });
         }
-        let folder = written.pictures.map_or(folder.clone(), |pictures| folder.join(pictures));
+        let folder = written.pictures.map_or(folder.to_owned(), |pictures| folder.join(pictures));
         Ok(Expected { folder, score_min: written.score_threshold, images: written.images })
     }
 

@@ -14,10 +14,17 @@
 
 pub mod agreement;
 pub mod bounds;
+pub mod evidence;
 pub mod families;
 pub mod fit;
 pub mod manifest;
 pub mod model;
+pub mod motion;
 pub mod network;
 pub mod picture;
+pub mod redact;
+pub mod scene;
+pub mod stream;
 pub mod swatch;
+pub mod watch;
+pub mod zone;

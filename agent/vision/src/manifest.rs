@@ -209,8 +209,15 @@ impl Manifest {
     /// [`ManifestError`], which names the file and the key.
     pub fn read(path: &Path) -> Result<Manifest, ManifestError> {
         let bytes = read_bounded(path, MANIFEST_MAX)?;
-        let text = String::from_utf8_lossy(&bytes);
-        let written = toml::from_str(&text).map_err(|error| ManifestError::Malformed {
+        Manifest::parse(path, &String::from_utf8_lossy(&bytes))
+    }
+
+    /// Reads the text of a manifest that stands, or would stand, at `path`.
+    ///
+    /// # Errors
+    /// As [`Manifest::read`].
+    pub fn parse(path: &Path, text: &str) -> Result<Manifest, ManifestError> {
+        let written = toml::from_str(text).map_err(|error| ManifestError::Malformed {
             path: path.to_owned(),
             error: Box::new(error),
         })?;

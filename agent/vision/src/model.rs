@@ -103,9 +103,16 @@ impl Model {
     /// # Errors
     /// [`ModelError`], which says where and what to do.
     pub fn open(manifest: &Path) -> Result<Model, ModelError> {
-        let read = Manifest::read(manifest)?;
-        let weights = read.weights(manifest)?;
-        Model::with(read, weights)
+        Model::of(Manifest::read(manifest)?, manifest)
+    }
+
+    /// Reads the model file of a manifest that was read from `path`, and the check where there is one.
+    ///
+    /// # Errors
+    /// As [`Model::open`].
+    pub fn of(manifest: Manifest, path: &Path) -> Result<Model, ModelError> {
+        let weights = manifest.weights(path)?;
+        Model::with(manifest, weights)
     }
 }
 

@@ -60,7 +60,7 @@ fn sha256(file: &Path) -> String {
 
 fn compare(set: &Path, model: &mut Model) -> Agreement {
     let file = set.join(format!("expected/{}__coco.json", model.manifest().name));
-    let expected = Expected::read_with(&file, set.join("coco/images")).unwrap();
+    let expected = Expected::read_with(&file, &set.join("coco/images")).unwrap();
     expected.compare(model).unwrap()
 }
 
@@ -132,6 +132,7 @@ struct Mark {
 
 #[derive(Deserialize)]
 struct Reference {
+    score_threshold: f32,
     images: Vec<ReferenceImage>,
 }
 
@@ -227,7 +228,9 @@ fn precision_and_recall_are_those_of_the_reference_runtime() {
             }));
             let bytes = data::read(&set, &format!("coco/images/{file}"));
             let picture = Picture::decode(&bytes, &Limits::default()).unwrap();
-            ours.extend(model.look(&picture).unwrap().iter().map(|d| named(n, &model, d)));
+            let found = model.look(&picture).unwrap();
+            let sure = found.iter().filter(|one| one.score >= reference.score_threshold);
+            ours.extend(sure.map(|one| named(n, &model, one)));
             let seen = reference.images.iter().filter(|i| i.file == *file).flat_map(|i| &i.det);
             theirs.extend(seen.map(|b| Named {
                 picture: n,

@@ -5,6 +5,7 @@
 //! * `answers`: commands that were carried out, so that a repeat gets the same answer.
 //! * `publish`: what is said of an asset.
 //! * `parking`: what concerns many bays at once: streets, hours, and people's commands.
+//! * `sightings`: what cameras find by themselves.
 //! * `storm`: many silences that are one problem.
 //! * `trouble`: what is wrong with the box itself.
 //! * `streets`: from the way of vehicles to the coverage of streets.
@@ -14,6 +15,7 @@ mod answers;
 mod parking;
 mod publish;
 mod rounds;
+mod sightings;
 mod storm;
 mod streets;
 mod trouble;
@@ -133,6 +135,7 @@ impl Engine {
         match input {
             Input::Start => self.start(now, &mut out),
             Input::Sample(sample) => self.sample(&sample, now, &mut out),
+            Input::Sighting(sighting) => self.sighting(&sighting, now, &mut out),
             Input::Command(command) => self.command(&command, now, &mut out),
             Input::BadCommand(bad) => refuse(&bad, now, &mut out),
             Input::Trouble(trouble) => self.trouble(&trouble, now, &mut out),

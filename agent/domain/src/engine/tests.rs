@@ -636,6 +636,7 @@ proptest! {
 mod forms;
 mod orders;
 mod reports;
+mod sightings;
 mod streets;
 
 #[test]

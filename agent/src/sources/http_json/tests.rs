@@ -44,6 +44,7 @@ async fn pushed(bench: &Bench, token: Option<&str>) -> SocketAddr {
         metrics: None,
         names: vec![],
         inlets,
+        evidence: None,
     };
     tokio::spawn(listening.serve(site, CancellationToken::new()));
     addr

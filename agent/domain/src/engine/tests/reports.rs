@@ -7,7 +7,7 @@ use crate::commands::{Report, TicketQuery};
 use crate::site::{Allow, CategorySpec};
 use crate::tickets::WitnessKind;
 
-fn reporting_site() -> Site {
+pub(super) fn reporting_site() -> Site {
     let mut site = city();
     let spec = |class, radius_m, review| CategorySpec {
         class,
