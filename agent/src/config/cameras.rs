@@ -3,6 +3,7 @@
 //! eyes and not its ears.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ pub struct Camera {
 }
 
 /// A model, by what is known of it; its weights were not looked at.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct CameraModel {
     /// The manifest.
     pub manifest: Manifest,
@@ -40,6 +41,14 @@ pub struct CameraModel {
     pub path: PathBuf,
     /// Where the configuration names it.
     pub place: Place,
+}
+
+impl fmt::Debug for CameraModel {
+    /// Without its place: it means the same on every line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("CameraModel");
+        shown.field("manifest", &self.manifest).field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 /// Where pictures come from.

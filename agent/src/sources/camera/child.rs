@@ -65,8 +65,8 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            // It has ended already, most of the time.
-            drop(kill_process_group(group, Signal::KILL));
+            // It has ended already, most of the time: then there is nothing to kill.
+            let _ = kill_process_group(group, Signal::KILL);
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::sources::tests::{Bench, in_time};
 fn camera(dir: &Path, pictures: Pictures) -> Camera {
     let path = swatch::write(dir).unwrap();
     let polygon = Polygon::new(vec![(0.2, 0.45), (0.55, 0.45), (0.55, 0.8), (0.2, 0.8)]).unwrap();
-    let place = Place { file_number: 0, line: 1, col: 1, file: String::new() };
+    let place = Place::nowhere();
     let zone = Zone { polygon, model: 0, task: Task::Occupancy(vec![(0, 0.6)]) };
     Camera {
         pictures,
