@@ -47,6 +47,10 @@ soak: ## Power cuts and kills by the thousand, a million messages, whole years: 
 	STEWARD_KILLS=5000 $(CARGO) test --release --locked -p system-tests --test system outbox_kills
 	$(CARGO) test --release --locked -p system-tests --test system -- --ignored --nocapture --test-threads=1
 
+.PHONY: fuzz
+fuzz: ## Every parser of bytes from outside under libFuzzer (PARSERS="gnss …" for some, MINUTES=60 each; cargo install cargo-fuzz)
+	tests/fuzz/run $(or $(MINUTES),60) $(PARSERS)
+
 .PHONY: bench
 bench: dashboard ## Figures: counts and ratios in one table, also in target/bench.json (AREAS="engine …" for some)
 	$(CARGO) build --release --locked -p steward -p system-tests --bin steward --bin bench

@@ -9,13 +9,15 @@ mod early;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use domain::commands::upkeep::{Order, Progress, Stage};
 use domain::commands::{Action, Command};
 use domain::decode::Reason;
 use domain::ids::SourceName;
-use domain::input::{Input, Trouble};
+use domain::input::Input;
 use domain::output::{Body, Message, Outputs, Rejected, Request, Topic};
 use domain::time::{Moment, Now};
-use serde_json::Value;
+use serde_json::{Map, Value};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::early::Early;
@@ -74,13 +76,20 @@ pub struct EngineTask {
     pub recorder: Option<Recorder>,
     /// What the task shows.
     pub status: watch::Sender<Status>,
-    /// What was found wrong with the box before there was an engine.
-    pub trouble: Vec<Trouble>,
+    /// What there is to decide from before there was an engine: trouble with the box, and what became of
+    /// what was to be done with it.
+    pub first: Vec<Input>,
+    /// The configuration is on trial: what the one before it needs is not thrown away yet.
+    pub on_trial: bool,
     /// What the box says of itself (`P/info`): stored before anything else, and again with everything
     /// that is published afresh.
     pub info: Message,
     /// Where to put what devices are asked to do, by the source that has them.
     pub requests: BTreeMap<SourceName, mpsc::Sender<Request>>,
+    /// Where to put what is to be done with the box itself.
+    pub order: mpsc::Sender<Order>,
+    /// Those that are not stored yet: of one turn.
+    pub orders: Vec<Order>,
     /// Whether a receiver of the box's own will tell the time, and until then nobody knows it.
     pub awaits_time: bool,
 }
@@ -94,8 +103,11 @@ impl EngineTask {
         let now = self.clock.now();
         let mut turn = Turn { messages: vec![self.info.clone()], ..Turn::default() };
         self.decide(Input::Start, now, &mut turn);
-        for trouble in std::mem::take(&mut self.trouble) {
-            self.decide(Input::Trouble(trouble), now, &mut turn);
+        if self.on_trial {
+            turn.records.retain(|record| record.value.is_some());
+        }
+        for input in std::mem::take(&mut self.first) {
+            self.decide(input, now, &mut turn);
         }
         self.commit(turn, vec![]).await?;
         let mut early = Early::new(self.awaits_time, now);
@@ -124,6 +136,7 @@ impl EngineTask {
                 // Whoever asked has gone meanwhile.
                 let _ = wish.tell.send(answer);
             }
+            self.pass_on().await?;
             if ended {
                 return Ok(());
             }
@@ -170,6 +183,7 @@ impl EngineTask {
         });
         let answer = wish.and_then(|wish| take_answer(&mut outputs.messages, wish.local));
         self.ask(&outputs.requests);
+        self.orders.append(&mut outputs.orders);
         absorb(turn, outputs, now);
         answer
     }
@@ -189,6 +203,26 @@ impl EngineTask {
                 self.status.send_modify(|status| status.not_asked += 1);
             }
         }
+    }
+
+    /// Passes on what is to be done with the box, now that it is stored that somebody asked for it. What
+    /// cannot be taken is refused, and whoever asked is told so.
+    async fn pass_on(&mut self) -> Result<(), EngineError> {
+        let mut refused = Turn::default();
+        for order in std::mem::take(&mut self.orders) {
+            let (order, why) = match self.order.try_send(order) {
+                Ok(()) => continue,
+                Err(TrySendError::Full(order)) => (order, "the box has too much to do already"),
+                Err(TrySendError::Closed(order)) => {
+                    (order, "this box cannot be changed by command")
+                }
+            };
+            let Order { id, by, what: _ } = order;
+            let (stage, why) = (Stage::Refused, Some(why.to_owned()));
+            let progress = Progress { id, by, stage, result: Map::new(), why };
+            self.decide(Input::Progress(progress), self.clock.now(), &mut refused);
+        }
+        if refused.messages.is_empty() { Ok(()) } else { self.commit(refused, vec![]).await }
     }
 
     async fn commit(
@@ -284,7 +318,7 @@ fn is_refresh(input: &Input) -> bool {
 
 /// Adds what a step decided to the turn. Points of one asset join one telemetry message.
 fn absorb(turn: &mut Turn, outputs: Outputs, now: Moment) {
-    let Outputs { records, messages, rejected: _, requests: _ } = outputs;
+    let Outputs { records, messages, rejected: _, requests: _, orders: _ } = outputs;
     turn.records.extend(records);
     for message in messages {
         tell(&message, now);

@@ -22,6 +22,7 @@ pub mod mqtt;
 pub mod http;
 
 pub mod health;
+pub mod logging;
 
 pub mod run;
 

@@ -211,8 +211,12 @@ mod tests {
         let (mut out, mut err) = (vec![], vec![]);
         look(&request(dir.path(), true), &mut out, &mut err).unwrap();
         let line: serde_json::Value = serde_json::from_slice(&out).unwrap();
-        let mut classes: Vec<_> =
-            line["detections"].as_array().unwrap().iter().map(|one| one["class"].as_str()).collect();
+        let mut classes: Vec<_> = line["detections"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["class"].as_str())
+            .collect();
         classes.sort_unstable();
         assert_eq!(classes, [Some("car"), Some("person")]);
     }

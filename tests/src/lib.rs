@@ -5,5 +5,7 @@ pub mod data;
 pub mod mosquitto;
 pub mod outbox;
 mod packets;
+pub mod parsers;
 pub mod program;
+pub mod publisher;
 pub mod subscriber;

@@ -13,6 +13,7 @@ mod parking_cities;
 mod parking_polls;
 mod parking_report;
 mod parking_year;
+mod parsers;
 mod peers;
 mod pieces;
 mod sweeping;
@@ -29,6 +30,7 @@ mod outbox_kills;
 
 mod bad_input;
 mod command_line;
+mod configuration;
 mod demo;
 mod outage;
 mod recordings;

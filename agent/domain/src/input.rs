@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::commands::upkeep::Progress;
 use crate::commands::{BadCommand, Command};
 use crate::sample::Sample;
 use crate::sightings::Sighting;
@@ -22,6 +23,8 @@ pub enum Input {
     BadCommand(BadCommand),
     /// Something is wrong with the box itself.
     Trouble(Trouble),
+    /// How far the shell has come with something that is to be done with the box.
+    Progress(Progress),
     /// Everything that brokers keep is to be published again: a broker may have lost it.
     Refresh,
     /// Time passed: a deadline of [`crate::Engine::next_deadline`] came.
@@ -43,6 +46,10 @@ pub struct Trouble {
 pub enum Fault {
     /// Its store was damaged, and was moved aside.
     Store,
+    /// A new configuration did not work, and the one before it is back.
+    Configuration,
+    /// A certificate that the box needs is about to end.
+    Certificate,
 }
 
 impl Fault {
@@ -51,6 +58,8 @@ impl Fault {
     pub const fn as_str(self) -> &'static str {
         match self {
             Fault::Store => "store_damaged",
+            Fault::Configuration => "configuration_reverted",
+            Fault::Certificate => "certificate_ends",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::commands::upkeep::Order;
 use crate::decode::Reason;
 use crate::ids::{AssetKey, Requester, SourceName, TicketId};
 use crate::site::Feed;
@@ -157,6 +158,8 @@ pub struct Outputs {
     pub rejected: Vec<Rejected>,
     /// What devices are asked to do. Nothing waits for the answer: who wants it asks again.
     pub requests: Vec<Request>,
+    /// What is to be done with the box itself, once the rest is stored.
+    pub orders: Vec<Order>,
 }
 
 /// Something a device is asked to do.

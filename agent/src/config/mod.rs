@@ -74,6 +74,14 @@ pub fn load_text(name: &str, text: &str) -> Result<Loaded, Faults> {
     finish(file::from_text(name, text))
 }
 
+/// As [`load`], for a file whose relative paths and includes start from `folder`, wherever it lies itself.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_from(path: &Path, folder: &Path) -> Result<Loaded, Faults> {
+    finish(file::read_from(path, folder))
+}
+
 fn finish(texts: file::Texts) -> Result<Loaded, Faults> {
     let (config, faults) = check::check(texts);
     let faults = Faults::from(faults);

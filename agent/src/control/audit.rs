@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use domain::time::Now;
 use serde_json::{Map, Value, json};
 
+use super::versions::sha256;
+
 /// A file of the audit log is at most so long.
 const SIZE_MAX: u64 = 4 * 1024 * 1024;
 
@@ -67,7 +69,12 @@ impl Audit {
 }
 
 fn line(now: Now, via: Via, name: &str, payload: &[u8], answer: &Value) -> String {
-    let asked: Map<String, Value> = serde_json::from_slice(payload).unwrap_or_default();
+    let mut asked: Map<String, Value> = serde_json::from_slice(payload).unwrap_or_default();
+    if let Some(text) = asked.get_mut("args").and_then(|args| args.get_mut("toml")) {
+        // A whole configuration would soon fill the log; the kept versions have it by this hash.
+        let of = text.as_str().unwrap_or_default();
+        *text = json!({"sha256": sha256(of.as_bytes()), "bytes": of.len()});
+    }
     let via = match via {
         Via::Mqtt => "mqtt",
         Via::Local => "local",
@@ -119,7 +126,12 @@ mod tests {
         let large = vec![b' '; usize::try_from(SIZE_MAX).unwrap()];
         audit.append(&String::from_utf8(large).unwrap()).unwrap();
         audit.note(now(), Via::Mqtt, "ping", payload, &json!({"ok": true}));
-        assert_eq!(read("audit.jsonl").lines().count(), 1);
+        let line = read("audit.jsonl");
+        assert_eq!(line.lines().count(), 1);
         assert!(folder.path().join("audit.1.jsonl").exists());
+        let payload = br#"{"id":"c2","by":"ops","args":{"action":"apply","toml":"[box]"}}"#;
+        audit.note(now(), Via::Mqtt, "config", payload, &json!({"ok": true}));
+        let log = read("audit.jsonl");
+        assert!(!log.contains("[box]") && log.contains(r#""bytes":5"#), "{log}");
     }
 }

@@ -4,6 +4,8 @@
 
 pub mod audit;
 pub mod local;
+pub mod trial;
+pub mod versions;
 
 use std::sync::Arc;
 use std::time::Duration;

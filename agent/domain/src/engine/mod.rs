@@ -29,6 +29,7 @@ use serde_json::{Map, Value};
 use self::answers::Answers;
 use self::rounds::Rounds;
 use self::watched::{Hearing, Place, Told, Watched};
+use crate::commands::upkeep::{Order, Progress, Stage};
 use crate::commands::{Action, BadCommand, BayStep, Command, TicketOrder};
 use crate::decode::Reason;
 use crate::ids::{AssetId, AssetKey, Class, PermitId, SourceName};
@@ -139,6 +140,7 @@ impl Engine {
             Input::Command(command) => self.command(&command, now, &mut out),
             Input::BadCommand(bad) => refuse(&bad, now, &mut out),
             Input::Trouble(trouble) => self.trouble(&trouble, now, &mut out),
+            Input::Progress(progress) => self.progress(&progress, now, &mut out),
             Input::Refresh => self.publish_all(now, &mut out),
             Input::Tick => {}
         }
@@ -400,6 +402,10 @@ impl Engine {
             return;
         }
         let answer = match self.carry_out(command, now, out) {
+            Ok(result) if matches!(command.action, Action::Upkeep(_)) => {
+                let (id, by) = (command.id.clone(), command.by.clone());
+                answers::stage(&Progress { id, by, stage: Stage::Received, result, why: None })
+            }
             Ok(result) => answers::yes(&command.id, result),
             Err((code, why)) => answers::no(&command.id, code, &why),
         };
@@ -409,6 +415,13 @@ impl Engine {
         if !matches!(command.action, Action::Tickets(_) | Action::Coverage { .. }) {
             out.records.extend(self.answers.keep(&command.id, answer));
         }
+    }
+
+    /// Tells whoever asked how far it has come; a repeat of the command gets this from now on.
+    fn progress(&mut self, progress: &Progress, now: Now, out: &mut Outputs) {
+        let answer = answers::stage(progress);
+        out.messages.push(publish::reply(&progress.by, answer.clone(), now));
+        out.records.extend(self.answers.keep(&progress.id, answer));
     }
 
     fn carry_out(
@@ -432,6 +445,11 @@ impl Engine {
         }
         match &command.action {
             Action::Ping => Ok(Map::new()),
+            Action::Upkeep(what) => {
+                let (id, by) = (command.id.clone(), command.by.clone());
+                out.orders.push(Order { id, by, what: what.clone() });
+                Ok(Map::new())
+            }
             Action::Refresh => {
                 self.publish_all(now, out);
                 Ok(Map::new())

@@ -1,0 +1,223 @@
+//! The tasks of a box, each with what it is given.
+
+use std::collections::BTreeMap;
+
+use domain::Engine;
+use domain::commands::upkeep::Order;
+use domain::ids::SourceName;
+use domain::input::Input;
+use domain::output::{Message, Request};
+use domain::time::ClockQuality;
+use tokio::sync::{mpsc, watch};
+
+use super::{ENGINE, Station};
+use crate::config::{self, Broker, Config, Scheme, SourceKind};
+use crate::control::{self, Desk, local};
+use crate::engine::{self, EngineTask};
+use crate::evidence::Album;
+use crate::health::{Health, is_time_restored};
+use crate::http;
+use crate::mqtt::LinkStatus;
+use crate::mqtt::inbound::{self, COMMANDS_MAX};
+use crate::mqtt::pipe::Pipe;
+use crate::mqtt::topics::Prefix;
+use crate::record::Recorder;
+use crate::run::RunError;
+use crate::sources::http_json::Inlets;
+use crate::sources::{self, Context, Inbox};
+
+/// What the engine's task is given beside what the box has.
+pub(super) struct Handed {
+    pub(super) engine: Engine,
+    pub(super) received: mpsc::Receiver<sources::Arrival>,
+    pub(super) recorder: Option<Recorder>,
+    pub(super) requests: BTreeMap<SourceName, mpsc::Sender<Request>>,
+    pub(super) first: Vec<Input>,
+    pub(super) order: mpsc::Sender<Order>,
+    pub(super) info: Message,
+    pub(super) on_trial: bool,
+}
+
+impl Station {
+    pub(super) fn spawn_engine(&mut self, config: &Config, handed: Handed) {
+        let Handed { engine, received, recorder, requests, first, order, info, on_trial } = handed;
+        let (status, engine_status) = watch::channel(engine::Status::default());
+        self.engine = engine_status;
+        let task = EngineTask {
+            engine,
+            arrivals: received,
+            outbox: self.outbox.clone(),
+            clock: self.clock.clone(),
+            recorder,
+            status,
+            first,
+            on_trial,
+            info,
+            requests,
+            order,
+            orders: vec![],
+            awaits_time: self.awaits_time(config),
+        };
+        self.tasks.spawn(async { (ENGINE, task.run().await.map_err(|e| e.to_string())) });
+    }
+
+    /// Whether a receiver of the box's own will tell the time, and until then nobody knows it.
+    fn awaits_time(&self, config: &Config) -> bool {
+        let unknown = self.clock.now().clock == ClockQuality::Unset || is_time_restored();
+        self.clock.is_machines() && unknown && config.sources.iter().any(tells_time)
+    }
+
+    /// Starts the thread that looks at the pictures of all cameras.
+    #[cfg(feature = "vision")]
+    pub(super) fn open_eyes(&self, config: &Config, inboxes: &mut BTreeMap<SourceName, Inbox>) {
+        use crate::sources::camera::eyes::Eyes;
+        let eyes = Eyes::open(&config.sources, &config.buffer.dir, self.clock.clone());
+        for source in &config.sources {
+            if matches!(source.kind, SourceKind::Camera(_)) {
+                inboxes.entry(source.name.clone()).or_default().eyes.clone_from(&eyes);
+            }
+        }
+    }
+
+    /// Built without cameras.
+    #[cfg(not(feature = "vision"))]
+    pub(super) fn open_eyes(&self, _: &Config, _: &mut BTreeMap<SourceName, Inbox>) {}
+
+    pub(super) fn spawn_sources(
+        &mut self,
+        config: &Config,
+        arrivals: &mpsc::Sender<sources::Arrival>,
+        mut inboxes: BTreeMap<SourceName, Inbox>,
+    ) {
+        for source in &config.sources {
+            let (status, shown) = watch::channel(sources::Status::default());
+            self.sources.insert(source.name.clone(), shown);
+            let context = Context {
+                name: source.name.clone(),
+                clock: self.clock.clone(),
+                engine: arrivals.clone(),
+                status,
+                stop: self.intake.clone(),
+            };
+            let inbox = inboxes.remove(&source.name).unwrap_or_default();
+            let box_id = &config.site.identity.id;
+            sources::spawn(source, context, box_id, inbox, &mut self.source_tasks);
+        }
+    }
+
+    /// Commands come over a session of their own; when it ends, the last sender of arrivals is gone.
+    pub(super) fn spawn_commands(
+        &mut self,
+        config: &Config,
+        arrivals: mpsc::Sender<sources::Arrival>,
+        desk: Desk,
+    ) {
+        let (tell, commands) = mpsc::channel(COMMANDS_MAX);
+        let mut settings = config.broker.clone();
+        let box_id = config.site.identity.id.to_string();
+        settings.username.get_or_insert_with(|| box_id.clone());
+        let prefix = Prefix::new(&config.site.identity);
+        let (status, _) = watch::channel(LinkStatus::default());
+        let (clock, stop) = (self.clock.clone(), self.intake.clone());
+        self.source_tasks.spawn(async move {
+            let ended =
+                inbound::commands(&settings, &box_id, &prefix, tell, status, &clock, stop).await;
+            if let Err(error) = ended {
+                tracing::error!(error = %error, "commands cannot be received");
+            }
+        });
+        let every = control::refresh_every(config.site.identity.id.as_str());
+        self.source_tasks.spawn(control::refresh(every, arrivals, self.intake.clone()));
+        self.source_tasks.spawn(control::run(commands, desk));
+    }
+
+    /// People at the box are served until nothing more comes in.
+    pub(super) fn spawn_local(&mut self, config: &Config, desk: Desk) -> Result<(), RunError> {
+        let dir = &config.buffer.dir;
+        let listener = local::listen(dir)
+            .map_err(|source| RunError::Local { path: local::path(dir), source })?;
+        self.source_tasks.spawn(local::run(listener, desk, self.intake.clone()));
+        Ok(())
+    }
+
+    pub(super) fn spawn_link(&mut self, config: &Config) {
+        let (status, link) = watch::channel(LinkStatus::default());
+        self.link = link;
+        let (payloads, health) = watch::channel(None);
+        let pipe = Pipe {
+            settings: config.broker.clone(),
+            traffic: config.traffic,
+            identity: config.site.identity.clone(),
+            outbox: self.outbox.clone(),
+            dir: config.buffer.dir.clone(),
+            clock: self.clock.clone(),
+            health,
+            status,
+            stop: self.rest.clone(),
+        };
+        self.tasks.spawn(async { ("the link", pipe.run().await.map_err(|e| e.to_string())) });
+        let heartbeat = Health {
+            clock: self.clock.clone(),
+            outbox: self.outbox.clone(),
+            dir: config.buffer.dir.clone(),
+            engine: self.engine.clone(),
+            link: self.link.clone(),
+            sources: self.sources.clone(),
+            payloads,
+            stop: self.rest.clone(),
+        };
+        self.tasks.spawn(async {
+            heartbeat.run().await;
+            ("the heartbeat", Ok(()))
+        });
+    }
+
+    pub(super) fn spawn_http(
+        &mut self,
+        config: &Config,
+        listening: http::Listening,
+        inlets: Inlets,
+    ) {
+        let site = http::Site {
+            files: http::files::Files::embedded(),
+            broker: bridge(&config.broker),
+            patience: http::bridge::Patience::default(),
+            metrics: Some(http::metrics::Metrics {
+                clock: self.clock.clone(),
+                outbox: self.outbox.clone(),
+                engine: self.engine.clone(),
+                link: self.link.clone(),
+                sources: self.sources.clone(),
+            }),
+            names: vec![],
+            inlets,
+            evidence: Some(Album::of(&config.buffer.dir)),
+        };
+        let stop = self.rest.clone();
+        self.tasks.spawn(async move {
+            ("the web server", listening.serve(site, stop).await.map_err(|e| e.to_string()))
+        });
+    }
+}
+
+/// Whether the source is a satellite receiver of the box's own.
+fn tells_time(source: &config::Source) -> bool {
+    matches!(source.kind, SourceKind::Gnss(_) | SourceKind::Gpsd(_))
+}
+
+/// The way of the dashboard to the broker.
+fn bridge(broker: &Broker) -> http::bridge::Connect {
+    let url = &broker.url;
+    if url.scheme == Scheme::Mqtt {
+        return http::bridge::tcp(url.host.clone(), url.port);
+    }
+    tracing::warn!(
+        "the dashboard's /mqtt reaches brokers over plain TCP only, not over this one's transport; open the dashboard with ?broker=… instead"
+    );
+    std::sync::Arc::new(|| {
+        Box::pin(async {
+            let why = "the broker is not reached over plain TCP";
+            Err(std::io::Error::new(std::io::ErrorKind::Unsupported, why))
+        })
+    })
+}
