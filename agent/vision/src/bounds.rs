@@ -67,10 +67,12 @@ impl Bounds {
         (f32::midpoint(self.x1, self.x2), f32::midpoint(self.y1, self.y2))
     }
 
-    /// Where the object touches the ground: the middle of the lower edge.
+    /// Where the object touches the ground: the middle of the lower edge, a little above it, so that what
+    /// is cut by the lower edge of the picture stands in a zone that reaches there.
     #[must_use]
     pub fn foot(&self) -> (f32, f32) {
-        (f32::midpoint(self.x1, self.x2), self.y2)
+        const ABOVE: f32 = 0.02;
+        (f32::midpoint(self.x1, self.x2), self.y2 - (self.y2 - self.y1) * ABOVE)
     }
 
     /// Grown by this share of its size on every side, inside the picture.

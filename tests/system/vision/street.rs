@@ -169,7 +169,10 @@ fn a_bin_that_overflows_is_one_ticket_with_a_picture_in_which_nobody_can_be_know
     let bay = |heard: &[Heard], status: &str| {
         heard.iter().any(|m| m.topic.ends_with("/bay/b-1/state") && m.json["status"] == status)
     };
-    heard.wait_until("the bay", |heard| bay(heard, "occupied"));
+    street_.film(&full, "the bay", || {
+        heard.listen();
+        bay(&heard.heard, "occupied")
+    });
     // It is emptied; later it overflows again, and is the same case.
     let empty = street(&[(3, 0, BLUE)]);
     street_.film(&empty, "the end", || {
@@ -334,7 +337,7 @@ fn check(dir: &Path, model: &str, zone: &str) -> String {
         "[box]\nid = \"xj-1\"\ntenant = \"longcheng\"\nsite = \"xuejia\"\ntimezone = \"Asia/Shanghai\"\n\
          [mqtt]\nurl = \"mqtt://127.0.0.1:1883\"\n[[source]]\nname = \"cam-1\"\nkind = \"camera\"\n\
          folder = \"in\"\nmodel = \"{model}\"\n{zone}[[street]]\nid = \"s\"\n\
-         line = [[31.811, 119.974], [31.812, 119.974]]\n"
+         line = [[119.974, 31.811], [119.974, 31.812]]\n"
     );
     let path = dir.join("box.toml");
     fs::write(&path, text).unwrap();

@@ -177,6 +177,12 @@ impl Sources {
         let Some(tag) = tag else { return };
         let kind = read(tag, section, own, devices);
         section.finish();
+        #[cfg(feature = "vision")]
+        if let (Tag::Camera, Some(known)) = (tag, name.as_ref().and_then(|n| self.known.get_mut(n)))
+        {
+            // What a wrong camera would find is not known.
+            known.fed += usize::from(kind.is_none());
+        }
         let (Some(name), Some(kind)) = (name, kind) else { return };
         if let Some(known) = self.known.get_mut(&name) {
             known.naming = Some(Naming::of(&kind));

@@ -102,12 +102,18 @@ fn a_score_too_low_another_class_or_another_place_does_not_count() {
         Detection { class: 7, ..car(0.3, 0.9) },
         Detection { bounds: Bounds { x1: 0.3, y1: 0.1, x2: 0.5, y2: 0.45 }, ..car(0.3, 0.9) },
         // Its foot is in the lane, but most of it is not: it stands before the camera.
-        Detection { bounds: Bounds { x1: 0.3, y1: 0.0, x2: 0.5, y2: 0.6 }, ..car(0.3, 0.9) },
+        Detection { bounds: Bounds { x1: 0.3, y1: 0.0, x2: 0.5, y2: 0.65 }, ..car(0.3, 0.9) },
     ];
     for other in others {
         let mut watch = clear(parked());
         assert_eq!(run(&mut watch, 100_000, 300, |_| vec![other]), [], "{other:?}");
     }
+}
+
+#[test]
+fn what_the_lower_edge_of_the_picture_cuts_stands_in_a_zone_that_reaches_there() {
+    let near = Bounds { x1: 0.3, y1: 0.7, x2: 0.6, y2: 1.0 };
+    assert!(is_in(&lane(), Touch::Foot, &near));
 }
 
 #[test]

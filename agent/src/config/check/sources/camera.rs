@@ -33,7 +33,10 @@ pub(super) fn camera(section: &Section<'_>) -> Option<Camera> {
         section.or("fault_after", defaults::CAMERA_FAULT, values::duration(range(1000, 86_400)));
     let given = sections(section, "zone");
     if given.is_empty() {
-        section.missing("zone", "{ name = \"b-1001\", polygon = [[0.1, 0.5], …] }");
+        section.missing(
+            "zone",
+            "{ name = \"b-1001\", finds = \"occupancy\", polygon = [[0.1, 0.5], …] }",
+        );
     }
     if given.len() > ZONES_MAX {
         let said = format!("it has {} zones; keep {ZONES_MAX}", given.len());

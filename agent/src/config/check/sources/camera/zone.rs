@@ -125,7 +125,8 @@ pub(super) fn zone(
         let classes = models.manifest(model).classes.iter();
         classes.map(|class| object(class)).collect()
     });
-    if model.is_some() {
+    // Which keys there are depends on both.
+    if model.is_some() && finds.is_some() {
         section.finish();
     }
     let (polygon, task, objects) = (polygon?, task?, objects?);
