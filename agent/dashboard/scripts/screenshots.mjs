@@ -26,7 +26,7 @@ const { values: options } = parseArgs({
 });
 
 const SIZES = { wide: { width: 1920, height: 1080 }, laptop: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } };
-const VIEWS = ['map', 'tickets', 'bays', 'bins', 'vehicles', 'sweeping', 'box', 'drawer', 'wall'];
+const VIEWS = ['map', 'tickets', 'parking', 'bays', 'waste', 'bins', 'sweeping', 'vehicles', 'assessment', 'box', 'drawer', 'wall'];
 const SETTLE_MS = 2600;
 const STEP_MS = 450;
 

@@ -50,6 +50,8 @@ pub enum Topic {
     AssetState(AssetKey),
     /// `P/<class>/<id>/event`
     AssetEvent(AssetKey),
+    /// `P/<class>/<id>/figures`
+    AssetFigures(AssetKey),
     /// `P/<class>/<id>/tel`
     AssetTelemetry(AssetKey),
     /// `P/ticket/<id>/state`
@@ -121,7 +123,11 @@ impl Topic {
     pub const fn retained(&self) -> bool {
         matches!(
             self,
-            Topic::Info | Topic::AssetInfo(_) | Topic::AssetState(_) | Topic::TicketState(_)
+            Topic::Info
+                | Topic::AssetInfo(_)
+                | Topic::AssetState(_)
+                | Topic::AssetFigures(_)
+                | Topic::TicketState(_)
         )
     }
 }

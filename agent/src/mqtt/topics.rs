@@ -79,6 +79,7 @@ pub fn path(topic: &Topic) -> String {
         Topic::Info => "info".to_owned(),
         Topic::AssetInfo(key) => format!("{key}/info"),
         Topic::AssetState(key) => format!("{key}/state"),
+        Topic::AssetFigures(key) => format!("{key}/figures"),
         Topic::AssetEvent(key) => format!("{key}/event"),
         Topic::AssetTelemetry(key) => format!("{key}/tel"),
         Topic::TicketState(id) => format!("ticket/{id}/state"),
@@ -108,6 +109,7 @@ pub fn parse(path: &str) -> Option<Topic> {
             match kind {
                 "info" => Topic::AssetInfo(key),
                 "state" => Topic::AssetState(key),
+                "figures" => Topic::AssetFigures(key),
                 "event" => Topic::AssetEvent(key),
                 "tel" => Topic::AssetTelemetry(key),
                 _ => return None,
@@ -144,6 +146,7 @@ mod tests {
             (Topic::Info, "info"),
             (Topic::AssetInfo(bay()), "bay/b-1001/info"),
             (Topic::AssetState(bay()), "bay/b-1001/state"),
+            (Topic::AssetFigures(bay()), "bay/b-1001/figures"),
             (Topic::AssetEvent(bay()), "bay/b-1001/event"),
             (Topic::AssetTelemetry(bay()), "bay/b-1001/tel"),
             (Topic::TicketState(ticket.clone()), "ticket/t-1/state"),

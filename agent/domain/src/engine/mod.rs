@@ -2,6 +2,7 @@
 //!
 //! * `rounds`: what concerns many bins at once: collection vehicles, and the figures of a day.
 //! * `watched`: an asset's state, whatever its class.
+//! * `figures`: the days that brokers keep of streets, bays and bins.
 //! * `answers`: commands that were carried out, so that a repeat gets the same answer.
 //! * `publish`: what is said of an asset.
 //! * `parking`: what concerns many bays at once: streets, hours, and people's commands.
@@ -12,6 +13,7 @@
 //! * `vehicles`: what a vehicle has to tell, and what is sent of its track.
 
 mod answers;
+mod figures;
 mod parking;
 mod publish;
 mod rounds;
@@ -239,6 +241,7 @@ impl Engine {
             out.messages.push(publish::info(key, asset, now));
             out.messages.extend(self.state(key, now));
         }
+        self.publish_figures(now, out);
         out.messages.extend(self.desk.all().map(|ticket| News::state(&self.site, ticket)));
     }
 

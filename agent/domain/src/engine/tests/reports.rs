@@ -23,7 +23,7 @@ pub(super) fn reporting_site() -> Site {
     site
 }
 
-fn say_so(id: &str, witness: WitnessKind, category: &str, metres_north: f64) -> Input {
+pub(super) fn say_so(id: &str, witness: WitnessKind, category: &str, metres_north: f64) -> Input {
     let lat = 31.81 + metres_north / 111_195.0;
     let report = Report {
         category: Category::new(category).unwrap(),
