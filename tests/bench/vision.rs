@@ -102,21 +102,21 @@ fn model(table: &mut Table, name: &str, manifest: &Path, file: &Path, edge: u32)
     let picture = street();
     let look = best(ROUNDS, || drop(black_box(model.look(&picture))));
     table
-        .row(&format!("{name}, look"), 1.0 / look, "frames/s")
+        .row(format!("{name}, look"), 1.0 / look, "frames/s")
         .how(format!("resize, network, boxes; one thread, {edge}x{edge}, best of {ROUNDS}"));
-    table.row(&format!("{name}, load"), load / look, "looks").how("hash, load, one picture");
+    table.row(format!("{name}, load"), load / look, "looks").how("hash, load, one picture");
     let network = best(ROUNDS, || drop(black_box(model.run(&picture))));
     match reference(file, edge) {
         Some(theirs) => {
             table
-                .row(&format!("{name}, of ONNX Runtime"), network / theirs, "x")
+                .row(format!("{name}, of ONNX Runtime"), network / theirs, "x")
                 .how("resize and network, against its network alone; one thread each, same run");
         }
-        None => eprintln!("bench: no ONNX Runtime in target/onnx; make onnx installs it"),
+        None => data::say("bench: no ONNX Runtime in target/onnx; make onnx installs it"),
     }
     if let Some(kb) = peak(manifest) {
         let how = "of a process that only looks, 1280x720 in memory";
-        table.row(&format!("{name}, peak memory"), kb / 1024.0, "MiB").at_most(100.0).how(how);
+        table.row(format!("{name}, peak memory"), kb / 1024.0, "MiB").at_most(100.0).how(how);
     }
 }
 

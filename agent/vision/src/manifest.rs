@@ -259,44 +259,53 @@ fn read_bounded(path: &Path, most: u64) -> Result<Vec<u8>, ManifestError> {
     std::fs::read(path).map_err(failed)
 }
 
-fn check(path: &Path, written: Written) -> Result<Manifest, ManifestError> {
-    let wrong = |key, cause: String, fix: &str| {
-        Err(ManifestError::Value { path: path.to_owned(), key, cause, fix: fix.to_owned() })
-    };
-    let sha256 = written.sha256.to_ascii_lowercase();
-    if sha256.len() != 64 || !sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
+/// Key, cause and fix of a wrong value.
+type Wrong = (&'static str, String, &'static str);
+
+/// Whether every value but the classes can be.
+fn numbers(written: &Written) -> Result<(), Wrong> {
+    if written.sha256.len() != 64 || !written.sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
         let cause = format!("{:?} is no SHA-256", written.sha256);
-        return wrong("sha256", cause, "write what sha256sum prints for the file");
+        return Err(("sha256", cause, "write what sha256sum prints for the file"));
     }
     let [width, height] = written.input;
     if !(8..=EDGE_MAX).contains(&width) || !(8..=EDGE_MAX).contains(&height) {
         let cause = format!("{width}x{height} is no size of an input");
-        return wrong("input", cause, "write [width, height], each from 8 to 2048");
+        return Err(("input", cause, "write [width, height], each from 8 to 2048"));
     }
     if !written.std.iter().all(|std| std.is_finite() && *std > 0.0) {
         let cause = format!("{:?} has a value that is not above 0", written.std);
-        return wrong("std", cause, "write 1.0 for no division, 255.0 for a scale from 0 to 1");
+        return Err(("std", cause, "write 1.0 for no division, 255.0 for a scale from 0 to 1"));
     }
     if !written.mean.iter().all(|mean| mean.is_finite()) {
-        return wrong("mean", "it has a value that is no number".into(), "write 0.0 for none");
+        return Err(("mean", "it has a value that is no number".into(), "write 0.0 for none"));
     }
     for (key, value) in [("score_min", written.score_min), ("overlap_max", written.overlap_max)] {
         if !(value > 0.0 && value < 1.0) {
-            return wrong(key, format!("{value} is not between 0 and 1"), "write such as 0.5");
+            return Err((key, format!("{value} is not between 0 and 1"), "write such as 0.5"));
         }
     }
     if written.licence.trim().is_empty() {
-        return wrong("licence", "it is empty".into(), "write the licence of the weights");
+        return Err(("licence", "it is empty".into(), "write the licence of the weights"));
     }
-    let classes = match classes(written.classes) {
-        Ok(classes) => classes,
-        Err((cause, fix)) => return wrong("classes", cause, fix),
+    Ok(())
+}
+
+fn check(path: &Path, written: Written) -> Result<Manifest, ManifestError> {
+    let wrong = |(key, cause, fix): Wrong| ManifestError::Value {
+        path: path.to_owned(),
+        key,
+        cause,
+        fix: fix.to_owned(),
     };
+    numbers(&written).map_err(wrong)?;
+    let classes = classes(written.classes).map_err(wrong)?;
     let beside = |file: &Path| path.parent().unwrap_or(Path::new("")).join(file);
+    let [width, height] = written.input;
     Ok(Manifest {
         name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
         file: beside(&written.file),
-        sha256,
+        sha256: written.sha256.to_ascii_lowercase(),
         family: written.family,
         input: Preprocessing {
             width,
@@ -323,22 +332,23 @@ fn check(path: &Path, written: Written) -> Result<Manifest, ManifestError> {
     })
 }
 
-fn classes(written: Classes) -> Result<Vec<String>, (String, &'static str)> {
+fn classes(written: Classes) -> Result<Vec<String>, Wrong> {
     let names = match written {
         Classes::Set(set) if set == "coco80" => COCO80.iter().map(|s| (*s).to_owned()).collect(),
         Classes::Set(set) => {
             let fix = "write \"coco80\", or the names in brackets: [\"ok\", \"overflow\"]";
-            return Err((format!("no set of classes is called {set:?}"), fix));
+            return Err(("classes", format!("no set of classes is called {set:?}"), fix));
         }
         Classes::Named(names) => names,
     };
     if names.is_empty() || names.len() > CLASSES_MAX {
-        return Err((format!("{} classes", names.len()), "write from 1 to 2000 names"));
+        return Err(("classes", format!("{} classes", names.len()), "write from 1 to 2000 names"));
     }
     let mut sorted = names.clone();
     sorted.sort();
     if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err((format!("{:?} is there twice", twice[0]), "give each class its own name"));
+        let cause = format!("{:?} is there twice", twice[0]);
+        return Err(("classes", cause, "give each class its own name"));
     }
     Ok(names)
 }

@@ -109,14 +109,7 @@ impl Desk {
         now: Now,
     ) -> Result<News, Untaken> {
         let Sighting { source, category, subject, change, .. } = sighting;
-        let (asset, place) = match subject {
-            Subject::Asset(key) if site.assets.contains_key(key) => {
-                (Some(key.clone()), site.assets[key].position)
-            }
-            Subject::Asset(key) => return Err(Untaken::NoAsset(key.clone())),
-            Subject::Place(place) => (None, Some(place.to_wgs84())),
-            Subject::Camera => (None, None),
-        };
+        let (asset, place) = about(site, subject)?;
         let key = match (&asset, place) {
             (Some(asset), _) => format!("{category}:{asset}"),
             (None, Some(place)) => self.key_near(site, category, place)?,
@@ -213,6 +206,18 @@ const SOURCE_PREFIX: &str = "gateway_fault:source/";
 
 fn source_key(source: &SourceName) -> String {
     format!("{SOURCE_PREFIX}{source}")
+}
+
+/// The asset that a sighting is about, and where it is; neither for a camera.
+fn about(site: &Site, subject: &Subject) -> Result<(Option<AssetKey>, Option<Position>), Untaken> {
+    match subject {
+        Subject::Asset(key) => {
+            let asset = site.assets.get(key).ok_or_else(|| Untaken::NoAsset(key.clone()))?;
+            Ok((Some(key.clone()), asset.position))
+        }
+        Subject::Place(place) => Ok((None, Some(place.to_wgs84()))),
+        Subject::Camera => Ok((None, None)),
+    }
 }
 
 fn radius(site: &Site, category: &Category) -> f64 {

@@ -157,6 +157,10 @@ impl Looker {
         Looker { models, scenes, zones, album, clock }
     }
 
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a rest is time, on a thread that does nothing else"
+    )]
     fn run(mut self, jobs: &Receiver<Job>) {
         while let Ok(job) = jobs.recv() {
             let before = self.clock.now().monotonic;
