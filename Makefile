@@ -36,7 +36,7 @@ $(DIST): $(DASHBOARD)/node_modules/.package-lock.json $(DASHBOARD_SOURCES)
 	@touch $@
 
 .PHONY: test
-test: needs peers check no-std tests docs dashboard-test deny ## Every check there is
+test: needs peers check no-std tests docs dashboard-test e2e-short deny ## Every check there is
 	@echo
 	@echo "make test: everything passed"
 
@@ -66,7 +66,7 @@ target/onnx/installed:
 
 .PHONY: needs
 needs: ## What the tests need from Debian: installed when it may be, named when not
-	@tests/needs mosquitto mosquitto-clients gpsd gpsd-clients python3-gps python3-venv socat
+	@tests/needs mosquitto mosquitto-clients gpsd gpsd-clients python3-gps python3-venv socat chromium
 
 .PHONY: peers
 peers: target/peers/installed ## Peers for the tests that come from PyPI: a Modbus device
@@ -99,6 +99,21 @@ docs: ## Reference documentation builds without a warning
 .PHONY: dashboard-test
 dashboard-test: $(DASHBOARD)/node_modules/.package-lock.json ## The dashboard's types and tests
 	cd $(DASHBOARD) && $(NPM) run check && $(NPM) test
+
+.PHONY: e2e
+e2e: dashboard ## The dashboard in Chromium against a running demo, every view and clause
+	$(CARGO) build --locked -p steward
+	cd $(DASHBOARD) && $(NPM) run e2e
+
+.PHONY: e2e-short
+e2e-short: dashboard
+	$(CARGO) build --locked -p steward
+	cd $(DASHBOARD) && $(NPM) run e2e:short
+
+.PHONY: screenshots
+screenshots: dashboard ## Every view of the dashboard: themes, widths, languages (ARGS="--out DIR --only parking")
+	$(CARGO) build --locked -p steward
+	cd $(DASHBOARD) && $(NPM) run screenshots -- $(ARGS)
 
 .PHONY: deny
 deny: ## Licences, bans and sources of dependencies; advisories where their data can be had

@@ -15,6 +15,7 @@ pub mod engine;
 
 pub mod evidence;
 pub mod outbox;
+pub mod uplinks;
 
 pub mod control;
 pub mod mqtt;

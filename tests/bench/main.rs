@@ -9,6 +9,7 @@
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up cannot be measured")]
 
+mod dashboard;
 mod decoders;
 mod engine;
 mod link;
@@ -37,6 +38,7 @@ const AREAS: &[Area] = &[
     ("process", process::rows),
     ("sweeping", sweeping::rows),
     ("vision", vision::rows),
+    ("dashboard", dashboard::rows),
 ];
 
 fn known() -> String {

@@ -3,6 +3,7 @@
 pub mod broker;
 pub mod data;
 pub mod mosquitto;
+pub mod node;
 pub mod outbox;
 mod packets;
 pub mod parsers;

@@ -26,6 +26,7 @@ mod link_unkind;
 mod outbox_chaos;
 mod outbox_commands;
 mod outbox_damage;
+mod outbox_full;
 mod outbox_kills;
 
 mod bad_input;
@@ -33,7 +34,9 @@ mod command_line;
 mod configuration;
 mod demo;
 mod outage;
+mod power;
 mod recordings;
 mod scenarios;
 mod tickets;
 mod tidy;
+mod uplinks;

@@ -46,6 +46,8 @@ pub struct Trouble {
 pub enum Fault {
     /// Its store was damaged, and was moved aside.
     Store,
+    /// A broker is there, and does not take what the box sends.
+    Link,
     /// A new configuration did not work, and the one before it is back.
     Configuration,
     /// A certificate that the box needs is about to end.
@@ -58,6 +60,7 @@ impl Fault {
     pub const fn as_str(self) -> &'static str {
         match self {
             Fault::Store => "store_damaged",
+            Fault::Link => "link_trouble",
             Fault::Configuration => "configuration_reverted",
             Fault::Certificate => "certificate_ends",
         }

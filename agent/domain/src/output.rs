@@ -60,6 +60,20 @@ pub enum Topic {
     TicketEvent(TicketId),
     /// `P/reply/<requester>`
     Reply(Requester),
+    /// Where a requester wants his answer: a whole topic, not below `P`.
+    Answer {
+        /// The topic.
+        topic: String,
+        /// What he wants to find beside it.
+        correlation: Vec<u8>,
+    },
+    /// A topic of a profile's own, below `P`.
+    Form {
+        /// The rest of it.
+        path: String,
+        /// Whether the broker keeps the latest message of it.
+        retained: bool,
+    },
 }
 
 /// How good the values of a message are.
@@ -105,6 +119,8 @@ pub enum Body {
         /// The data.
         data: serde_json::Map<String, serde_json::Value>,
     },
+    /// As another platform reads it: nothing of ours is added.
+    Form(serde_json::Value),
     /// An empty payload: takes a retained message off the broker.
     Empty,
 }
@@ -128,6 +144,7 @@ impl Topic {
                 | Topic::AssetState(_)
                 | Topic::AssetFigures(_)
                 | Topic::TicketState(_)
+                | Topic::Form { retained: true, .. }
         )
     }
 }

@@ -45,7 +45,7 @@ pub(crate) enum Command {
     Report(ReportArgs),
     /// See tickets and move them, on a box that runs here
     Ticket(TicketArgs),
-    /// Look into the buffer of a box that is stopped
+    /// Look into the buffer of a box, beside it or when it is stopped
     #[command(subcommand)]
     Outbox(OutboxCommand),
     /// Try a model on pictures, before a camera uses it

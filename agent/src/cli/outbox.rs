@@ -61,6 +61,9 @@ pub(crate) struct OutboxArgs {
     /// The configuration
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// The buffer of this [[uplink]]; without it, that of [mqtt]
+    #[arg(long, value_name = "NAME")]
+    uplink: Option<String>,
     /// For programs
     #[arg(long)]
     json: bool,
@@ -99,7 +102,7 @@ pub(crate) fn look_into(command: OutboxCommand) -> anyhow::Result<bool> {
     let (args, request) = command.request();
     let Some(config) = check::load(&args.config)? else { return Ok(false) };
     let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
-    let answer = stored::outbox(&config, &request, &mut stdout)?;
+    let answer = stored::outbox(&config, args.uplink.as_deref(), &request, &mut stdout)?;
     stdout.flush()?;
     Ok(answer)
 }

@@ -6,6 +6,8 @@
 //!    ▲──(64, refuses)── requests ◄── engine
 //! control ◄──(16, waits)── commands ◄──────────────────────────────── broker
 //! ```
+//! Every further uplink has its own way: `engine ──(64, passes over)──► feeder ──► outbox ──► pipe`.
+//!
 //! A task that ends before it is told to, or panics, ends the box: a service manager starts it again, and
 //! the outbox makes that cheap. There is no half a box.
 

@@ -1,5 +1,6 @@
 //! A box that runs: started whole, stopped in order.
 
+mod links;
 mod tasks;
 
 use std::collections::BTreeMap;
@@ -10,9 +11,9 @@ use std::time::Duration;
 use domain::Engine;
 use domain::commands::upkeep::Order;
 use domain::ids::SourceName;
-use domain::input::{Fault, Input, Trouble};
+use domain::input::Input;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::tasks::Handed;
@@ -26,9 +27,10 @@ use crate::engine;
 use crate::health::notify;
 use crate::http;
 use crate::mqtt::LinkStatus;
-use crate::outbox::{Outbox, OutboxError, Quarantined};
+use crate::outbox::{LaneStats, Outbox, OutboxError, Stats};
 use crate::record::{self, Recorder};
 use crate::sources::{self, ARRIVALS_MAX};
+use crate::uplinks::Shown;
 
 /// Between two looks at whether the backlog is gone.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -46,8 +48,10 @@ pub struct Station {
     pub sources: BTreeMap<SourceName, watch::Receiver<sources::Status>>,
     /// The engine.
     pub engine: watch::Receiver<engine::Status>,
-    /// The link to the broker.
+    /// The link to the broker of `[mqtt]`.
     pub link: watch::Receiver<LinkStatus>,
+    /// The other brokers.
+    pub uplinks: Vec<Shown>,
     /// What people want done with the box itself, for whoever runs it: taken by him, or dropped, so that
     /// it is refused.
     pub orders: Option<mpsc::Receiver<Order>>,
@@ -55,6 +59,8 @@ pub struct Station {
     arrivals: mpsc::WeakSender<sources::Arrival>,
     outbox: Outbox,
     tasks: JoinSet<Ended>,
+    /// What brings turns into the stores of the other brokers; ends after the engine.
+    feeders: JoinSet<Ended>,
     source_tasks: JoinSet<()>,
     /// Stops what brings inputs in.
     intake: CancellationToken,
@@ -80,16 +86,10 @@ impl Station {
             None => None,
         };
         let recorder = launch.record.map(open_recorder).transpose()?;
-        let opened = open(&config).await?;
-        let clock = launch.pace.clock(opened.boot);
+        let stores = links::open(&config).await?;
+        let clock = launch.pace.clock(stores.boot);
         let mut first = launch.first;
-        if let Some(bad) = &opened.quarantined {
-            tracing::error!(moved_to = %bad.moved_to.display(), error = bad.cause, "the buffer was damaged; started with an empty one");
-            first.push(Input::Trouble(damaged(bad)));
-        }
-        for name in &opened.damaged {
-            tracing::error!(record = name, "a stored record cannot be read");
-        }
+        first.extend(stores.trouble.into_iter().map(Input::Trouble));
         let (arrivals, received) = mpsc::channel(ARRIVALS_MAX);
         let (order, orders) = mpsc::channel(ORDERS_MAX);
         let mut station = Station {
@@ -100,26 +100,36 @@ impl Station {
             link: watch::channel(LinkStatus::default()).1,
             orders: Some(orders),
             arrivals: arrivals.downgrade(),
-            outbox: opened.outbox,
+            uplinks: vec![],
+            outbox: stores.outbox,
             tasks: JoinSet::new(),
+            feeders: JoinSet::new(),
             source_tasks: JoinSet::new(),
             intake: CancellationToken::new(),
             rest: CancellationToken::new(),
         };
-        let engine = Engine::new(config.site.clone(), opened.records, station.clock.now());
+        station.spawn_feeders(&config, stores.feeders);
+        let engine = Engine::new(config.site.clone(), stores.records, station.clock.now());
+        let uplinks = stores.uplinks;
         let (requests, mut inboxes) = sources::inboxes(&config.sources);
         let inlets = sources::http_json::inlets(&config.sources, &mut inboxes);
         station.open_eyes(&config, &mut inboxes);
         let info = info(&config, launch.standing, &station.clock);
         let on_trial = launch.standing.is_some_and(|standing| standing.on_trial);
-        let handed = Handed { engine, received, recorder, requests, first, order, info, on_trial };
+        let handed =
+            Handed { engine, uplinks, received, recorder, requests, first, order, info, on_trial };
         station.spawn_engine(&config, handed);
         station.spawn_sources(&config, &arrivals, inboxes);
         let desk =
             Desk::new(arrivals.clone(), station.clock.clone(), Audit::new(&config.buffer.dir));
         station.spawn_local(&config, desk.clone())?;
-        station.spawn_commands(&config, arrivals, desk);
-        station.spawn_link(&config);
+        station.spawn_doors(&config, &desk);
+        station.spawn_refresh(&config, arrivals.clone());
+        let (payloads, health) = watch::channel(None);
+        station.spawn_links(&config, &health);
+        station.watch_links(&arrivals);
+        drop((arrivals, desk));
+        station.spawn_heartbeat(&config, payloads);
         if let Some(listening) = listening {
             station.spawn_http(&config, listening, inlets);
         }
@@ -130,13 +140,8 @@ impl Station {
     /// Waits until a task ends that should have gone on. May be dropped at any time.
     pub async fn broken(&mut self) -> RunError {
         tokio::select! {
-            Some(ended) = self.tasks.join_next() => match ended {
-                Ok((task, outcome)) => RunError::Ended {
-                    task,
-                    why: outcome.err().unwrap_or_else(|| "without being told to".to_owned()),
-                },
-                Err(error) => RunError::Panicked(error.to_string()),
-            },
+            Some(ended) = self.tasks.join_next() => untold(ended),
+            Some(ended) = self.feeders.join_next() => untold(ended),
             Some(ended) = self.source_tasks.join_next() => match ended {
                 Ok(()) => RunError::Ended { task: "a source", why: "without being told to".into() },
                 Err(error) => RunError::Panicked(error.to_string()),
@@ -163,12 +168,10 @@ impl Station {
                 break;
             }
         }
+        all_ended(&mut self.feeders).await?;
         self.drain(drain).await?;
         self.rest.cancel();
-        while let Some(ended) = self.tasks.join_next().await {
-            let (task, outcome) = ended.map_err(|e| RunError::Panicked(e.to_string()))?;
-            outcome.map_err(|why| RunError::Ended { task, why })?;
-        }
+        all_ended(&mut self.tasks).await?;
         let stats = self.outbox.stats().await?;
         let report = Report {
             sources: self
@@ -180,6 +183,9 @@ impl Station {
             lanes: stats.lanes,
         };
         self.outbox.close().await?;
+        for uplink in &self.uplinks {
+            uplink.outbox.close().await?;
+        }
         Ok(report)
     }
 
@@ -200,11 +206,21 @@ impl Station {
         Ok(self.outbox.stats().await?.lanes.iter().map(|lane| lane.ledger.bytes).sum())
     }
 
-    /// Stores what is in memory, for the power is failing.
+    /// Every store, with the state of its link.
+    fn ways_out(&self) -> impl Iterator<Item = (&Outbox, &watch::Receiver<LinkStatus>)> {
+        let others = self.uplinks.iter().map(|uplink| (&uplink.outbox, &uplink.link));
+        std::iter::once((&self.outbox, &self.link)).chain(others)
+    }
+
+    /// Stores what is in memory, for the power is failing: everywhere, whatever one store says.
     pub(super) async fn store_all(&self) {
-        match self.outbox.spill().await {
-            Ok(()) => tracing::warn!("power is failing; everything is stored"),
-            Err(error) => tracing::error!(error = %error, "power is failing; memory is not stored"),
+        for (outbox, _) in self.ways_out() {
+            match outbox.spill().await {
+                Ok(()) => tracing::warn!("power is failing; everything is stored"),
+                Err(error) => {
+                    tracing::error!(error = %error, "power is failing; memory is not stored");
+                }
+            }
         }
     }
 
@@ -214,13 +230,13 @@ impl Station {
             let mut look = tokio::time::interval(LOOK_EVERY);
             loop {
                 look.tick().await;
-                let stats = self.outbox.stats().await?;
-                let left: u64 = stats
-                    .lanes
-                    .iter()
-                    .map(|l| l.ledger.stored.saturating_sub(l.settled) + l.gathering)
-                    .sum();
-                if left == 0 || !self.link.borrow().connected {
+                let mut left = 0;
+                for (outbox, link) in self.ways_out() {
+                    if link.borrow().connected {
+                        left += waiting(&outbox.stats().await?);
+                    }
+                }
+                if left == 0 {
                     return Ok(());
                 }
             }
@@ -229,21 +245,30 @@ impl Station {
     }
 }
 
-/// Opening may take a while on a slow card, and may have to be tried again: not on a task's thread.
-async fn open(config: &Config) -> Result<crate::outbox::Opened, RunError> {
-    let (buffer, identity) = (config.buffer.clone(), config.site.identity.clone());
-    let opening = tokio::task::spawn_blocking(move || Outbox::open(&buffer, &identity));
-    Ok(opening.await.map_err(|e| RunError::Panicked(e.to_string()))??)
+/// Messages and readings that are not delivered.
+fn waiting(stats: &Stats) -> u64 {
+    let of_lane = |l: &LaneStats| l.ledger.stored.saturating_sub(l.settled) + l.gathering;
+    stats.lanes.iter().map(of_lane).sum()
 }
 
-/// What the ticket about a damaged buffer says.
-fn damaged(bad: &Quarantined) -> Trouble {
-    let (place, cause) = (bad.moved_to.display(), &bad.cause);
-    let text = format!(
-        "the buffer was damaged ({cause}) and moved to {place}; look at the card, and read what is left \
-         of it: steward outbox salvage"
-    );
-    Trouble { fault: Fault::Store, text }
+/// What it means that a task has ended that was not told to.
+fn untold(ended: Result<Ended, JoinError>) -> RunError {
+    match ended {
+        Ok((task, outcome)) => RunError::Ended {
+            task,
+            why: outcome.err().unwrap_or_else(|| "without being told to".to_owned()),
+        },
+        Err(error) => RunError::Panicked(error.to_string()),
+    }
+}
+
+/// Waits until all of `tasks` have ended well.
+async fn all_ended(tasks: &mut JoinSet<Ended>) -> Result<(), RunError> {
+    while let Some(ended) = tasks.join_next().await {
+        let (task, outcome) = ended.map_err(|e| RunError::Panicked(e.to_string()))?;
+        outcome.map_err(|why| RunError::Ended { task, why })?;
+    }
+    Ok(())
 }
 
 fn open_recorder(path: PathBuf) -> Result<Recorder, RunError> {

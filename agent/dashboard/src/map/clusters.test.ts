@@ -16,7 +16,7 @@ describe('clusters', () => {
     const found = cluster(spots, scale, 3, (part) => part);
     expect(found.reduce((sum, one) => sum + one.total, 0)).toBe(1000);
     expect(found.every((one) => one.counts.reduce((a, b) => a + b, 0) === one.total)).toBe(true);
-    expect(found.length).toBeGreaterThan(50);
+    expect(found.length).toBeGreaterThan(30);
     expect(found.length).toBeLessThan(200);
   });
 
@@ -24,6 +24,12 @@ describe('clusters', () => {
     const spots = [spot(0, { x: 10 * patch + patch * 0.1, y: 0.25 }), spot(0, { x: 10 * patch + patch * 0.3, y: 0.25 })];
     expect(cluster(spots, scale, 1, () => 0).map((one) => one.x)).toEqual([expect.closeTo(10.2 * patch, 12)]);
     expect(cluster(spots, scale * 64, 1, () => 0)).toHaveLength(2);
+  });
+
+  it('do not cover each other', () => {
+    const edge = 10 * patch;
+    const spots = [...Array.from({ length: 9 }, () => spot(0, { x: edge - patch * 0.05, y: 0.25 })), spot(1, { x: edge + patch * 0.05, y: 0.25 })];
+    expect(cluster(spots, scale, 2, (part) => part)).toMatchObject([{ total: 10, counts: [9, 1] }]);
   });
 
   it('are for many assets from far away only', () => {

@@ -13,6 +13,8 @@ import type { View } from './sheet';
 
 /** The side of a patch, in pixels. */
 export const PATCH_PX = 72;
+/** Discs nearer to each other would cover each other's numbers. */
+const APART_PX = 46;
 /** Below this length of a bay in pixels, thousands of them are one smear. */
 const SMEAR_PX = 3;
 /** Fewer than these are drawn one by one, however far away. */
@@ -56,7 +58,20 @@ export function cluster<A>(spots: Iterable<Spot<A>>, scale: number, parts: numbe
     patch.y += at.y;
     patch.total += 1;
   }
-  return [...patches.values()].map((patch) => ({ ...patch, x: patch.x / patch.total, y: patch.y / patch.total }));
+  const found = [...patches.values()].map((patch) => ({ ...patch, x: patch.x / patch.total, y: patch.y / patch.total }));
+  return absorb(found, APART_PX / scale);
+}
+
+/** Small ones that a larger neighbour would cover become part of it. */
+function absorb(clusters: Cluster[], reach: number): Cluster[] {
+  const kept: Cluster[] = [];
+  for (const one of clusters.sort((a, b) => b.total - a.total)) {
+    const at = kept.findIndex((other) => Math.hypot(other.x - one.x, other.y - one.y) < reach);
+    const other = kept[at];
+    if (other === undefined) kept.push(one);
+    else kept[at] = { ...other, total: other.total + one.total, counts: other.counts.map((n, i) => n + (one.counts[i] ?? 0)) };
+  }
+  return kept;
 }
 
 const BAY_PARTS = ['occupied', 'free', 'unknown', 'out_of_service'] as const;
@@ -102,6 +117,11 @@ function drawDisc(
   if (isSquare) c.roundRect(x - radius, y - radius, 2 * radius, 2 * radius, 5);
   else c.arc(x, y, radius + 1.5, 0, 2 * Math.PI);
   c.fill();
+  if (isSquare) {
+    c.strokeStyle = palette.kerb;
+    c.lineWidth = 1;
+    c.stroke();
+  }
   if (isSquare) drawBar(c, x, y, radius, at.total, shares);
   else drawShares(c, x, y, radius, at.total, shares);
   c.fillStyle = palette.ink;

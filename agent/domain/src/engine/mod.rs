@@ -34,7 +34,7 @@ use self::watched::{Hearing, Place, Told, Watched};
 use crate::commands::upkeep::{Order, Progress, Stage};
 use crate::commands::{Action, BadCommand, BayStep, Command, TicketOrder};
 use crate::decode::Reason;
-use crate::ids::{AssetId, AssetKey, Class, PermitId, SourceName};
+use crate::ids::{AssetId, AssetKey, Class, PermitId, SourceName, TicketId};
 use crate::input::Input;
 use crate::output::{Message, Outputs, Quality, Record, Rejected, Request, Wanted};
 use crate::parking::{CLOSE_AFTER, Guidance, Ledger};
@@ -43,7 +43,7 @@ use crate::rules::{Due, RuleBook, Seen};
 use crate::sample::Sample;
 use crate::site::{Feed, Kind, Site};
 use crate::sweeping::{Arrival, DatumDoubt, Network};
-use crate::tickets::{Desk, News, State};
+use crate::tickets::{Desk, News, State, Ticket};
 use crate::time::{ClockQuality, Moment, Monotonic, Now, Span};
 use crate::timers::{Timer, Timers};
 use crate::waste;
@@ -164,6 +164,12 @@ impl Engine {
     #[must_use]
     pub fn open_tickets(&self) -> usize {
         self.desk.all().filter(|t| t.state.is_open()).count()
+    }
+
+    /// A ticket, as it is now.
+    #[must_use]
+    pub fn ticket(&self, id: &TicketId) -> Option<&Ticket> {
+        self.desk.get(id)
     }
 
     /// The site the engine was made for.

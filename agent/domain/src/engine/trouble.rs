@@ -36,6 +36,7 @@ impl Engine {
 fn rule(fault: Fault) -> Rule {
     let id = match fault {
         Fault::Store => "box-store",
+        Fault::Link => "box-link",
         Fault::Configuration => "box-configuration",
         Fault::Certificate => "box-certificate",
     };

@@ -12,23 +12,22 @@ use tokio::sync::{mpsc, watch};
 
 use super::{ENGINE, Station};
 use crate::config::{self, Broker, Config, Scheme, SourceKind};
+use crate::control::stores::Stores;
 use crate::control::{self, Desk, local};
 use crate::engine::{self, EngineTask};
 use crate::evidence::Album;
 use crate::health::{Health, is_time_restored};
 use crate::http;
-use crate::mqtt::LinkStatus;
-use crate::mqtt::inbound::{self, COMMANDS_MAX};
-use crate::mqtt::pipe::Pipe;
-use crate::mqtt::topics::Prefix;
 use crate::record::Recorder;
 use crate::run::RunError;
 use crate::sources::http_json::Inlets;
 use crate::sources::{self, Context, Inbox};
+use crate::uplinks::Uplinks;
 
 /// What the engine's task is given beside what the box has.
 pub(super) struct Handed {
     pub(super) engine: Engine,
+    pub(super) uplinks: Uplinks,
     pub(super) received: mpsc::Receiver<sources::Arrival>,
     pub(super) recorder: Option<Recorder>,
     pub(super) requests: BTreeMap<SourceName, mpsc::Sender<Request>>,
@@ -40,13 +39,15 @@ pub(super) struct Handed {
 
 impl Station {
     pub(super) fn spawn_engine(&mut self, config: &Config, handed: Handed) {
-        let Handed { engine, received, recorder, requests, first, order, info, on_trial } = handed;
+        let Handed { received, first, on_trial, .. } = handed;
+        let Handed { engine, uplinks, recorder, requests, order, info, .. } = handed;
         let (status, engine_status) = watch::channel(engine::Status::default());
         self.engine = engine_status;
         let task = EngineTask {
             engine,
             arrivals: received,
             outbox: self.outbox.clone(),
+            uplinks,
             clock: self.clock.clone(),
             recorder,
             status,
@@ -105,30 +106,14 @@ impl Station {
         }
     }
 
-    /// Commands come over a session of their own; when it ends, the last sender of arrivals is gone.
-    pub(super) fn spawn_commands(
+    /// Everything that brokers keep is published again now and then.
+    pub(super) fn spawn_refresh(
         &mut self,
         config: &Config,
         arrivals: mpsc::Sender<sources::Arrival>,
-        desk: Desk,
     ) {
-        let (tell, commands) = mpsc::channel(COMMANDS_MAX);
-        let mut settings = config.broker.clone();
-        let box_id = config.site.identity.id.to_string();
-        settings.username.get_or_insert_with(|| box_id.clone());
-        let prefix = Prefix::new(&config.site.identity);
-        let (status, _) = watch::channel(LinkStatus::default());
-        let (clock, stop) = (self.clock.clone(), self.intake.clone());
-        self.source_tasks.spawn(async move {
-            let ended =
-                inbound::commands(&settings, &box_id, &prefix, tell, status, &clock, stop).await;
-            if let Err(error) = ended {
-                tracing::error!(error = %error, "commands cannot be received");
-            }
-        });
         let every = control::refresh_every(config.site.identity.id.as_str());
         self.source_tasks.spawn(control::refresh(every, arrivals, self.intake.clone()));
-        self.source_tasks.spawn(control::run(commands, desk));
     }
 
     /// People at the box are served until nothing more comes in.
@@ -136,32 +121,24 @@ impl Station {
         let dir = &config.buffer.dir;
         let listener = local::listen(dir)
             .map_err(|source| RunError::Local { path: local::path(dir), source })?;
-        self.source_tasks.spawn(local::run(listener, desk, self.intake.clone()));
+        let others = self.uplinks.iter().map(|up| (up.name.to_string(), up.outbox.clone()));
+        let stores = Stores::new(self.outbox.clone(), others.collect());
+        self.source_tasks.spawn(local::run(listener, desk, stores, self.intake.clone()));
         Ok(())
     }
 
-    pub(super) fn spawn_link(&mut self, config: &Config) {
-        let (status, link) = watch::channel(LinkStatus::default());
-        self.link = link;
-        let (payloads, health) = watch::channel(None);
-        let pipe = Pipe {
-            settings: config.broker.clone(),
-            traffic: config.traffic,
-            identity: config.site.identity.clone(),
-            outbox: self.outbox.clone(),
-            dir: config.buffer.dir.clone(),
-            clock: self.clock.clone(),
-            health,
-            status,
-            stop: self.rest.clone(),
-        };
-        self.tasks.spawn(async { ("the link", pipe.run().await.map_err(|e| e.to_string())) });
+    pub(super) fn spawn_heartbeat(
+        &mut self,
+        config: &Config,
+        payloads: watch::Sender<Option<Vec<u8>>>,
+    ) {
         let heartbeat = Health {
             clock: self.clock.clone(),
             outbox: self.outbox.clone(),
             dir: config.buffer.dir.clone(),
             engine: self.engine.clone(),
             link: self.link.clone(),
+            uplinks: self.uplinks.clone(),
             sources: self.sources.clone(),
             payloads,
             stop: self.rest.clone(),
@@ -187,6 +164,7 @@ impl Station {
                 outbox: self.outbox.clone(),
                 engine: self.engine.clone(),
                 link: self.link.clone(),
+                uplinks: self.uplinks.clone(),
                 sources: self.sources.clone(),
             }),
             names: vec![],
