@@ -56,6 +56,14 @@ bench: dashboard ## Figures: counts and ratios in one table, also in target/benc
 	$(CARGO) build --release --locked -p steward -p system-tests --bin steward --bin bench
 	target/release/bench $(AREAS) --json target/bench.json
 
+.PHONY: onnx
+onnx: target/onnx/installed ## ONNX Runtime, beside which the vision area of make bench measures
+
+target/onnx/installed:
+	python3 -m venv target/onnx
+	target/onnx/bin/pip install --quiet --disable-pip-version-check onnxruntime numpy
+	@touch $@
+
 .PHONY: needs
 needs: ## What the tests need from Debian: installed when it may be, named when not
 	@tests/needs mosquitto mosquitto-clients openssl systemd gpsd gpsd-clients python3-gps python3-venv socat chromium

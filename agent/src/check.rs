@@ -12,6 +12,9 @@ use crate::config::{self, Config, Loaded};
 /// The output cannot be written.
 pub fn check(file: &Path, explain: bool) -> io::Result<bool> {
     let Some(config) = load(file)? else { return Ok(false) };
+    if !models_work(&config)? {
+        return Ok(false);
+    }
     let mut out = io::stdout().lock();
     writeln!(out, "{}: ok", file.display())?;
     if explain {
@@ -38,4 +41,22 @@ pub fn load(file: &Path) -> io::Result<Option<Config>> {
             Ok(None)
         }
     }
+}
+
+/// Tries the models of cameras; says on stderr what is wrong with them.
+#[cfg(feature = "vision")]
+fn models_work(config: &Config) -> io::Result<bool> {
+    let faults = config::try_models(&config.sources);
+    let mut err = io::stderr().lock();
+    for fault in &faults {
+        writeln!(err, "{fault}")?;
+    }
+    Ok(faults.is_empty())
+}
+
+/// Built without cameras.
+#[cfg(not(feature = "vision"))]
+#[allow(clippy::unnecessary_wraps, reason = "as with cameras")]
+fn models_work(_: &Config) -> io::Result<bool> {
+    Ok(true)
 }

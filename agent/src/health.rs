@@ -243,6 +243,7 @@ fn source(name: &SourceName, status: &sources::Status) -> Value {
         "silent": status.heard.silent,
         "silent_devices": status.heard.silent_devices,
         "silent_count": status.heard.silent_count,
+        "pictures": status.pictures,
     })
 }
 
@@ -260,7 +261,7 @@ fn memory() -> Option<u64> {
 }
 
 /// Degrees Celsius of the processor, where the kernel tells.
-fn temperature() -> Option<f64> {
+pub(crate) fn temperature() -> Option<f64> {
     let text = fs::read_to_string("/sys/class/thermal/thermal_zone0/temp").ok()?;
     let milli: i32 = text.trim().parse().ok()?;
     Some(f64::from(milli) / 1000.0)

@@ -14,6 +14,7 @@ pub mod tls;
 
 pub mod engine;
 
+pub mod evidence;
 pub mod outbox;
 pub mod uplinks;
 
@@ -34,6 +35,8 @@ pub mod bundle;
 pub mod check;
 pub mod demo;
 pub mod doctor;
+#[cfg(feature = "vision")]
+pub mod look;
 pub mod record;
 pub mod replay;
 pub mod report;

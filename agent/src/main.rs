@@ -52,6 +52,8 @@ fn dispatch(command: Command) -> anyhow::Result<bool> {
         Command::Audit(args) => listen(args),
         Command::Report(args) => print_report(args),
         Command::Outbox(command) => cli::outbox::look_into(command),
+        #[cfg(feature = "vision")]
+        Command::Vision(command) => cli::vision::look_at(command),
     }
 }
 

@@ -18,7 +18,9 @@ mod process;
 mod sweeping;
 mod table;
 mod tickets;
+mod vision;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use table::Table;
@@ -35,6 +37,7 @@ const AREAS: &[Area] = &[
     ("link", link::rows),
     ("process", process::rows),
     ("sweeping", sweeping::rows),
+    ("vision", vision::rows),
     ("dashboard", dashboard::rows),
 ];
 
@@ -57,6 +60,14 @@ fn run() -> Result<(), String> {
     {
         // A run of its own, whose instructions are counted from outside.
         std::hint::black_box(sweeping::drive(fixes.parse().map_err(|e| format!("{fixes}: {e}"))?));
+        return Ok(());
+    }
+    if let [word, manifest] = names.as_slice()
+        && word == vision::ONLY
+    {
+        // A run of its own, whose memory is counted.
+        let peak = vision::only_looks(manifest).ok_or_else(|| format!("{manifest} cannot look"))?;
+        writeln!(std::io::stdout(), "{peak}").map_err(|e| e.to_string())?;
         return Ok(());
     }
     let file = names.iter().position(|name| name == "--json").map(|at| names.split_off(at));

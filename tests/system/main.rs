@@ -18,6 +18,7 @@ mod parsers;
 mod peers;
 mod pieces;
 mod sweeping;
+mod vision;
 mod waste;
 
 mod audit;

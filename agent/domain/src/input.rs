@@ -6,6 +6,7 @@ use crate::commands::upkeep::Progress;
 use crate::commands::{BadCommand, Command};
 use crate::open311::{Query, Submission};
 use crate::sample::Sample;
+use crate::sightings::Sighting;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,6 +16,8 @@ pub enum Input {
     Start,
     /// A device reported.
     Sample(Sample),
+    /// A camera found something by itself.
+    Sighting(Box<Sighting>),
     /// Somebody wants something done.
     Command(Command),
     /// Somebody wants something that cannot be read: answered where it is known who asks.

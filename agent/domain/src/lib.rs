@@ -26,6 +26,7 @@ pub mod site;
 pub mod reading;
 
 pub mod parking;
+pub mod sightings;
 pub mod sweeping;
 pub mod waste;
 

@@ -2,6 +2,8 @@
 
 pub(crate) mod outbox;
 pub(crate) mod ticket;
+#[cfg(feature = "vision")]
+pub(crate) mod vision;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -58,6 +60,10 @@ pub(crate) enum Command {
     /// Look into the buffer of a box, beside it or when it is stopped
     #[command(subcommand)]
     Outbox(OutboxCommand),
+    /// Try a model on pictures, before a camera uses it
+    #[cfg(feature = "vision")]
+    #[command(subcommand)]
+    Vision(vision::VisionCommand),
 }
 
 /// Starts a street of 20 bays, 12 bins and 2 sweepers whose sensors speak the real wire formats into the

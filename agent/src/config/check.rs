@@ -69,6 +69,8 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
     let tariffs = parking::tariffs(tree);
     let zone = own.timezone.clone().unwrap_or(jiff::tz::TimeZone::UTC);
     let mut assets = Assets::read(tree, &mut sources, &tariffs.names, &zone);
+    #[cfg(feature = "vision")]
+    sources.check_about(tree, &assets.assets);
     let permits = parking::permits(tree, &assets.assets);
     let calendar = parking::calendar(tree, zone.clone());
     sweep::set_zone(&mut assets.assets, &zone);

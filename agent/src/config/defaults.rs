@@ -58,6 +58,21 @@ pub(super) const MODBUS_BAUD: u32 = 9600;
 pub(super) const MODBUS_EVERY: Duration = Duration::from_secs(60);
 /// `[[source]] every` of `http-json`: as often as cities renew their feeds.
 pub(super) const HTTP_EVERY: Duration = Duration::from_secs(60);
+/// `[[source]] every` of `camera`: what stands still is not missed in two seconds.
+#[cfg(feature = "vision")]
+pub(super) const CAMERA_EVERY: Duration = Duration::from_secs(2);
+/// `[[source]] moved_pct` of `camera`: a person far off, and no leaf.
+#[cfg(feature = "vision")]
+pub(super) const CAMERA_MOVED: Permille = Permille::clamped(5);
+/// `[[source]] keepalive` of `camera`: four looks in the two minutes that a zone bears without one.
+#[cfg(feature = "vision")]
+pub(super) const CAMERA_KEEPALIVE: Duration = Duration::from_secs(30);
+/// `[[source]] frozen_after` of `camera`: sensors are never without noise for so long.
+#[cfg(feature = "vision")]
+pub(super) const CAMERA_FROZEN: Duration = Duration::from_secs(600);
+/// `[[source]] fault_after` of `camera`: a lorry before the lens goes away again.
+#[cfg(feature = "vision")]
+pub(super) const CAMERA_FAULT: Duration = Duration::from_secs(600);
 /// `[[source]] listen` of `jt808`: terminals come from outside; the port is the usual one.
 pub(super) const JT808_LISTEN: SocketAddr =
     SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 6808));

@@ -19,6 +19,8 @@ use super::{
     Broker, CanFrom, Config, HttpPoll, HttpWay, ModbusLink, Rate, Scheme, Serial, SourceKind,
     Traffic, defaults,
 };
+#[cfg(feature = "vision")]
+use super::{Camera, Pictures};
 use crate::sources::kind;
 
 /// Says what `config` makes a box do. Values that are as without the key are marked `*`.
@@ -216,7 +218,23 @@ fn whence(kind: &SourceKind) -> String {
             CanFrom::File(path) => path.display().to_string(),
         },
         SourceKind::Local(chips) => format!("{} chips of the box itself", chips.chips.len()),
+        #[cfg(feature = "vision")]
+        SourceKind::Camera(camera) => pictures(camera),
     }
+}
+
+/// Where a camera's pictures come from, without passwords.
+#[cfg(feature = "vision")]
+fn pictures(camera: &Camera) -> String {
+    let from = match &camera.pictures {
+        Pictures::Folder { path, .. } => path.display().to_string(),
+        Pictures::Snapshot(server) | Pictures::Stream(server) => {
+            format!("{}:{}{}", server.url.host, server.url.port, server.url.path)
+        }
+        Pictures::Command(words) => format!("the program {}", words[0]),
+    };
+    let every = marked(write_duration(camera.every), camera.every == defaults::CAMERA_EVERY);
+    format!("{from} every {every}, {} zones", camera.zones.len())
 }
 
 /// What becomes of the personal ids in documents.

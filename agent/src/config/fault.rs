@@ -17,6 +17,14 @@ pub struct Place {
     pub file: String,
 }
 
+#[cfg(test)]
+impl Place {
+    /// For what was read from no file.
+    pub(crate) const fn nowhere() -> Place {
+        Place { file_number: 0, line: 1, col: 1, file: String::new() }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.file, self.line, self.col)

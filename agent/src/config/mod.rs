@@ -7,6 +7,8 @@
 //! file (files, includes) ─► mend (syntax) ─► section (keys, places) ─► values ─► check ─► Config
 //! ```
 
+#[cfg(feature = "vision")]
+mod cameras;
 mod categories;
 mod check;
 mod defaults;
@@ -40,6 +42,11 @@ use crate::mqtt::topics;
 use crate::outbox::Lanes;
 use crate::tls::Identity;
 
+#[cfg(feature = "vision")]
+pub use self::cameras::{
+    Camera, CameraModel, CameraServer, CameraZone, Pictures, Problem, built_in_manifest, object,
+    try_models,
+};
 pub use self::categories::{CategoryEntry, Code, CodeKind, catalogue};
 pub use self::explain::explain;
 pub use self::fault::{Fault, Faults, Level, Place};
@@ -386,6 +393,9 @@ pub enum SourceKind {
     Can(CanBus),
     /// Chips on the box's own pins and buses.
     Local(Chips),
+    /// Pictures that networks look at.
+    #[cfg(feature = "vision")]
+    Camera(Box<Camera>),
 }
 
 /// A line with battery nodes.

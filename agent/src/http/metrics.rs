@@ -112,6 +112,7 @@ impl Metrics {
         }
         counts(text, &shown);
         rhythm(text, &shown);
+        pictures(text, &shown);
         text.family("source_rejected_total", "counter", "What a source could not use.");
         for (name, status) in &shown {
             for (reason, count) in &status.tally.rejected {
@@ -148,6 +149,21 @@ fn counts(text: &mut Text, shown: &Shown<'_>) {
     let again = "Reports that did not get their acknowledgement.";
     count("source_unacknowledged_total", again, &|s| s.unacknowledged);
     count("source_turned_away_total", "Clients that found no place.", &|s| s.turned_away);
+}
+
+/// What became of the pictures of cameras; other sources have no line.
+fn pictures(text: &mut Text, shown: &Shown<'_>) {
+    type Of = fn(sources::PictureCounts) -> u64;
+    let counts: [(&str, &str, Of); 5] = [
+        ("source_pictures_looked_total", "Pictures that a network saw.", |p| p.looked),
+        ("source_pictures_still_total", "Pictures in which nothing had moved.", |p| p.still),
+        ("source_pictures_blind_total", "Pictures that show nothing.", |p| p.blind),
+        ("source_pictures_dropped_total", "Pictures that nobody had time for.", |p| p.dropped),
+        ("source_pictures_failed_total", "Pictures on which a model failed.", |p| p.failed),
+    ];
+    for (name, help, of) in counts {
+        each(text, shown, (name, "counter", help), |s| s.pictures.map(of));
+    }
 }
 
 /// How often each source is heard. What is not known yet has no line: 0 would be a figure.

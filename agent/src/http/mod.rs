@@ -9,6 +9,7 @@
 //! | `/mqtt` | a WebSocket with subprotocol `mqtt`, carried to the box's broker |
 //! | `POST /in/<source>` | documents for a source of kind `http-json` (`inlet`) |
 //! | `/open311/v2/…` | where the public reports problems, when that is switched on ([`open311`]) |
+//! | `/evidence/<sha256>.jpg` | the picture of a finding, redacted |
 //! | `/healthz` | 200 while the process serves |
 //! | `/metrics` | the box's counts, for Prometheus ([`metrics`]) |
 
@@ -25,9 +26,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri};
 use axum::middleware::map_response;
 use axum::routing::{any, get};
@@ -40,6 +41,7 @@ use self::bridge::{Bridge, CONNECTIONS_MAX, Connect, Foreign, Patience, Refusal,
 use self::files::{Files, plain};
 use self::metrics::Metrics;
 use self::open311::Open311;
+use crate::evidence::Album;
 use crate::sources::http_json::Inlets;
 
 /// How long requests may take to finish when the server stops.
@@ -61,6 +63,8 @@ pub struct Site {
     pub inlets: Inlets,
     /// Where the public reports problems; `None`: nowhere.
     pub open311: Option<Open311>,
+    /// The pictures of findings; `None`: there are none.
+    pub evidence: Option<Album>,
 }
 
 /// A server that has its address but does not answer yet.
@@ -149,10 +153,11 @@ struct Shared {
     bridge: Bridge,
     metrics: Option<Metrics>,
     names: Vec<String>,
+    album: Option<Album>,
 }
 
 fn routes(site: Site, stop: CancellationToken) -> Router {
-    let Site { files, broker, patience, metrics, names, inlets, open311 } = site;
+    let Site { files, broker, patience, metrics, names, inlets, open311, evidence: album } = site;
     let public = open311.map_or_else(Router::new, open311::routes);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let bridge = Bridge { connect: broker, patience, places, stop };
@@ -160,8 +165,9 @@ fn routes(site: Site, stop: CancellationToken) -> Router {
         .route("/healthz", get(|| async { plain(StatusCode::OK, "ok\n") }))
         .route("/metrics", get(counts))
         .route("/mqtt", any(mqtt))
+        .route("/evidence/{name}", get(evidence))
         .fallback(get(file))
-        .with_state(Arc::new(Shared { files, bridge, metrics, names }))
+        .with_state(Arc::new(Shared { files, bridge, metrics, names, album }))
         .merge(inlet::routes(inlets))
         .merge(public)
         .layer(map_response(secure))
@@ -172,6 +178,22 @@ async fn counts(State(shared): State<Arc<Shared>>) -> Response<Body> {
         Some(metrics) => metrics.answer().await,
         None => plain(StatusCode::NOT_FOUND, "this server has no counts\n"),
     }
+}
+
+/// A picture never changes: its name is its hash.
+async fn evidence(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response<Body> {
+    let album = shared.album.clone();
+    let find = move || album.and_then(|album| album.find(name.strip_suffix(".jpg")?));
+    let Ok(Some(jpeg)) = tokio::task::spawn_blocking(find).await else {
+        return plain(StatusCode::NOT_FOUND, "There is no such picture, or it is gone.\n");
+    };
+    let mut answer = Response::new(Body::from(jpeg));
+    let fixed =
+        [("content-type", "image/jpeg"), ("cache-control", "private, max-age=31536000, immutable")];
+    for (name, value) in fixed {
+        answer.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    answer
 }
 
 async fn file(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap) -> Response<Body> {

@@ -33,6 +33,7 @@ async fn serve(broker: SocketAddr, patience: Patience) -> Box_ {
         names: Vec::new(),
         inlets: Arc::default(),
         open311: None,
+        evidence: None,
     };
     let task = tokio::spawn(listening.serve(site, stop.clone()));
     Box_ { addr, stop, task }

@@ -129,6 +129,7 @@ impl Station {
         let uplinks = stores.uplinks;
         let (requests, mut inboxes) = sources::inboxes(&config.sources);
         let inlets = sources::http_json::inlets(&config.sources, &mut inboxes);
+        station.open_eyes(&config, &mut inboxes);
         let info = info(&config, launch.standing, &station.clock);
         let on_trial = launch.standing.is_some_and(|standing| standing.on_trial);
         let handed =
@@ -150,7 +151,7 @@ impl Station {
         drop((arrivals, desk));
         station.spawn_heartbeat(&config, payloads);
         if let Some(listening) = listening {
-            station.spawn_http(&config.broker, listening, inlets, open311);
+            station.spawn_http(&config, listening, inlets, open311);
         }
         notify(&[sd_notify::NotifyState::Ready]);
         Ok(station)

@@ -95,6 +95,14 @@ impl Gate {
         Ok(())
     }
 
+    /// Hands over what is no sample, as [`Gate::hand_over`].
+    #[cfg(feature = "vision")]
+    pub(super) async fn hand_over_input(&mut self, input: Input) -> Result<(), Stopped> {
+        let place = self.place().await?;
+        place.send(Arrival { input, committed: None, answer: None });
+        Ok(())
+    }
+
     /// Waits for a place in the engine's channel, and keeps the counters fresh meanwhile.
     async fn place(&mut self) -> Result<mpsc::OwnedPermit<Arrival>, Stopped> {
         let engine = self.context.engine.clone().reserve_owned();

@@ -6,9 +6,12 @@
 //! not there is waited for and shown as [`Status::trouble`].
 
 mod broker;
+#[cfg(feature = "vision")]
+pub mod camera;
 mod can;
 mod gnss;
 mod gpsd;
+mod http_get;
 pub mod http_json;
 mod intake;
 mod jt808;
@@ -97,6 +100,23 @@ pub struct Status {
     pub turned_away: u64,
     /// How often it is heard, and who has fallen silent.
     pub heard: Heard,
+    /// What became of the pictures of a camera.
+    pub pictures: Option<PictureCounts>,
+}
+
+/// What is counted of a camera's pictures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct PictureCounts {
+    /// Pictures that a network saw.
+    pub looked: u64,
+    /// Pictures in which nothing had moved.
+    pub still: u64,
+    /// Pictures that show nothing: dark, covered, frozen.
+    pub blind: u64,
+    /// Pictures that nobody had time for.
+    pub dropped: u64,
+    /// Pictures on which a model failed.
+    pub failed: u64,
 }
 
 /// What others have for a source.
@@ -106,6 +126,9 @@ pub struct Inbox {
     pub documents: Option<mpsc::Receiver<Delivery>>,
     /// What its devices are asked to do.
     pub requests: Option<mpsc::Receiver<Request>>,
+    /// Who looks at its pictures.
+    #[cfg(feature = "vision")]
+    pub eyes: Option<camera::eyes::Eyes>,
 }
 
 /// Requests to devices of one source that wait. Full: a further one is refused, and who wants it asks
@@ -121,7 +144,7 @@ pub fn inboxes(
     for source in sources.iter().filter(|s| matches!(s.kind, SourceKind::NodeLink(_))) {
         let (to, from) = mpsc::channel(REQUESTS_MAX);
         requests.insert(source.name.clone(), to);
-        inboxes.insert(source.name.clone(), Inbox { requests: Some(from), documents: None });
+        inboxes.insert(source.name.clone(), Inbox { requests: Some(from), ..Inbox::default() });
     }
     (requests, inboxes)
 }
@@ -186,6 +209,9 @@ pub fn spawn(
         SourceKind::Local(chips) => {
             tasks.spawn(pulses.watch(name, local::run(chips, context).instrument(span)))
         }
+        #[cfg(feature = "vision")]
+        SourceKind::Camera(camera) => tasks
+            .spawn(pulses.watch(name, camera::run(camera, inbox.eyes, context).instrument(span))),
     }
 }
 
@@ -228,10 +254,12 @@ fn decoder(source: &config::Source) -> Box<dyn Decode + Send> {
         }
         SourceKind::Can(bus) => Box::new(bus.decoder(name)),
         SourceKind::Local(_) => Box::new(NoBytes::default()),
+        #[cfg(feature = "vision")]
+        SourceKind::Camera(_) => Box::new(NoBytes::default()),
     }
 }
 
-/// A source that reads chips and not bytes: recordings of it hold samples. Bytes for it are counted as
+/// A source that reads chips or pictures and not bytes: recordings of it hold samples and sightings. Bytes for it are counted as
 /// [`Reason::Malformed`].
 #[derive(Debug, Default)]
 struct NoBytes(Tally);
@@ -267,6 +295,8 @@ pub(crate) fn kind(kind: &SourceKind) -> &'static str {
         SourceKind::Modbus(_) => "modbus-tcp",
         SourceKind::Can(_) => "can",
         SourceKind::Local(_) => "local",
+        #[cfg(feature = "vision")]
+        SourceKind::Camera(_) => "camera",
     }
 }
 

@@ -10,6 +10,7 @@
 //! * `parking`: what concerns many bays at once: streets, hours, and people's commands.
 //! * `presence`: crews that are there, by card or by vehicle.
 //! * `public`: what the public reports and asks.
+//! * `sightings`: what cameras find by themselves.
 //! * `storm`: many silences that are one problem.
 //! * `trouble`: what is wrong with the box itself.
 //! * `streets`: from the way of vehicles to the coverage of streets.
@@ -24,6 +25,7 @@ mod presence;
 mod public;
 mod publish;
 mod rounds;
+mod sightings;
 mod storm;
 mod streets;
 mod trouble;
@@ -155,6 +157,7 @@ impl Engine {
         match input {
             Input::Start => self.start(now, &mut out),
             Input::Sample(sample) => self.sample(&sample, now, &mut out),
+            Input::Sighting(sighting) => self.sighting(&sighting, now, &mut out),
             Input::Command(command) => self.command(&command, now, &mut out),
             Input::BadCommand(bad) => refuse(&bad, now, &mut out),
             Input::Trouble(trouble) => self.trouble(&trouble, now, &mut out),

@@ -645,6 +645,7 @@ mod presence;
 mod public;
 mod reports;
 mod signed;
+mod sightings;
 mod streets;
 
 #[test]

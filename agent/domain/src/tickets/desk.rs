@@ -263,6 +263,7 @@ fn problem_of(site: &Site, rule: &Rule, key: String, finding: Finding) -> Proble
             confidence,
             text: None,
             media: None,
+            seen: None,
         },
         at: finding.at,
     }

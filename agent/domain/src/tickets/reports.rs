@@ -8,11 +8,12 @@ use serde_json::{Map, Value};
 
 use super::desk::{Desk, Problem};
 use super::news::News;
-use super::ticket::Witness;
+use super::ticket::{Witness, WitnessKind};
 use crate::commands::Report;
-use crate::ids::{AssetKey, Requester, SourceName};
+use crate::ids::{AssetKey, Category, Requester, SourceName};
 use crate::place::{Datum, Position};
 use crate::rules::{Evidence, Severity};
+use crate::sightings::{Change, Sighting, Subject};
 use crate::site::Site;
 use crate::time::Now;
 
@@ -44,11 +45,11 @@ impl Desk {
         let asset = match &report.asset {
             Some(key) if site.assets.contains_key(key) => Some(key.clone()),
             Some(key) => return Err(Untaken::NoAsset(key.clone())),
-            None => place.and_then(|place| nearest(site, report, place)),
+            None => place.and_then(|place| nearest(site, &report.category, place)),
         };
         let key = match (&asset, place) {
             (Some(asset), _) => format!("{}:{asset}", report.category),
-            (None, Some(place)) => self.key_near(site, report, place)?,
+            (None, Some(place)) => self.key_near(site, &report.category, place)?,
             (None, None) => return Err(Untaken::Nowhere),
         };
         let stands = asset.as_ref().and_then(|asset| site.assets[asset].position);
@@ -75,9 +76,14 @@ impl Desk {
     }
 
     /// The problem at a place: a known one inside the radius, or a new one.
-    fn key_near(&self, site: &Site, report: &Report, place: Position) -> Result<String, Untaken> {
-        let prefix = format!("{}:@", report.category);
-        let radius = radius(site, report);
+    fn key_near(
+        &self,
+        site: &Site,
+        category: &Category,
+        place: Position,
+    ) -> Result<String, Untaken> {
+        let prefix = format!("{category}:@");
+        let radius = radius(site, category);
         let known = self.with_prefix(&prefix).filter_map(|ticket| {
             let metres = ticket.place?.to_wgs84().distance_m(place)?;
             (metres <= radius).then_some((metres, ticket.key.clone()))
@@ -92,6 +98,58 @@ impl Desk {
         Ok(format!("{prefix}{:.5},{:.5}", place.lat(), place.lon()))
     }
 
+    /// Takes what a camera finds by itself.
+    ///
+    /// What is over for the camera ends nothing that a sensor or a person says as well: they see more of
+    /// it, or something else.
+    pub(crate) fn sight(
+        &mut self,
+        site: &Site,
+        sighting: &Sighting,
+        now: Now,
+    ) -> Result<News, Untaken> {
+        let Sighting { source, category, subject, change, .. } = sighting;
+        let (asset, place) = about(site, subject)?;
+        let key = match (&asset, place) {
+            (Some(asset), _) => format!("{category}:{asset}"),
+            (None, Some(place)) => self.key_near(site, category, place)?,
+            (None, None) => format!("{category}:camera/{source}"),
+        };
+        let seen = match change {
+            Change::Begins(seen) => seen,
+            Change::Over => {
+                let sources = self.latest(&key).map(|ticket| ticket.sources.as_slice());
+                let alone = sources.unwrap_or_default().iter().all(|w| w.by == sighting.by());
+                let evidence = vec![sighting.evidence(now)];
+                return Ok(if alone {
+                    self.clear(site, &key, evidence, now)
+                } else {
+                    News::default()
+                });
+            }
+        };
+        let problem = Problem {
+            key,
+            category: category.clone(),
+            severity: sighting.severity,
+            asset,
+            place,
+            rule: None,
+            evidence: vec![sighting.evidence(now)],
+            witness: Witness {
+                kind: WitnessKind::Camera,
+                by: sighting.by(),
+                at: now.utc,
+                confidence: seen.confidence.min(100),
+                text: None,
+                media: seen.media.clone(),
+                seen: seen.look.clone().map(Box::new),
+            },
+            at: now,
+        };
+        Ok(self.raise(site, problem))
+    }
+
     /// A source is silent as a whole: one ticket about it, whatever number of devices it has.
     pub(crate) fn source_silent(
         &mut self,
@@ -102,19 +160,20 @@ impl Desk {
     ) -> News {
         let problem = Problem {
             key: source_key(source),
-            category: crate::ids::Category::new(SOURCE_FAULT).expect("a symbol"),
+            category: Category::new(SOURCE_FAULT).expect("a symbol"),
             severity: Severity::High,
             asset: None,
             place: None,
             rule: None,
             evidence,
             witness: Witness {
-                kind: super::ticket::WitnessKind::Sensor,
+                kind: WitnessKind::Sensor,
                 by: source.to_string(),
                 at: now.utc,
-                confidence: super::ticket::WitnessKind::Sensor.confidence(),
+                confidence: WitnessKind::Sensor.confidence(),
                 text: None,
                 media: None,
+                seen: None,
             },
             at: now,
         };
@@ -144,14 +203,26 @@ fn source_key(source: &SourceName) -> String {
     format!("{SOURCE_PREFIX}{source}")
 }
 
-fn radius(site: &Site, report: &Report) -> f64 {
-    site.tickets.categories.get(&report.category).map_or(0.0, |spec| f64::from(spec.radius_m))
+/// The asset that a sighting is about, and where it is; neither for a camera.
+fn about(site: &Site, subject: &Subject) -> Result<(Option<AssetKey>, Option<Position>), Untaken> {
+    match subject {
+        Subject::Asset(key) => {
+            let asset = site.assets.get(key).ok_or_else(|| Untaken::NoAsset(key.clone()))?;
+            Ok((Some(key.clone()), asset.position))
+        }
+        Subject::Place(place) => Ok((None, Some(place.to_wgs84()))),
+        Subject::Camera => Ok((None, None)),
+    }
+}
+
+fn radius(site: &Site, category: &Category) -> f64 {
+    site.tickets.categories.get(category).map_or(0.0, |spec| f64::from(spec.radius_m))
 }
 
 /// The nearest asset that the report can be about.
-fn nearest(site: &Site, report: &Report, place: Position) -> Option<AssetKey> {
-    let class = site.tickets.categories.get(&report.category)?.class?;
-    let radius = radius(site, report);
+fn nearest(site: &Site, category: &Category, place: Position) -> Option<AssetKey> {
+    let class = site.tickets.categories.get(category)?.class?;
+    let radius = radius(site, category);
     let assets = site.assets.iter().filter(|(key, _)| key.class == class);
     let near = assets.filter_map(|(key, asset)| {
         let metres = asset.position?.to_datum(Datum::Wgs84).distance_m(place)?;
@@ -168,5 +239,6 @@ fn witness(report: &Report, by: &Requester, now: Now) -> Witness {
         confidence: report.confidence.unwrap_or_else(|| report.witness.confidence()).min(100),
         text: report.text.clone(),
         media: report.media.clone(),
+        seen: None,
     }
 }

@@ -9,6 +9,7 @@ use super::limit::Worktime;
 use crate::ids::{AssetKey, Category, CrewId, RuleId, SourceName, TicketId};
 use crate::place::Position;
 use crate::rules::{Evidence, Severity};
+use crate::sightings::Look;
 use crate::site::Site;
 use crate::time::{ClockQuality, Moment, Span, Utc};
 
@@ -129,6 +130,9 @@ pub struct Witness {
     /// A photo: where it is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media: Option<String>,
+    /// What a camera saw, and by which model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Box<Look>>,
 }
 
 /// Why nobody is to hear of a ticket.
@@ -373,6 +377,7 @@ mod tests {
             confidence,
             text: None,
             media: None,
+            seen: None,
         };
         let camera = witness(WitnessKind::Camera, "cam-1", 60);
         let citizen = witness(WitnessKind::Citizen, "c-1", 50);

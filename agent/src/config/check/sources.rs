@@ -1,5 +1,7 @@
 //! `[[source]]`: every way in. What is more than a line or a server has a file of its own.
 
+#[cfg(feature = "vision")]
+mod camera;
 mod can;
 mod json;
 pub(super) mod jt808;
@@ -15,6 +17,8 @@ use domain::decode::json::device_key;
 use domain::decode::lorawan::Codec;
 use domain::decode::measure::UnknownWord;
 use domain::ids::{DeviceKey, SourceName};
+#[cfg(feature = "vision")]
+use domain::{ids::AssetKey, sightings::Subject, site::Asset};
 use toml::de::DeValue;
 
 use super::super::fault::{Place, did_you_mean, nearest};
@@ -40,6 +44,8 @@ enum Tag {
     ModbusTcp,
     Can,
     Local,
+    #[cfg(feature = "vision")]
+    Camera,
 }
 
 /// How a source names its devices.
@@ -75,6 +81,11 @@ impl Naming {
             SourceKind::Local(chips) => {
                 Naming::Listed(chips.chips.iter().map(|c| c.device.clone()).collect())
             }
+            #[cfg(feature = "vision")]
+            SourceKind::Camera(camera) => {
+                let bays = camera.zones.iter().filter(|zone| zone.problem.is_none());
+                Naming::Listed(bays.map(|zone| zone.name.clone()).collect())
+            }
         }
     }
 
@@ -85,7 +96,7 @@ impl Naming {
 
 /// The kinds that are built in, by their words. What a receiver speaks is told from its bytes, whichever
 /// of its three words was used.
-const BUILT_IN: [(&str, Tag); 14] = [
+const BUILT_IN: &[(&str, Tag)] = &[
     ("node-link", Tag::NodeLink),
     ("gnss", Tag::Gnss),
     ("nmea", Tag::Gnss),
@@ -100,10 +111,12 @@ const BUILT_IN: [(&str, Tag); 14] = [
     ("modbus-tcp", Tag::ModbusTcp),
     ("can", Tag::Can),
     ("local", Tag::Local),
+    #[cfg(feature = "vision")]
+    ("camera", Tag::Camera),
 ];
 
-/// The kinds that have their place in the configuration and are not built in yet.
-const LATER: [&str; 1] = ["camera"];
+/// The kinds that have their place in the configuration and are not built in.
+const LATER: &[&str] = if cfg!(feature = "vision") { &[] } else { &["camera"] };
 
 /// The sources of the configuration.
 pub(super) struct Sources {
@@ -164,9 +177,16 @@ impl Sources {
         let Some(tag) = tag else { return };
         let kind = read(tag, section, own, devices);
         section.finish();
+        #[cfg(feature = "vision")]
+        if let (Tag::Camera, Some(known)) = (tag, name.as_ref().and_then(|n| self.known.get_mut(n)))
+        {
+            // What a wrong camera would find is not known.
+            known.fed += usize::from(kind.is_none());
+        }
         let (Some(name), Some(kind)) = (name, kind) else { return };
         if let Some(known) = self.known.get_mut(&name) {
             known.naming = Some(Naming::of(&kind));
+            known.fed += finds(&kind);
         }
         self.built.push(Source { name, kind });
     }
@@ -231,6 +251,29 @@ impl Sources {
         self.built.iter().find(is_pushed).map(|source| &source.name)
     }
 
+    /// Assets that zones of cameras are about, and that are not there.
+    #[cfg(feature = "vision")]
+    pub(super) fn check_about(&self, tree: &Tree<'_>, assets: &BTreeMap<AssetKey, Asset>) {
+        for source in &self.built {
+            let SourceKind::Camera(camera) = &source.kind else { continue };
+            for zone in &camera.zones {
+                let Some(Subject::Asset(key)) = zone.problem.as_ref().map(|p| &p.subject) else {
+                    continue;
+                };
+                if tree.incomplete || assets.contains_key(key) {
+                    continue;
+                }
+                let known: Vec<_> = assets.keys().map(ToString::to_string).collect();
+                let cause = format!(
+                    "the zone {} of {} is about {key}, which is not there",
+                    zone.name, source.name
+                );
+                let fix = did_you_mean(&key.to_string(), known.iter().map(String::as_str));
+                tree.report.error(self.known[&source.name].at, cause, fix);
+            }
+        }
+    }
+
     /// Sources that feed nothing are most likely named wrongly by their assets.
     pub(super) fn warn_of_idle(&self, tree: &Tree<'_>) {
         if self.missed || self.incomplete {
@@ -242,6 +285,15 @@ impl Sources {
                 format!("name it in an asset with source = {:?}, or remove it", name.as_str());
             tree.report.warning(known.at, cause, fix);
         }
+    }
+}
+
+/// How much a source does besides feeding assets.
+fn finds(kind: &SourceKind) -> usize {
+    match kind {
+        #[cfg(feature = "vision")]
+        SourceKind::Camera(camera) => camera.zones.iter().filter(|z| z.problem.is_some()).count(),
+        _ => 0,
     }
 }
 
@@ -267,6 +319,8 @@ fn read(
         Tag::ModbusTcp => SourceKind::Modbus(modbus::tcp(section)?),
         Tag::Can => SourceKind::Can(can::bus(section)?),
         Tag::Local => SourceKind::Local(local::chips(section, devices)?),
+        #[cfg(feature = "vision")]
+        Tag::Camera => SourceKind::Camera(Box::new(camera::camera(section)?)),
     })
 }
 
@@ -281,7 +335,7 @@ fn kind(value: &Value<'_>) -> Option<Tag> {
         let cause = format!("kind {text:?} is not built into this version; built in are {listed}");
         value.error(cause, "use one of these, or a version that has it");
     } else {
-        let fix = match nearest(text, built_in.chain(LATER)) {
+        let fix = match nearest(text, built_in.chain(LATER.iter().copied())) {
             Some(near) => format!("did you mean {near:?}?"),
             None => format!("built in are {listed}"),
         };

@@ -107,13 +107,6 @@ const SOURCES: &[Case] = &[
         "# only as the last one",
     ),
     (
-        "[[source]]\nname = \"x\"\nkind = \"camera\"",
-        (3, 8),
-        "kind \"camera\" is not built into this version; built in are node-link, gnss, nmea, ubx, \
-         gpsd, chirpstack, ttn, mqtt-json",
-        "a version that has it",
-    ),
-    (
         "[[source]]\nname = \"x\"\nkind = \"jt808\"\nlisten = \"x\"",
         (4, 10),
         "\"x\" is no address to listen on",

@@ -46,6 +46,7 @@ impl Endpoint {
             metrics: None,
             names: vec![],
             inlets: Arc::default(),
+            evidence: None,
             open311: Some(endpoint),
         };
         tokio::spawn(listening.serve(site, CancellationToken::new()));

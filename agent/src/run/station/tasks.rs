@@ -15,6 +15,7 @@ use crate::config::{self, Broker, Config, Scheme, SourceKind};
 use crate::control::stores::Stores;
 use crate::control::{self, Desk, local};
 use crate::engine::{self, EngineTask};
+use crate::evidence::Album;
 use crate::health::{Health, is_time_restored};
 use crate::http;
 use crate::http::open311::{ASKED_MAX, Keeping, Open311};
@@ -70,6 +71,22 @@ impl Station {
         let unknown = self.clock.now().clock == ClockQuality::Unset || is_time_restored();
         self.clock.is_machines() && unknown && config.sources.iter().any(tells_time)
     }
+
+    /// Starts the thread that looks at the pictures of all cameras.
+    #[cfg(feature = "vision")]
+    pub(super) fn open_eyes(&self, config: &Config, inboxes: &mut BTreeMap<SourceName, Inbox>) {
+        use crate::sources::camera::eyes::Eyes;
+        let eyes = Eyes::open(&config.sources, &config.buffer.dir, self.clock.clone());
+        for source in &config.sources {
+            if matches!(source.kind, SourceKind::Camera(_)) {
+                inboxes.entry(source.name.clone()).or_default().eyes.clone_from(&eyes);
+            }
+        }
+    }
+
+    /// Built without cameras.
+    #[cfg(not(feature = "vision"))]
+    pub(super) fn open_eyes(&self, _: &Config, _: &mut BTreeMap<SourceName, Inbox>) {}
 
     pub(super) fn spawn_sources(
         &mut self,
@@ -171,14 +188,14 @@ impl Station {
 
     pub(super) fn spawn_http(
         &mut self,
-        broker: &Broker,
+        config: &Config,
         listening: http::Listening,
         inlets: Inlets,
         open311: Option<Open311>,
     ) {
         let site = http::Site {
             files: http::files::Files::embedded(),
-            broker: bridge(broker),
+            broker: bridge(&config.broker),
             patience: http::bridge::Patience::default(),
             metrics: Some(http::metrics::Metrics {
                 clock: self.clock.clone(),
@@ -192,6 +209,7 @@ impl Station {
             names: vec![],
             inlets,
             open311,
+            evidence: Some(Album::of(&config.buffer.dir)),
         };
         let stop = self.rest.clone();
         let serving = async move {

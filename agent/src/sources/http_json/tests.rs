@@ -45,6 +45,7 @@ async fn pushed(bench: &Bench, token: Option<&str>) -> SocketAddr {
         names: vec![],
         inlets,
         open311: None,
+        evidence: None,
     };
     tokio::spawn(listening.serve(site, CancellationToken::new()));
     addr

@@ -54,7 +54,8 @@ pub(super) fn http(section: &Section<'_>) -> Option<JsonHttp> {
     Some(JsonHttp { way: HttpWay::Poll(poll), layout: layout? })
 }
 
-fn url(value: &Value<'_>) -> Option<HttpUrl> {
+/// An address that can be asked over HTTP.
+pub(super) fn url(value: &Value<'_>) -> Option<HttpUrl> {
     let text = value.as_text("\"https://host/path\"")?;
     let found = parse_url(text);
     if found.is_none() {

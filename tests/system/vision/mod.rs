@@ -1,0 +1,4 @@
+//! Cameras: from pictures to tickets.
+
+mod reference;
+mod street;
