@@ -111,7 +111,10 @@ impl NodeLink {
     }
 
     fn sample(&mut self, header: Header, report: Report, received: Utc) -> Sample {
-        let at = Some(received - Span::from_secs(report.age_s.into()));
+        // Of unknown age: it was before the node started, and surely not later.
+        let age_s =
+            if report.age_s == Report::AGE_UNKNOWN { header.uptime_s } else { report.age_s };
+        let at = Some(received - Span::from_secs(age_s.into()));
         self.tally.sample(at);
         Sample {
             source: self.source.clone(),
