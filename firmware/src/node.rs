@@ -170,6 +170,7 @@ impl Node {
     /// Takes what happened at `now_ms` of the board's clock, which never runs backwards, and says what
     /// to do.
     #[must_use]
+    #[inline(never)] // What it needs of the stack is given back before its actions are carried out.
     pub fn step(&mut self, event: Event, now_ms: u64) -> Actions {
         self.now = self.now.max(now_ms);
         let mut actions = Actions::new();

@@ -13,7 +13,7 @@ use wire::{DELIMITER, Deframer, FRAME_MAX, Firmware};
 
 use crate::event::{Action, Event, Reading, Sense};
 use crate::kept::KEPT_LEN;
-use crate::node::Node;
+use crate::node::{Identity, Node};
 use crate::provision::{PROVISION_LEN, Provision};
 use crate::record::{RECORD_LEN, Record};
 use crate::unsent::UNSENT_MAX;
@@ -29,9 +29,27 @@ pub const MEMORY_LEN: usize = PROVISION_AT as usize + PROVISION_LEN;
 
 const _: () = assert!(MEMORY_LEN <= u16::MAX as usize);
 
-/// Events that wait for their step. Full: a reading is dropped, and the node takes the sensor for silent and
+/// Results that wait for their step. Full: a reading is dropped, and the node takes the sensor for silent and
 /// asks again. One step asks for four readings and two writes at the most.
-const EVENTS_MAX: usize = 8;
+const RESULTS_MAX: usize = 8;
+
+/// The result of an action. Much smaller than an [`Event`], which may hold a whole frame: memory is scarce.
+#[derive(Debug, Clone, Copy)]
+enum Outcome {
+    Read(Reading),
+    Stored(bool),
+    Kept(bool),
+}
+
+impl From<Outcome> for Event {
+    fn from(outcome: Outcome) -> Event {
+        match outcome {
+            Outcome::Read(reading) => Event::Read(reading),
+            Outcome::Stored(is_safe) => Event::Stored(is_safe),
+            Outcome::Kept(is_safe) => Event::Kept(is_safe),
+        }
+    }
+}
 
 /// What a board can do.
 pub trait Board {
@@ -57,26 +75,31 @@ pub struct Station {
 }
 
 impl Station {
-    /// Starts the node with what the memory holds. `None` when it does not say who the node is, or does not
-    /// answer. Where only the rest cannot be read the node begins anew, and says so by the number of its start.
-    pub fn start(firmware: Firmware, board: &mut impl Board, now_ms: u64) -> Option<Station> {
+    /// Who the memory says that the node is, running `firmware`. `None` when it does not say, or does not
+    /// answer.
+    pub fn identity(firmware: Firmware, board: &mut impl Board) -> Option<Identity> {
         let mut made = [0; PROVISION_LEN];
         let is_read = board.load(PROVISION_AT, &mut made);
-        let identity = Provision::decode(&made).ok().filter(|_| is_read)?.identity(firmware)?;
-        let mut record = |place| {
-            let mut bytes = [0; RECORD_LEN];
-            let is_read = board.load(record_address(place), &mut bytes);
-            Record::decode(&bytes).ok().filter(|_| is_read)
-        };
-        let stored = Record::newest(record(0), record(1));
-        let mut node = Node::new(identity, stored, now_ms);
+        Provision::decode(&made).ok().filter(|_| is_read)?.identity(firmware)
+    }
+
+    /// A node that goes on where the record in the memory ends. Where that cannot be read the node begins
+    /// anew, and says so by the number of its start. [`Station::recall`] comes next.
+    #[inline(never)] // What it needs of the stack is given back.
+    pub fn start(identity: Identity, board: &mut impl Board, now_ms: u64) -> Station {
+        let stored = Record::newest(load_record(board, 0), load_record(board, 1));
+        Station { node: Node::new(identity, stored, now_ms), deframer: Deframer::new() }
+    }
+
+    /// Takes up the reports that wait in the memory. A step of its own, so that a board can put the station
+    /// where it stays before it grows: two of them do not fit on a small stack.
+    pub fn recall(&mut self, board: &mut impl Board) {
         for slot in 0..SLOTS {
             let mut bytes = [0; KEPT_LEN];
             if board.load(slot_address(slot), &mut bytes) {
-                node.recall(slot, &bytes);
+                self.node.recall(slot, &bytes);
             }
         }
-        Some(Station { node, deframer: Deframer::new() })
     }
 
     /// The node's time has come, or the board woke for another reason.
@@ -109,30 +132,32 @@ impl Station {
     }
 
     fn run(&mut self, first: Event, board: &mut impl Board, now_ms: u64) {
-        let mut events: Deque<Event, EVENTS_MAX> = Deque::new();
+        let mut results: Deque<Outcome, RESULTS_MAX> = Deque::new();
         let mut next = Some(first);
         while let Some(event) = next {
-            for action in self.node.step(event, now_ms) {
+            let actions = self.node.step(event, now_ms);
+            for action in &actions {
                 if let Some(result) = self.carry_out(action, board) {
-                    // Full: see EVENTS_MAX.
-                    let _ = events.push_back(result);
+                    // Full: see RESULTS_MAX.
+                    let _ = results.push_back(result);
                 }
             }
-            next = events.pop_front();
+            next = results.pop_front().map(Event::from);
         }
     }
 
-    fn carry_out(&self, action: Action, board: &mut impl Board) -> Option<Event> {
-        match action {
-            Action::Measure(sense) => return Some(Event::Read(board.measure(sense))),
+    #[inline(never)] // What it needs of the stack is given back before the next step.
+    fn carry_out(&self, action: &Action, board: &mut impl Board) -> Option<Outcome> {
+        match *action {
+            Action::Measure(sense) => return Some(Outcome::Read(board.measure(sense))),
             Action::Store => {
                 let record = self.node.record();
                 let is_safe = board.save(record_address(record.place()), &record.encode());
-                return Some(Event::Stored(is_safe));
+                return Some(Outcome::Stored(is_safe));
             }
             Action::Keep { slot } => {
                 let is_safe = board.save(slot_address(slot), &self.node.kept(slot));
-                return Some(Event::Kept(is_safe));
+                return Some(Outcome::Kept(is_safe));
             }
             Action::Send(frame) => {
                 let mut room = [DELIMITER; 1 + FRAME_MAX];
@@ -144,6 +169,12 @@ impl Station {
         }
         None
     }
+}
+
+fn load_record(board: &mut impl Board, place: usize) -> Option<Record> {
+    let mut bytes = [0; RECORD_LEN];
+    let is_read = board.load(record_address(place), &mut bytes);
+    Record::decode(&bytes).ok().filter(|_| is_read)
 }
 
 /// Of one of the two places, which [`Record::place`] names.
@@ -232,7 +263,10 @@ mod tests {
 
     fn start(bench: &mut Bench) -> Station {
         let firmware = Firmware { major: 0, minor: 1, patch: 0 };
-        Station::start(firmware, bench, 0).unwrap()
+        let identity = Station::identity(firmware, bench).unwrap();
+        let mut station = Station::start(identity, bench, 0);
+        station.recall(bench);
+        station
     }
 
     fn run(station: &mut Station, bench: &mut Bench, until_ms: u64) {
@@ -288,7 +322,7 @@ mod tests {
         let firmware = Firmware { major: 0, minor: 1, patch: 0 };
         let mut bench = Bench::new();
         bench.memory[PROVISION_AT.into()..].fill(0xFF);
-        assert!(Station::start(firmware, &mut bench, 0).is_none());
+        assert_eq!(Station::identity(firmware, &mut bench), None);
     }
 
     /// Power that goes after any number of written bytes: a report that was sent is there after the restart

@@ -2,6 +2,7 @@
 
 pub mod broker;
 pub mod data;
+pub mod emulator;
 pub mod mosquitto;
 pub mod outbox;
 mod packets;

@@ -29,6 +29,7 @@ mod outbox_kills;
 mod bad_input;
 mod command_line;
 mod demo;
+mod emulated_node;
 mod outage;
 mod recordings;
 mod scenarios;

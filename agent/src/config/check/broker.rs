@@ -176,7 +176,8 @@ pub(super) fn certificates(value: &Value<'_>, plain: bool) -> Option<PathBuf> {
     Some(path)
 }
 
-fn read_text(value: &Value<'_>, path: &Path, max: u64) -> Option<String> {
+/// The text of a file that the configuration names.
+pub(super) fn read_text(value: &Value<'_>, path: &Path, max: u64) -> Option<String> {
     let text = read_file(path, max)
         .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned()));
     match text {
