@@ -36,7 +36,7 @@ $(DIST): $(DASHBOARD)/node_modules/.package-lock.json $(DASHBOARD_SOURCES)
 	@touch $@
 
 .PHONY: test
-test: needs peers check no-std tests docs dashboard-test deny ## Every check there is
+test: needs peers check no-std tests docs dashboard-test e2e-short deny ## Every check there is
 	@echo
 	@echo "make test: everything passed"
 
@@ -47,6 +47,10 @@ soak: ## Power cuts and kills by the thousand, a million messages, whole years: 
 	STEWARD_KILLS=5000 $(CARGO) test --release --locked -p system-tests --test system outbox_kills
 	$(CARGO) test --release --locked -p system-tests --test system -- --ignored --nocapture --test-threads=1
 
+.PHONY: fuzz
+fuzz: ## Every parser of bytes from outside under libFuzzer (PARSERS="gnss …" for some, MINUTES=60 each; cargo install cargo-fuzz)
+	tests/fuzz/run $(or $(MINUTES),60) $(PARSERS)
+
 .PHONY: bench
 bench: dashboard ## Figures: counts and ratios in one table, also in target/bench.json (AREAS="engine …" for some)
 	$(CARGO) build --release --locked -p steward -p system-tests --bin steward --bin bench
@@ -54,7 +58,7 @@ bench: dashboard ## Figures: counts and ratios in one table, also in target/benc
 
 .PHONY: needs
 needs: ## What the tests need from Debian: installed when it may be, named when not
-	@tests/needs mosquitto mosquitto-clients gpsd gpsd-clients python3-gps python3-venv socat
+	@tests/needs mosquitto mosquitto-clients gpsd gpsd-clients python3-gps python3-venv socat chromium
 
 .PHONY: peers
 peers: target/peers/installed ## Peers for the tests that come from PyPI: a Modbus device
@@ -87,6 +91,21 @@ docs: ## Reference documentation builds without a warning
 .PHONY: dashboard-test
 dashboard-test: $(DASHBOARD)/node_modules/.package-lock.json ## The dashboard's types and tests
 	cd $(DASHBOARD) && $(NPM) run check && $(NPM) test
+
+.PHONY: e2e
+e2e: dashboard ## The dashboard in Chromium against a running demo, every view and clause
+	$(CARGO) build --locked -p steward
+	cd $(DASHBOARD) && $(NPM) run e2e
+
+.PHONY: e2e-short
+e2e-short: dashboard
+	$(CARGO) build --locked -p steward
+	cd $(DASHBOARD) && $(NPM) run e2e:short
+
+.PHONY: screenshots
+screenshots: dashboard ## Every view of the dashboard: themes, widths, languages (ARGS="--out DIR --only parking")
+	$(CARGO) build --locked -p steward
+	cd $(DASHBOARD) && $(NPM) run screenshots -- $(ARGS)
 
 .PHONY: deny
 deny: ## Licences, bans and sources of dependencies; advisories where their data can be had

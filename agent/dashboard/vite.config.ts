@@ -18,8 +18,14 @@ export default defineConfig({
   base: './',
   build: {
     target: 'es2022',
-    // The page is one screen: one script and one style sheet are loaded once and kept.
+    // The page is one screen: its script and its style sheet are loaded once and kept.
     chunkSizeWarningLimit: 800,
+    rollupOptions: {
+      output: {
+        // The map's library changes seldom: browsers keep it when the page is a new one.
+        manualChunks: (id: string) => (id.includes('node_modules/leaflet') ? 'leaflet' : undefined),
+      },
+    },
     // Fonts and images stay files: the policy allows no data: fonts.
     assetsInlineLimit: 0,
   },

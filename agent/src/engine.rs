@@ -9,21 +9,24 @@ mod early;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use domain::commands::upkeep::{Order, Progress, Stage};
 use domain::commands::{Action, Command};
 use domain::decode::Reason;
 use domain::ids::SourceName;
-use domain::input::{Input, Trouble};
+use domain::input::Input;
 use domain::output::{Body, Message, Outputs, Rejected, Request, Topic};
-use domain::time::{Moment, Now};
-use serde_json::Value;
+use domain::time::{ClockQuality, Moment, Now};
+use serde_json::{Map, Value};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::early::Early;
 use crate::clock::Clock;
-use crate::control::Wish;
+use crate::control::{AnswerTo, Wish};
 use crate::outbox::{CommitFault, Outbox, Turn};
 use crate::record::Recorder;
 use crate::sources::Arrival;
+use crate::uplinks::Uplinks;
 
 /// Inputs decided in one turn at the most: bounds the batch, and the time until the first of them is
 /// acknowledged.
@@ -68,19 +71,28 @@ pub struct EngineTask {
     pub arrivals: mpsc::Receiver<Arrival>,
     /// Where turns go.
     pub outbox: Outbox,
+    /// What brokers beside the first get of them.
+    pub uplinks: Uplinks,
     /// The time.
     pub clock: Clock,
     /// Where inputs are written down, if they are.
     pub recorder: Option<Recorder>,
     /// What the task shows.
     pub status: watch::Sender<Status>,
-    /// What was found wrong with the box before there was an engine.
-    pub trouble: Vec<Trouble>,
+    /// What there is to decide from before there was an engine: trouble with the box, and what became of
+    /// what was to be done with it.
+    pub first: Vec<Input>,
+    /// The configuration is on trial: what the one before it needs is not thrown away yet.
+    pub on_trial: bool,
     /// What the box says of itself (`P/info`): stored before anything else, and again with everything
     /// that is published afresh.
     pub info: Message,
     /// Where to put what devices are asked to do, by the source that has them.
     pub requests: BTreeMap<SourceName, mpsc::Sender<Request>>,
+    /// Where to put what is to be done with the box itself.
+    pub order: mpsc::Sender<Order>,
+    /// Those that are not stored yet: of one turn.
+    pub orders: Vec<Order>,
     /// Whether a receiver of the box's own will tell the time, and until then nobody knows it.
     pub awaits_time: bool,
 }
@@ -93,9 +105,14 @@ impl EngineTask {
     pub async fn run(mut self) -> Result<(), EngineError> {
         let now = self.clock.now();
         let mut turn = Turn { messages: vec![self.info.clone()], ..Turn::default() };
+        self.uplinks.note_one(self.engine.site(), &self.info);
         self.decide(Input::Start, now, &mut turn);
-        for trouble in std::mem::take(&mut self.trouble) {
-            self.decide(Input::Trouble(trouble), now, &mut turn);
+        if self.on_trial {
+            turn.records.retain(|record| record.value.is_some());
+            self.uplinks.spare_orphans();
+        }
+        for input in std::mem::take(&mut self.first) {
+            self.decide(input, now, &mut turn);
         }
         self.commit(turn, vec![]).await?;
         let mut early = Early::new(self.awaits_time, now);
@@ -124,6 +141,7 @@ impl EngineTask {
                 // Whoever asked has gone meanwhile.
                 let _ = wish.tell.send(answer);
             }
+            self.pass_on().await?;
             if ended {
                 return Ok(());
             }
@@ -161,6 +179,7 @@ impl EngineTask {
         }
         if is_refresh(&input) {
             let info = Message { at: now.utc, clock: now.clock, ..self.info.clone() };
+            self.uplinks.note_one(self.engine.site(), &info);
             turn.messages.push(info);
         }
         let mut outputs = self.engine.step(input, now);
@@ -168,10 +187,37 @@ impl EngineTask {
             status.inputs += u64::from(!ticked);
             count(status, &outputs.rejected);
         });
-        let answer = wish.and_then(|wish| take_answer(&mut outputs.messages, wish.local));
+        let answer = wish.and_then(|wish| self.answer(&mut outputs.messages, wish));
         self.ask(&outputs.requests);
+        if !self.uplinks.is_empty() {
+            let (engine, uplinks) = (&self.engine, &mut self.uplinks);
+            uplinks.note(engine.site(), &outputs, |id| engine.ticket(id));
+        }
+        self.orders.append(&mut outputs.orders);
         absorb(turn, outputs, now);
         answer
+    }
+
+    /// The answer among the messages of a command, which goes where the wish says.
+    fn answer(&mut self, messages: &mut Vec<Message>, wish: &Wish) -> Option<Value> {
+        let at = messages.iter().rposition(|m| matches!(m.topic, Topic::Reply(_)))?;
+        let Body::Flat(body) = &messages[at].body else { return None };
+        let answer = Value::Object(body.clone());
+        match &wish.to {
+            AnswerTo::Caller => _ = messages.remove(at),
+            AnswerTo::Uplink { number, response } => {
+                let mut message = messages.remove(at);
+                if let Some(topic) = response {
+                    message.topic = topic.clone();
+                }
+                if *number == 0 {
+                    messages.insert(at, message);
+                } else {
+                    self.uplinks.answer(*number, message);
+                }
+            }
+        }
+        Some(answer)
     }
 
     /// Passes on what devices are asked to do. One that its source cannot take is dropped and counted:
@@ -191,6 +237,26 @@ impl EngineTask {
         }
     }
 
+    /// Passes on what is to be done with the box, now that it is stored that somebody asked for it. What
+    /// cannot be taken is refused, and whoever asked is told so.
+    async fn pass_on(&mut self) -> Result<(), EngineError> {
+        let mut refused = Turn::default();
+        for order in std::mem::take(&mut self.orders) {
+            let (order, why) = match self.order.try_send(order) {
+                Ok(()) => continue,
+                Err(TrySendError::Full(order)) => (order, "the box has too much to do already"),
+                Err(TrySendError::Closed(order)) => {
+                    (order, "this box cannot be changed by command")
+                }
+            };
+            let Order { id, by, what: _ } = order;
+            let (stage, why) = (Stage::Refused, Some(why.to_owned()));
+            let progress = Progress { id, by, stage, result: Map::new(), why };
+            self.decide(Input::Progress(progress), self.clock.now(), &mut refused);
+        }
+        if refused.messages.is_empty() { Ok(()) } else { self.commit(refused, vec![]).await }
+    }
+
     async fn commit(
         &mut self,
         mut turn: Turn,
@@ -202,9 +268,13 @@ impl EngineTask {
         // A source that is told may forget its input, and one that repeats it finds it known by the
         // records: either way telemetry left in memory could not be had again.
         turn.durable = !waiting.is_empty();
+        let now = self.clock.now();
+        turn.now = (now.clock >= ClockQuality::Ntp).then_some(now.utc);
+        let ready = self.uplinks.prepare(&mut turn);
         if !turn.records.is_empty() || !turn.messages.is_empty() {
-            self.store(turn).await?;
+            store(&self.outbox, &self.status, turn).await?;
         }
+        ready.hand_over();
         for told in waiting {
             // A source that has gone meanwhile does not wait for the answer any more.
             let _ = told.send(());
@@ -216,49 +286,40 @@ impl EngineTask {
         });
         Ok(())
     }
+}
 
-    /// Stores a turn, however long that takes.
-    async fn store(&self, mut turn: Turn) -> Result<(), EngineError> {
-        loop {
-            let Err(error) = self.outbox.commit(turn).await else {
-                self.trouble(None);
-                return Ok(());
-            };
-            let Some(held) = error.turn else { return Err(EngineError::OutboxGone) };
-            if matches!(error.why, CommitFault::Stopped) {
-                return Err(EngineError::OutboxGone);
-            }
-            turn = held;
-            self.trouble(Some(error.why.to_string()));
-            tokio::time::sleep(RETRY).await;
+/// Stores a turn, however long that takes.
+async fn store(
+    outbox: &Outbox,
+    status: &watch::Sender<Status>,
+    mut turn: Turn,
+) -> Result<(), EngineError> {
+    loop {
+        let Err(error) = outbox.commit(turn).await else {
+            trouble(status, None);
+            return Ok(());
+        };
+        let Some(held) = error.turn else { return Err(EngineError::OutboxGone) };
+        if matches!(error.why, CommitFault::Stopped) {
+            return Err(EngineError::OutboxGone);
         }
-    }
-
-    /// Shows trouble of the store, and logs it once when it comes and once when it goes.
-    fn trouble(&self, why: Option<String>) {
-        let before = self.status.borrow().store_trouble.clone();
-        match (&before, &why) {
-            (None, Some(why)) => tracing::error!(error = %why, "the outbox does not take turns"),
-            (Some(_), None) => tracing::info!("the outbox takes turns again"),
-            _ => {}
-        }
-        if before != why {
-            self.status.send_modify(|status| status.store_trouble = why);
-        }
+        turn = held;
+        trouble(status, Some(error.why.to_string()));
+        tokio::time::sleep(RETRY).await;
     }
 }
 
-/// The answer among the messages of a command; taken out when nobody waits for it on the broker.
-fn take_answer(messages: &mut Vec<Message>, local: bool) -> Option<Value> {
-    let at = messages.iter().rposition(|m| matches!(m.topic, Topic::Reply(_)))?;
-    let answer = match &messages[at].body {
-        Body::Flat(body) => Value::Object(body.clone()),
-        Body::Event { .. } | Body::Empty => return None,
-    };
-    if local {
-        messages.remove(at);
+/// Shows trouble of the store, and logs it once when it comes and once when it goes.
+fn trouble(status: &watch::Sender<Status>, why: Option<String>) {
+    let before = status.borrow().store_trouble.clone();
+    match (&before, &why) {
+        (None, Some(why)) => tracing::error!(error = %why, "the outbox does not take turns"),
+        (Some(_), None) => tracing::info!("the outbox takes turns again"),
+        _ => {}
     }
-    Some(answer)
+    if before != why {
+        status.send_modify(|status| status.store_trouble = why);
+    }
 }
 
 fn count(status: &mut Status, rejected: &[Rejected]) {
@@ -284,7 +345,7 @@ fn is_refresh(input: &Input) -> bool {
 
 /// Adds what a step decided to the turn. Points of one asset join one telemetry message.
 fn absorb(turn: &mut Turn, outputs: Outputs, now: Moment) {
-    let Outputs { records, messages, rejected: _, requests: _ } = outputs;
+    let Outputs { records, messages, rejected: _, requests: _, orders: _ } = outputs;
     turn.records.extend(records);
     for message in messages {
         tell(&message, now);
@@ -305,7 +366,8 @@ fn tell(message: &Message, now: Moment) {
     }
 }
 
-fn join(messages: &mut [Message], message: &Message) -> bool {
+/// Lets the points of a telemetry message join an earlier one of its asset; answers whether they did.
+pub(crate) fn join(messages: &mut [Message], message: &Message) -> bool {
     let Topic::AssetTelemetry(key) = &message.topic else { return false };
     let of_asset = |m: &&mut Message| matches!(&m.topic, Topic::AssetTelemetry(k) if k == key);
     let Some(earlier) = messages.iter_mut().rev().find(of_asset) else { return false };

@@ -17,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::engine;
 use crate::mqtt::LinkStatus;
-use crate::outbox::{Outbox, Stats};
+use crate::outbox::{Outbox, OutboxError, Stats};
 use crate::sources;
+use crate::uplinks::Shown;
 
 /// Between two heartbeats.
 const EVERY: Duration = Duration::from_secs(30);
@@ -39,8 +40,10 @@ pub struct Health {
     pub dir: PathBuf,
     /// The engine.
     pub engine: watch::Receiver<engine::Status>,
-    /// The link to the broker.
+    /// The link to the broker of `[mqtt]`.
     pub link: watch::Receiver<LinkStatus>,
+    /// The other brokers.
+    pub uplinks: Vec<Shown>,
     /// Every source.
     pub sources: BTreeMap<SourceName, watch::Receiver<sources::Status>>,
     /// Ready-made payloads for the link. A newer one takes the place of one not yet sent.
@@ -63,12 +66,12 @@ impl Health {
             if self.clock.is_machines() {
                 self.clock.set_quality(machine_clock());
             }
-            let answer = tokio::time::timeout(ANSWER_WITHIN, self.outbox.stats()).await;
-            let Ok(Ok(stats)) = answer else {
+            let Some((stats, others)) = self.stats().await else {
                 tracing::error!("the outbox does not answer: the watchdog is not fed");
                 continue;
             };
-            let payload = serde_json::to_vec(&self.payload(&stats)).expect("it is plain data");
+            let payload = self.payload(&stats, &others);
+            let payload = serde_json::to_vec(&payload).expect("it is plain data");
             self.payloads.send_replace(Some(payload));
             let now = self.engine.borrow().turns;
             if now == turns {
@@ -80,7 +83,19 @@ impl Health {
         }
     }
 
-    fn payload(&self, stats: &Stats) -> Value {
+    /// The counts of the first store, and of the others.
+    async fn stats(&self) -> Option<(Stats, Vec<Stats>)> {
+        let all = async {
+            let mut others = vec![];
+            for uplink in &self.uplinks {
+                others.push(uplink.outbox.stats().await?);
+            }
+            Ok::<_, OutboxError>((self.outbox.stats().await?, others))
+        };
+        tokio::time::timeout(ANSWER_WITHIN, all).await.ok()?.ok()
+    }
+
+    fn payload(&self, stats: &Stats, others: &[Stats]) -> Value {
         let now = self.clock.now();
         let engine = self.engine.borrow();
         let link = self.link.borrow();
@@ -95,6 +110,7 @@ impl Health {
             "buffer": buffer(stats, now.utc),
             "buffer_max_b": stats.bytes_max,
             "link": link_figures(&link),
+            "uplinks": uplinks(&self.uplinks, others, now.utc),
             "engine": {
                 "inputs": engine.inputs, "rejected": engine.rejected,
                 "open_tickets": engine.open_tickets, "store_trouble": engine.store_trouble,
@@ -149,6 +165,24 @@ fn buffer(stats: &Stats, now: domain::time::Utc) -> Map<String, Value> {
         (lane.lane.as_str().to_owned(), figures)
     };
     stats.lanes.iter().map(lane).collect()
+}
+
+/// By name, the same figures of the brokers beside the first.
+fn uplinks(shown: &[Shown], stats: &[Stats], now: domain::time::Utc) -> Map<String, Value> {
+    let of_uplink = |(shown, stats): (&Shown, &Stats)| {
+        let status = shown.status.borrow();
+        let figures = json!({
+            "profile": shown.profile,
+            "buffer": buffer(stats, now),
+            "buffer_max_b": stats.bytes_max,
+            "link": link_figures(&shown.link.borrow()),
+            "no_form": status.no_form,
+            "passed_over": status.passed_over,
+            "store_trouble": status.store_trouble,
+        });
+        (shown.name.to_string(), figures)
+    };
+    shown.iter().zip(stats).map(of_uplink).collect()
 }
 
 fn link_figures(link: &LinkStatus) -> Value {

@@ -14,6 +14,7 @@ pub mod sources;
 pub mod engine;
 
 pub mod outbox;
+pub mod uplinks;
 
 pub mod control;
 pub mod mqtt;
@@ -21,6 +22,7 @@ pub mod mqtt;
 pub mod http;
 
 pub mod health;
+pub mod logging;
 
 pub mod run;
 

@@ -227,7 +227,8 @@ impl<'c> Offline<'c> {
 
     fn decide(&mut self, input: Input, now: Now, out: &mut impl Write) -> Result<(), Failure> {
         let engine = self.engine.as_mut().expect("step makes one before anything is decided");
-        let Outputs { records, messages, rejected, requests: _ } = engine.step(input, now);
+        let Outputs { records, messages, rejected, requests: _, orders: _ } =
+            engine.step(input, now);
         for record in records {
             match record.value {
                 Some(value) => self.records.insert(record.key, value),

@@ -1,16 +1,20 @@
-//! `steward outbox`: a look into the buffer of a box that is stopped, and what can be recovered of a damaged
-//! one. Messages are printed as JSON lines: `{"lane","seq","topic","retain","at","boot","payload"}`.
+//! `steward outbox`: a look into the buffer, and what can be recovered of a damaged one. A box that runs is asked
+//! through its local socket, for nobody else can open its store; what it has in memory is seen too then. Messages are printed as JSON lines: `{"lane","seq","topic","retain","at","boot","payload"}`.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use domain::output::Lane;
+use domain::time::Boot;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::config::Config;
+use crate::config::{Buffer, Config};
+use crate::control::stores::{self, Ask, Counts, LaneCounts};
 use crate::mqtt::topics::Prefix;
 use crate::outbox::inspect::{self, Kept, KeptMessage, Look, LookError};
 use crate::outbox::{Key, Ledger, Position, StoreError};
+use crate::ticket;
 
 /// What is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +63,17 @@ pub enum Failure {
     /// The store.
     #[error(transparent)]
     Look(#[from] LookError),
+    /// The box that runs.
+    #[error(transparent)]
+    Talk(#[from] ticket::Failure),
+    /// There is no such uplink.
+    #[error("there is no [[uplink]] called {name:?}; there are {known:?}")]
+    NoUplink {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
     /// The output, or a damaged file.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -73,15 +88,24 @@ impl From<StoreError> for Failure {
 /// Answers `request` on `out`; `false`: there is nothing, or it is not whole.
 ///
 /// # Errors
-/// The store cannot be opened (a box that runs holds it), or the output cannot be written.
-pub fn outbox(config: &Config, request: &Request, out: &mut impl Write) -> Result<bool, Failure> {
-    let dir = &config.buffer.dir;
+/// The store cannot be opened or read, the box that runs does not answer, or the output cannot be written.
+pub fn outbox(
+    config: &Config,
+    uplink: Option<&str>,
+    request: &Request,
+    out: &mut impl Write,
+) -> Result<bool, Failure> {
+    let buffer = buffer_of(config, uplink)?;
     let prefix = Prefix::new(&config.site.identity);
+    if let Request::Salvage { from } = request {
+        return salvage(&buffer.dir, from.as_deref(), &prefix, out);
+    }
+    let store = Store::open(config, uplink, &buffer.dir)?;
     match request {
-        Request::Stats { json } => stats(config, *json, out),
+        Request::Stats { json } => stats(&store, buffer, *json, out),
         Request::Ls { lane, limit, json } => {
             let mut left = *limit;
-            each(&Look::open(dir)?, *lane, |kept| {
+            each(&store, *lane, |kept| {
                 left = left.saturating_sub(1);
                 list(&kept, *json, out)?;
                 Ok(left > 0)
@@ -89,17 +113,17 @@ pub fn outbox(config: &Config, request: &Request, out: &mut impl Write) -> Resul
         }
         Request::Peek { lane, seq } => {
             let from = Position { seq: seq.unwrap_or(0), sub: 0 };
-            let kept = Look::open(dir)?.page(*lane, from)?.into_iter().next();
+            let kept = store.page(*lane, from)?.into_iter().next();
             let wanted = kept.filter(|kept| seq.is_none_or(|seq| kept.key.position.seq == seq));
             let Some(message) = wanted.and_then(|kept| kept.message) else { return Ok(false) };
             out.write_all(&message.payload)?;
             out.write_all(b"\n")?;
             Ok(true)
         }
-        Request::Verify { json } => verify(&Look::open(dir)?, *json, out),
+        Request::Verify { json } => verify(&store, *json, out),
         Request::Export { lane } => {
             let mut whole = true;
-            each(&Look::open(dir)?, *lane, |kept| {
+            each(&store, *lane, |kept| {
                 match kept.message {
                     Some(message) => line(&prefix, kept.key, &message, out)?,
                     None => whole = false,
@@ -108,13 +132,100 @@ pub fn outbox(config: &Config, request: &Request, out: &mut impl Write) -> Resul
             })?;
             Ok(whole)
         }
-        Request::Salvage { from } => salvage(dir, from.as_deref(), &prefix, out),
+        Request::Salvage { .. } => unreachable!("it needs no store"),
     }
+}
+
+/// A store that is looked at.
+enum Store<'c> {
+    /// Of a box that is stopped.
+    Stopped(Box<Look>),
+    /// Of one that runs.
+    Running {
+        /// Where its socket is.
+        dir: &'c Path,
+        uplink: Option<&'c str>,
+        counts: Counts,
+    },
+}
+
+impl<'c> Store<'c> {
+    /// `dir`: where the store is; the socket stands in the buffer's own directory.
+    fn open(config: &'c Config, uplink: Option<&'c str>, dir: &Path) -> Result<Store<'c>, Failure> {
+        let socket = &config.buffer.dir;
+        match ask(socket, uplink, None) {
+            Ok(counts) => Ok(Store::Running { dir: socket, uplink, counts }),
+            Err(ticket::Failure::Nobody { .. }) => Ok(Store::Stopped(Box::new(Look::open(dir)?))),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    fn boot(&self) -> Result<Boot, Failure> {
+        match self {
+            Store::Stopped(look) => Ok(look.boot()?),
+            Store::Running { counts, .. } => Ok(counts.boot),
+        }
+    }
+
+    fn lane(&self, lane: Lane) -> Result<Counted, Failure> {
+        match self {
+            Store::Stopped(look) => {
+                let (ledger, lost) = look.ledger(lane)?;
+                Ok(Counted { ledger, lost, in_memory: 0, gathering: 0 })
+            }
+            Store::Running { counts, .. } => {
+                let found = counts.lanes.get(lane as usize).cloned();
+                let LaneCounts { ledger, in_memory, gathering } = found.unwrap_or_default();
+                Ok(Counted { ledger, lost: 0, in_memory, gathering })
+            }
+        }
+    }
+
+    fn page(&self, lane: Lane, from: Position) -> Result<Vec<Kept>, Failure> {
+        match self {
+            Store::Stopped(look) => Ok(look.page(lane, from)?),
+            Store::Running { dir, uplink, .. } => Ok(ask(dir, *uplink, Some((lane, from)))?),
+        }
+    }
+}
+
+/// What is known of a lane.
+struct Counted {
+    ledger: Ledger,
+    /// Messages that a kill has taken from memory.
+    lost: u64,
+    in_memory: u64,
+    gathering: u64,
+}
+
+/// Asks the box whose socket is in `dir`.
+fn ask<T: DeserializeOwned>(
+    dir: &Path,
+    uplink: Option<&str>,
+    page: Option<(Lane, Position)>,
+) -> Result<T, ticket::Failure> {
+    let ask = Ask { uplink: uplink.map(str::to_owned), page };
+    let mut answer = ticket::exchange(dir, stores::NAME, json!(ask))?;
+    if answer["ok"] != true {
+        let why = answer["error"]["msg"].as_str().unwrap_or("it says no").to_owned();
+        return Err(ticket::Failure::Broken(io::Error::other(why)));
+    }
+    Ok(serde_json::from_value(answer["result"].take())?)
+}
+
+/// The buffer of the uplink called so; of `[mqtt]` by default.
+fn buffer_of<'c>(config: &'c Config, uplink: Option<&str>) -> Result<&'c Buffer, Failure> {
+    let Some(name) = uplink else { return Ok(&config.buffer) };
+    let found = config.uplinks.iter().find(|uplink| uplink.name.as_str() == name);
+    found.map(|uplink| &uplink.buffer).ok_or_else(|| Failure::NoUplink {
+        name: name.to_owned(),
+        known: config.uplinks.iter().map(|uplink| uplink.name.to_string()).collect(),
+    })
 }
 
 /// Looks at every message until `look` has enough; answers whether there was any.
 fn each(
-    store: &Look,
+    store: &Store<'_>,
     lane: Option<Lane>,
     mut look: impl FnMut(Kept) -> io::Result<bool>,
 ) -> Result<bool, Failure> {
@@ -160,25 +271,31 @@ fn line(prefix: &Prefix, key: Key, message: &KeptMessage, out: &mut impl Write) 
     writeln!(out, "{line}")
 }
 
-fn stats(config: &Config, as_json: bool, out: &mut impl Write) -> Result<bool, Failure> {
-    let dir = &config.buffer.dir;
-    let look = Look::open(dir)?;
+fn stats(
+    store: &Store<'_>,
+    buffer: &Buffer,
+    as_json: bool,
+    out: &mut impl Write,
+) -> Result<bool, Failure> {
+    let dir = &buffer.dir;
     let (aside, disk) = (inspect::set_aside(dir)?, disk_bytes(dir)?);
     let mut lanes = vec![];
     for lane in Lane::ALL {
-        let (ledger, lost) = look.ledger(lane)?;
-        let oldest = look.page(lane, Position::default())?.into_iter().next();
+        let Counted { ledger, lost, in_memory, gathering } = store.lane(lane)?;
+        let oldest = store.page(lane, Position::default())?.into_iter().next();
         let oldest = oldest.and_then(|kept| kept.message).map(|message| message.at);
         lanes.push(json!({
             "lane": lane, "last": ledger.last.seq, "accepted": ledger.accepted,
             "acknowledged": ledger.acknowledged, "coalesced": ledger.coalesced,
             "stored": ledger.stored.saturating_sub(lost), "bytes": ledger.bytes,
-            "lost_in_memory": lost, "dropped": ledger.dropped, "gaps": ledger.gaps,
+            "lost_in_memory": lost, "in_memory": in_memory, "gathering": gathering,
+            "dropped": ledger.dropped, "gaps": ledger.gaps,
             "oldest_at": oldest,
         }));
     }
-    let all = json!({"boot": look.boot()?, "disk_bytes": disk,
-        "bytes_max": config.buffer.max_size, "set_aside": aside, "lanes": lanes});
+    let all = json!({"boot": store.boot()?, "running": matches!(store, Store::Running { .. }),
+        "disk_bytes": disk,
+        "bytes_max": buffer.max_size, "set_aside": aside, "lanes": lanes});
     if as_json {
         writeln!(out, "{all}")?;
         return Ok(true);
@@ -221,13 +338,13 @@ fn disk_bytes(dir: &Path) -> io::Result<u64> {
     Ok(bytes)
 }
 
-fn verify(look: &Look, as_json: bool, out: &mut impl Write) -> Result<bool, Failure> {
+fn verify(store: &Store<'_>, as_json: bool, out: &mut impl Write) -> Result<bool, Failure> {
     let mut whole = true;
     for lane in Lane::ALL {
-        let (Ledger { stored, .. }, lost) = look.ledger(lane)?;
+        let Counted { ledger: Ledger { stored, .. }, lost, .. } = store.lane(lane)?;
         let expected = stored.saturating_sub(lost);
         let (mut readable, mut damaged) = (0_u64, vec![]);
-        let read = each(look, Some(lane), |kept| {
+        let read = each(store, Some(lane), |kept| {
             match kept.message {
                 Some(_) => readable += 1,
                 None => damaged.push(kept.key.position.seq),

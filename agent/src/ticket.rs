@@ -76,7 +76,11 @@ pub fn ask(request: &Request, out: &mut impl Write) -> Result<bool, Failure> {
     Ok(ok && answer["result"]["chain"]["ok"] != false)
 }
 
-fn exchange(dir: &Path, command: &str, payload: Value) -> Result<Value, Failure> {
+/// One request and its answer, on the socket of the box that buffers in `dir`.
+///
+/// # Errors
+/// Nobody answers there, or what comes is no answer.
+pub(crate) fn exchange(dir: &Path, command: &str, payload: Value) -> Result<Value, Failure> {
     let path = local::path(dir);
     let nobody = |source| Failure::Nobody { path: path.clone(), source };
     let mut stream = UnixStream::connect(&path).map_err(nobody)?;

@@ -9,6 +9,7 @@
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up cannot be measured")]
 
+mod dashboard;
 mod decoders;
 mod engine;
 mod link;
@@ -34,6 +35,7 @@ const AREAS: &[Area] = &[
     ("link", link::rows),
     ("process", process::rows),
     ("sweeping", sweeping::rows),
+    ("dashboard", dashboard::rows),
 ];
 
 fn known() -> String {

@@ -31,7 +31,7 @@ pub fn identity() -> Result<Identity, BadId> {
 #[must_use]
 pub fn buffer(dir: &Path) -> Buffer {
     let commit_every = Duration::from_millis(50);
-    Buffer { dir: dir.to_owned(), max_size: 256 << 20, commit_every }
+    Buffer { max_size: 256 << 20, commit_every, ..Buffer::below(dir.to_owned()) }
 }
 
 /// The broker at `addr`, with the shortest times MQTT allows.
@@ -126,7 +126,7 @@ pub fn start(opened: Opened, dir: &Path, settings: Broker, traffic: Traffic) -> 
 /// `version` alone, and as fast as it goes.
 #[must_use]
 pub fn only(version: Version) -> Traffic {
-    Traffic { protocol: Some(version), replay: Rate::UNLIMITED, day_bytes: None, compress: false }
+    Traffic { protocol: Some(version), replay: Rate::UNLIMITED, ..Traffic::default() }
 }
 
 /// Waits until `holds` is true of what `outbox` holds.

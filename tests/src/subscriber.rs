@@ -124,6 +124,7 @@ pub struct Proof {
 pub fn prove(heard: &[Heard]) -> Proof {
     let mut proof = Proof::default();
     let mut by_seq: BTreeMap<(String, u64), Value> = BTreeMap::new();
+    let mut replies = BTreeSet::new();
     for message in heard.iter().filter(|m| !m.retained) {
         let (Some(lane), Some(seq)) = (message.json["lane"].as_str(), message.json["seq"].as_u64())
         else {
@@ -142,13 +143,17 @@ pub fn prove(heard: &[Heard]) -> Proof {
                 ));
             }
             None => {
+                if message.topic.contains("/reply/") {
+                    // Its id is the command's, and a command can be answered several times.
+                    replies.insert(key.clone());
+                }
                 by_seq.insert(key, content);
                 proof.seqs.entry(lane.to_owned()).or_default().insert(seq);
             }
         }
     }
     let mut ids = BTreeSet::new();
-    for ((lane, seq), content) in &by_seq {
+    for ((lane, seq), content) in by_seq.iter().filter(|(key, _)| !replies.contains(*key)) {
         let id = content["id"].as_str().unwrap_or_default();
         if !ids.insert(id.to_owned()) {
             proof.faults.push(format!("{lane} {seq} has the id {id:?} of another message"));

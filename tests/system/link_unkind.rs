@@ -15,8 +15,13 @@ use system_tests::outbox::{
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const VERSIONS: [Version; 2] = [Version::V311, Version::V5];
-const ANY: Traffic =
-    Traffic { protocol: None, replay: Rate::UNLIMITED, day_bytes: None, compress: false };
+const ANY: Traffic = Traffic {
+    protocol: None,
+    replay: Rate::UNLIMITED,
+    day_bytes: None,
+    compress: false,
+    columns: false,
+};
 
 /// A box with a broker of some temper, and a directory that lives as long.
 struct Rig {

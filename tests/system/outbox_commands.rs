@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use domain::time::Boot;
 use steward::clock::Clock;
+use steward::config::Version;
 use steward::mqtt::LinkStatus;
-use steward::mqtt::inbound::{CommandArrival, SubscribeError, commands, subscribe};
+use steward::mqtt::inbound::{CommandArrival, Post, SubscribeError, commands, subscribe};
 use steward::mqtt::topics::Prefix;
 use system_tests::broker::{Offer, ScriptedBroker, Temper};
 use system_tests::outbox::{broker_at, identity};
@@ -32,7 +33,9 @@ async fn start() -> Running {
     let (settings, until) = (broker_at(broker.addr(), 10), stop.clone());
     let task = tokio::spawn(async move {
         let (prefix, clock) = (Prefix::new(&identity().unwrap()), Clock::system(Boot(1)));
-        commands(&settings, "box", &prefix, sender, shown, &clock, until).await
+        let (settings, prefix) = (&settings, &prefix);
+        let post = Post { settings, protocol: Some(Version::V311), box_id: "box", prefix };
+        commands(&post, sender, shown, &clock, until).await
     });
     Running { broker, arrivals, status, stop, task }
 }

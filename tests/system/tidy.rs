@@ -87,8 +87,8 @@ fn nothing_is_left_for_later() {
 }
 
 /// The words that the page knows for one thing, in the order of its list.
-fn words_of_the_page(list: &str) -> Vec<String> {
-    let text = fs::read_to_string(root().join("agent/dashboard/src/picture/model.ts")).unwrap();
+fn words_of_the_page(file: &str, list: &str) -> Vec<String> {
+    let text = fs::read_to_string(root().join("agent/dashboard/src/picture").join(file)).unwrap();
     let from = text.find(&format!("export const {list} = [")).unwrap();
     let until = from + text[from..].find(']').unwrap();
     text[from..until].split('\'').skip(1).step_by(2).map(str::to_owned).collect()
@@ -99,9 +99,9 @@ fn the_page_knows_every_state_that_a_box_tells() {
     use domain::{tickets, waste};
     let word = |state: serde_json::Value| state.as_str().unwrap().to_owned();
     let tickets = tickets::State::ALL.map(|state| word(serde_json::to_value(state).unwrap()));
-    assert_eq!(words_of_the_page("TICKET_STATES"), tickets);
+    assert_eq!(words_of_the_page("ticket.ts", "TICKET_STATES"), tickets);
     let mut bins = waste::Status::ALL.map(|status| word(serde_json::to_value(status).unwrap()));
-    let mut known = words_of_the_page("BIN_STATUSES");
+    let mut known = words_of_the_page("model.ts", "BIN_STATUSES");
     bins.sort();
     known.sort();
     assert_eq!(known, bins);

@@ -24,8 +24,8 @@ let demo;
 let eyes;
 let browser;
 
-async function open(query = '?lang=en&theme=light', size = { width: 1280, height: 800 }) {
-  const context = await browser.newContext({ viewport: size });
+async function open(query = '?lang=en&theme=light', size = { width: 1280, height: 800 }, more = {}) {
+  const context = await browser.newContext({ viewport: size, ...more });
   const page = await context.newPage();
   // A killed demo is tested: the browser's own report of the lost socket is no fault of the page.
   const said = complaints(page, (text) => /WebSocket connection to .* failed/.test(text));
@@ -33,6 +33,28 @@ async function open(query = '?lang=en&theme=light', size = { width: 1280, height
   await page.locator('.state[data-is="live"]').waitFor({ timeout: 20_000 });
   return { page, said, close: () => context.close() };
 }
+
+/** Goes to a tab, or to a page behind it. */
+async function go(page, tab, behind = null) {
+  await page.locator('.view-tabs').getByRole('button', { name: new RegExp(`^${tab}`) }).click();
+  if (behind !== null) await page.locator('.view-pages').getByRole('button', { name: behind, exact: true }).click();
+}
+
+/** Calls `look` in every view, and on every page behind it. */
+async function everyView(page, look) {
+  for (const tab of await page.locator('.view-tabs button').all()) {
+    await tab.click();
+    await page.waitForTimeout(300);
+    await look((await tab.textContent()) ?? '');
+    const behind = page.locator('.view-pages button').nth(1);
+    if ((await behind.count()) === 0) continue;
+    await behind.click();
+    await page.waitForTimeout(300);
+    await look((await behind.textContent()) ?? '');
+  }
+}
+
+const tile = async (page, label) => (await page.locator('.tile', { hasText: label }).first().locator('b').textContent())?.trim();
 
 const figure = async (page, n) => (await page.locator('.figure').nth(n).locator('.big b').textContent())?.trim();
 
@@ -69,7 +91,7 @@ describe('the dashboard on a running demo', { skip }, () => {
       const free = eyes.all(/\/bay\/.*\/state$/).filter((one) => one.status === 'free').length;
       return (await figure(page, 0)) === String(free);
     });
-    await page.getByRole('navigation').getByRole('button', { name: /^Bins/ }).click();
+    await go(page, 'Waste', 'Bins');
     await until('every level agrees', async () => {
       const shown = (await page.locator('td.is-level').allTextContents()).map((text) => Number.parseInt(text, 10));
       const held = eyes.all(/\/bin\/.*\/state$/).map((one) => one.level_pct).filter((level) => level !== null);
@@ -107,6 +129,54 @@ describe('the dashboard on a running demo', { skip }, () => {
     await close();
   });
 
+  it('shows the figures of the day that the boxes keep, and adds streets up', async () => {
+    const { page, said, close } = await open();
+    await go(page, 'Parking');
+    await until('the occupancy of today agrees with the sums that are retained', async () => {
+      const days = eyes.all(/\/street\/.*\/figures$/).map((one) => one.parking?.today).filter((day) => day != null);
+      const sum = (name) => days.reduce((all, day) => all + day[name], 0);
+      const share = Math.round((100 * sum('occupied_s')) / (sum('occupied_s') + sum('free_s')));
+      return days.length > 0 && (await tile(page, 'Occupied today')) === `${share}%`;
+    }, 90_000);
+    await go(page, 'Waste');
+    await until('the collections of today agree', async () => {
+      const days = eyes.all(/\/bin\/.*\/figures$/).map((one) => one.waste.today).filter((day) => day !== null);
+      return (await tile(page, 'Collections')) === String(days.reduce((all, day) => all + day.collections, 0));
+    }, 60_000);
+    await until('the bins that are full agree', async () => {
+      const full = eyes.all(/\/bin\/.*\/state$/).filter((one) => ['full', 'overflow'].includes(one.status)).length;
+      return (await tile(page, 'Full now')) === String(full);
+    });
+    assert.deepEqual(said, []);
+    await close();
+  });
+
+  it('counts the cases of the assessment, and leads from a figure to a flow log', async () => {
+    const { page, said, close } = await open();
+    await go(page, 'Assessment');
+    await until('every established case is counted once', async () => {
+      const cases = eyes.all(/\/ticket\/.*\/state$/).filter((one) => one.flow.some((step) => ['raised', 'suppressed'].includes(step.step)));
+      const own = cases.filter((one) => one.internal === true).length;
+      const shown = await page.locator('.assessment table').first().locator('tbody tr td:nth-child(2) b').allTextContents();
+      return shown.length === 2 && Number(shown[0]) === cases.length - own && Number(shown[1]) === own;
+    });
+    await page.locator('.assessment').getByRole('button', { name: /^City cases, Cases/ }).click();
+    await page.locator('.assessment section tbody button').first().click();
+    await page.locator('.drawer .flow li').first().waitFor();
+    assert.match(await page.locator('.drawer .chain').textContent(), /every hash fits/);
+    assert.deepEqual(said, []);
+    await close();
+  });
+
+  it('shows the clocks of the street, not those of the reader', async () => {
+    const { page, close } = await open('?lang=en&theme=light', { width: 1280, height: 800 }, { timezoneId: 'America/New_York' });
+    await page.locator('.clock .zone', { hasText: 'GMT+8' }).waitFor();
+    const shown = await page.locator('.clock').evaluate((clock) => ({ text: clock.querySelector('.hours').textContent, at: clock.dateTime }));
+    const there = new Intl.DateTimeFormat('en-GB', { timeStyle: 'medium', timeZone: 'Asia/Shanghai' }).format(new Date(shown.at));
+    assert.equal(shown.text, there);
+    await close();
+  });
+
   it('switches language and theme without loading anew, and keeps both', async () => {
     const { page, close } = await open('');
     await page.getByRole('button', { name: '中文' }).click();
@@ -127,11 +197,11 @@ describe('the dashboard on a running demo', { skip }, () => {
 
   it('fits a phone: no sideways scrolling in any view, tabs within reach of a thumb', async () => {
     const { page, said, close } = await open('?lang=en&theme=dark', { width: 390, height: 844 });
-    for (const tab of await page.locator('nav button:visible').all()) {
-      await tab.click();
-      await page.waitForTimeout(250);
+    await everyView(page, async (name) => {
       const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-      assert.equal(over <= 0, true, `${await tab.textContent()} is ${over} px too wide`);
+      assert.equal(over <= 0, true, `${name} is ${over} px too wide`);
+    });
+    for (const tab of await page.locator('.view-tabs button').all()) {
       const box = await tab.boundingBox();
       assert.equal(box !== null && box.height >= 44 && box.y > 700, true, JSON.stringify(box));
     }
@@ -142,12 +212,8 @@ describe('the dashboard on a running demo', { skip }, () => {
   for (const [theme, lang] of [['light', 'en'], ['dark', 'zh']]) {
     it(`has no serious accessibility finding in any view (${theme}, ${lang})`, async () => {
       const { page, close } = await open(`?lang=${lang}&theme=${theme}`);
-      for (const tab of await page.locator('nav button:visible').all()) {
-        await tab.click();
-        await page.waitForTimeout(400);
-        assert.deepEqual(await seriousFindings(page), [], await tab.textContent());
-      }
-      await page.locator('nav button').nth(1).click();
+      await everyView(page, async (name) => assert.deepEqual(await seriousFindings(page), [], name));
+      await page.locator('.view-tabs button').nth(1).click();
       await page.locator('[data-ticket]:visible').first().click();
       await page.waitForTimeout(400);
       assert.deepEqual(await seriousFindings(page), [], 'the ticket drawer');
@@ -165,8 +231,8 @@ describe('the dashboard on a running demo', { skip }, () => {
     await page.locator('.page-health summary').click();
     const ignored = (await page.locator('.page-health .numbers b').last().textContent()) ?? '';
     assert.equal(Number(ignored.replaceAll(',', '')) >= 8, true, `only ${ignored} counted`);
-    for (const view of ['Bays', 'Bins', 'Vehicles']) {
-      await page.getByRole('navigation').getByRole('button', { name: new RegExp(`^${view}`) }).click();
+    for (const [tab, behind] of [['Parking', 'Bays'], ['Waste', 'Bins'], ['Sweeping', 'Vehicles']]) {
+      await go(page, tab, behind);
       await page.locator('table tbody tr:not(.space)').first().waitFor();
     }
     assert.equal(await page.title(), title, 'a script of a message has run');

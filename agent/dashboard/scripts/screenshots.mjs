@@ -3,7 +3,8 @@
  *
  *   npm run screenshots [-- --url http://127.0.0.1:4173/] [--out DIR] [--only NAME] [--warm MS]
  *
- * Without `--url` it starts a demo itself and lets its street live for a while first. It fails when the page
+ * Without `--url` it starts a demo itself and lets its street live for most of a day first, with somebody on
+ * duty who takes tickets. It fails when the page
  * logs an error or runs into its content security policy, so it is a smoke test as well.
  */
 
@@ -14,6 +15,7 @@ import { parseArgs } from 'node:util';
 
 import { complaints, launch, missingBrowser } from './browser.mjs';
 import { startDemo } from './demo.mjs';
+import { onDuty } from './duty.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -21,12 +23,12 @@ const { values: options } = parseArgs({
     out: { type: 'string', default: join(tmpdir(), 'steward-screenshots') },
     only: { type: 'string', default: '' },
     /** How long a demo lives before the first picture. */
-    warm: { type: 'string', default: '40000' },
+    warm: { type: 'string', default: '240000' },
   },
 });
 
 const SIZES = { wide: { width: 1920, height: 1080 }, laptop: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } };
-const VIEWS = ['map', 'tickets', 'bays', 'bins', 'vehicles', 'sweeping', 'box', 'drawer', 'wall'];
+const VIEWS = ['map', 'tickets', 'parking', 'bays', 'waste', 'bins', 'sweeping', 'vehicles', 'assessment', 'box', 'drawer', 'wall'];
 const SETTLE_MS = 2600;
 const STEP_MS = 450;
 
@@ -46,7 +48,8 @@ if (missing !== null) {
   console.error(missing);
   process.exit(1);
 }
-const demo = options.url === undefined ? await startDemo({ speed: 60 }) : null;
+const demo = options.url === undefined ? await startDemo({ speed: 120 }) : null;
+const offDuty = demo === null ? null : await onDuty(demo.mqtt);
 const browser = await launch();
 await mkdir(options.out, { recursive: true });
 let faults = 0;
@@ -60,6 +63,7 @@ try {
   }
 } finally {
   await browser.close();
+  await offDuty?.();
   await demo?.stop();
 }
 console.log(`${taken} pictures in ${options.out}: ${faults === 0 ? 'no faults' : `${faults} faults`}`);

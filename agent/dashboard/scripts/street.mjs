@@ -65,25 +65,31 @@ function beside(line, distance, left) {
 }
 
 /** Whether a point keeps clear of every other street, so that no bay lies in a junction. */
-function isClear(point, own) {
-  return STREETS.every(
+function isClear(streets, point, own) {
+  return streets.every(
     (street) => street === own || Array.from({ length: Math.ceil(lengthOf(street.line) / 4) }, (_, i) => along(street.line, i * 4).at)
       .every(([x, y]) => Math.hypot(x - point[0], y - point[1]) > 15),
   );
 }
 
-function makeBays(count) {
+/** The streets, longer when they have to hold a city's bays: a bay every few metres, not in every square metre. */
+function streetsFor(bays) {
+  const by = Math.max(1, bays / 750);
+  return STREETS.map((street) => ({ ...street, line: street.line.map(([x, y]) => [x * by, y * by]) }));
+}
+
+function makeBays(streets, count) {
   const bays = [];
   // Rows of bays along both kerbs; a second and third row stand for car parks when many are asked for.
   for (let row = 0; bays.length < count && row < 60; row += 1) {
-    for (const street of STREETS) {
+    for (const street of streets) {
       const length = lengthOf(street.line);
       for (let at = 26; at < length - 20 && bays.length < count; at += 6.6) {
         const group = Math.floor(at / 80);
         if (row < 2 && count < 400 && (group + street.id.length) % 3 === 0) continue;
         const side = row % 2 === 0 ? 1 : -1;
         const point = beside(street.line, at, side * (8 + 4 * Math.floor(row / 2)));
-        if (count < 400 && !isClear(point, street)) continue;
+        if (count < 400 && !isClear(streets, point, street)) continue;
         if (count < 400 && street.id !== 'xuejia-lu' && row % 2 === 1) continue;
         bays.push({ street, point, number: bays.length + 1 });
       }
@@ -92,14 +98,14 @@ function makeBays(count) {
   return bays;
 }
 
-function makeBins(count) {
+function makeBins(streets, count) {
   const bins = [];
   for (let i = 0; bins.length < count && i < count * 8; i += 1) {
-    const street = STREETS[i % STREETS.length];
+    const street = streets[i % streets.length];
     const length = lengthOf(street.line);
     const at = 34 + ((i * 71.3) % (length - 68));
     const point = beside(street.line, at, (i % 2 === 0 ? 1 : -1) * 13.5);
-    if (count < 200 && !isClear(point, street)) continue;
+    if (count < 200 && !isClear(streets, point, street)) continue;
     bins.push({ street, point, number: bins.length + 1 });
   }
   return bins;
@@ -108,9 +114,10 @@ function makeBins(count) {
 /** Streets, bays, bins and vehicles with their retained `info`. */
 export function makeStreet({ bays = 96, bins = 22, seed = 1 } = {}) {
   const random = randomOf(seed);
+  const streets = streetsFor(bays);
   return {
     random,
-    streets: STREETS.map((street) => ({
+    streets: streets.map((street) => ({
       id: street.id,
       info: {
         names: { zh: street.zh, en: street.en },
@@ -123,7 +130,7 @@ export function makeStreet({ bays = 96, bins = 22, seed = 1 } = {}) {
         },
       },
     })),
-    bays: makeBays(bays).map(({ street, point, number }) => ({
+    bays: makeBays(streets, bays).map(({ street, point, number }) => ({
       id: `b-${1000 + number}`,
       info: {
         names: { zh: `${street.zh} ${number} 号泊位`, en: `${street.en} bay ${number}` },
@@ -132,7 +139,7 @@ export function makeStreet({ bays = 96, bins = 22, seed = 1 } = {}) {
         max_stay_s: number % 3 === 0 ? 1800 : 7200,
       },
     })),
-    bins: makeBins(bins).map(({ street, point, number }) => ({
+    bins: makeBins(streets, bins).map(({ street, point, number }) => ({
       id: `bin-${number}`,
       info: {
         names: { zh: `${street.zh} ${number} 号垃圾箱`, en: `${street.en} bin ${number}` },
@@ -143,9 +150,9 @@ export function makeStreet({ bays = 96, bins = 22, seed = 1 } = {}) {
       },
     })),
     vehicles: [
-      { id: 'sweeper-07', info: { names: { zh: '清扫车 07', en: 'Sweeper 07' }, kind: 'sweeper' }, line: STREETS[0].line, activity: 'working', speed: 8.4 },
-      { id: 'collector-02', info: { names: { zh: '清运车 02', en: 'Collector 02' }, kind: 'collector' }, line: STREETS[4].line, activity: 'travelling', speed: 21 },
-      { id: 'washer-03', info: { names: { zh: '洗扫车 03', en: 'Washer 03' }, kind: 'washer' }, line: STREETS[5].line, activity: 'parked', speed: 0 },
+      { id: 'sweeper-07', info: { names: { zh: '清扫车 07', en: 'Sweeper 07' }, kind: 'sweeper' }, line: streets[0].line, activity: 'working', speed: 8.4 },
+      { id: 'collector-02', info: { names: { zh: '清运车 02', en: 'Collector 02' }, kind: 'collector' }, line: streets[4].line, activity: 'travelling', speed: 21 },
+      { id: 'washer-03', info: { names: { zh: '洗扫车 03', en: 'Washer 03' }, kind: 'washer' }, line: streets[5].line, activity: 'parked', speed: 0 },
     ],
   };
 }

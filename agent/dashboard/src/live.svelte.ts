@@ -37,6 +37,8 @@ class Live {
   calm = $state(0);
   /** Tickets changed, or an order on one. */
   tickets = $state(0);
+  /** Since when the page listens: events from before are not known to it. */
+  readonly opened = clock();
   /** Swept cells came, or did not. */
   cells = $state(0);
   /** Whether the retained picture of this connection is complete. */
@@ -133,6 +135,7 @@ export function start(): () => void {
       desk.look(picture.tickets, clock());
       live.tickets += 1;
     }
+    if (changed.has('boxes')) settings.zone = picture.zone();
     changed = new Set();
     live.calm += 1;
   };

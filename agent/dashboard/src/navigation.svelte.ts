@@ -1,7 +1,25 @@
 /** Where the person is on the page: the view, the chosen ticket and the chosen asset. */
 
-export const VIEWS = ['map', 'tickets', 'bays', 'bins', 'vehicles', 'sweeping', 'box'] as const;
+export const VIEWS = ['map', 'tickets', 'parking', 'bays', 'waste', 'bins', 'sweeping', 'vehicles', 'assessment', 'box'] as const;
 export type View = (typeof VIEWS)[number];
+
+/** The views that have a tab; the tables stand behind the figures of what they list. */
+export const TABS = ['map', 'tickets', 'parking', 'waste', 'sweeping', 'assessment', 'box'] as const satisfies readonly View[];
+export type Tab = (typeof TABS)[number];
+
+/** The tab that a view belongs to. */
+export function tabOf(view: View): Tab {
+  switch (view) {
+    case 'bays':
+      return 'parking';
+    case 'bins':
+      return 'waste';
+    case 'vehicles':
+      return 'sweeping';
+    default:
+      return view;
+  }
+}
 
 /** Pages of one column, as the style sheets have it. */
 export const NARROW = '(max-width: 1023px)';

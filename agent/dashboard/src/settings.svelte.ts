@@ -8,10 +8,16 @@ export type Language = 'zh' | 'en';
 export type Theme = 'auto' | 'light' | 'dark';
 
 const CATALOGUES: Readonly<Record<Language, Words>> = { zh, en };
-const FORMATS: Readonly<Record<Language, Format>> = {
-  zh: new Format('zh-CN', zh.spanUnits),
-  en: new Format('en-GB', en.spanUnits),
-};
+const TAGS: Readonly<Record<Language, string>> = { zh: 'zh-CN', en: 'en-GB' };
+/** Made once for each language and zone, as that is slow. */
+const formats = new Map<string, Format>();
+
+function formatOf(language: Language, zone: string | null): Format {
+  const key = `${language} ${zone ?? ''}`;
+  const made = formats.get(key) ?? new Format(TAGS[language], CATALOGUES[language].spanUnits, zone);
+  formats.set(key, made);
+  return made;
+}
 
 function stored(key: string): string | null {
   try {
@@ -50,7 +56,9 @@ class Settings {
   isSystemDark = $state(matchMedia('(prefers-color-scheme: dark)').matches);
   isDark = $derived(this.theme === 'dark' || (this.theme === 'auto' && this.isSystemDark));
   words = $derived(CATALOGUES[this.language]);
-  format = $derived(FORMATS[this.language]);
+  /** The zone whose clocks the page shows: that of the boxes; `null` until one has told it. */
+  zone = $state<string | null>(null);
+  format = $derived(formatOf(this.language, this.zone));
 
   constructor() {
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', (event) => {

@@ -156,6 +156,10 @@ checked_id!(
     SourceName, check_id
 );
 checked_id!(
+    /// An `[[uplink]]` of the configuration.
+    UplinkName, check_id
+);
+checked_id!(
     /// A `[[rule]]` of the configuration.
     RuleId, check_id
 );

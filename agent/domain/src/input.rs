@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::commands::upkeep::Progress;
 use crate::commands::{BadCommand, Command};
 use crate::sample::Sample;
 
@@ -19,6 +20,8 @@ pub enum Input {
     BadCommand(BadCommand),
     /// Something is wrong with the box itself.
     Trouble(Trouble),
+    /// How far the shell has come with something that is to be done with the box.
+    Progress(Progress),
     /// Everything that brokers keep is to be published again: a broker may have lost it.
     Refresh,
     /// Time passed: a deadline of [`crate::Engine::next_deadline`] came.
@@ -40,6 +43,12 @@ pub struct Trouble {
 pub enum Fault {
     /// Its store was damaged, and was moved aside.
     Store,
+    /// A broker is there, and does not take what the box sends.
+    Link,
+    /// A new configuration did not work, and the one before it is back.
+    Configuration,
+    /// A certificate that the box needs is about to end.
+    Certificate,
 }
 
 impl Fault {
@@ -48,6 +57,9 @@ impl Fault {
     pub const fn as_str(self) -> &'static str {
         match self {
             Fault::Store => "store_damaged",
+            Fault::Link => "link_trouble",
+            Fault::Configuration => "configuration_reverted",
+            Fault::Certificate => "certificate_ends",
         }
     }
 }

@@ -34,6 +34,7 @@ pub mod tickets;
 
 pub mod assessment;
 pub mod outward;
+pub mod profile;
 
 pub mod commands;
 mod timers;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::commands::upkeep::Order;
 use crate::decode::Reason;
 use crate::ids::{AssetKey, Requester, SourceName, TicketId};
 use crate::site::Feed;
@@ -49,6 +50,8 @@ pub enum Topic {
     AssetState(AssetKey),
     /// `P/<class>/<id>/event`
     AssetEvent(AssetKey),
+    /// `P/<class>/<id>/figures`
+    AssetFigures(AssetKey),
     /// `P/<class>/<id>/tel`
     AssetTelemetry(AssetKey),
     /// `P/ticket/<id>/state`
@@ -57,6 +60,20 @@ pub enum Topic {
     TicketEvent(TicketId),
     /// `P/reply/<requester>`
     Reply(Requester),
+    /// Where a requester wants his answer: a whole topic, not below `P`.
+    Answer {
+        /// The topic.
+        topic: String,
+        /// What he wants to find beside it.
+        correlation: Vec<u8>,
+    },
+    /// A topic of a profile's own, below `P`.
+    Form {
+        /// The rest of it.
+        path: String,
+        /// Whether the broker keeps the latest message of it.
+        retained: bool,
+    },
 }
 
 /// How good the values of a message are.
@@ -102,6 +119,8 @@ pub enum Body {
         /// The data.
         data: serde_json::Map<String, serde_json::Value>,
     },
+    /// As another platform reads it: nothing of ours is added.
+    Form(serde_json::Value),
     /// An empty payload: takes a retained message off the broker.
     Empty,
 }
@@ -120,7 +139,12 @@ impl Topic {
     pub const fn retained(&self) -> bool {
         matches!(
             self,
-            Topic::Info | Topic::AssetInfo(_) | Topic::AssetState(_) | Topic::TicketState(_)
+            Topic::Info
+                | Topic::AssetInfo(_)
+                | Topic::AssetState(_)
+                | Topic::AssetFigures(_)
+                | Topic::TicketState(_)
+                | Topic::Form { retained: true, .. }
         )
     }
 }
@@ -157,6 +181,8 @@ pub struct Outputs {
     pub rejected: Vec<Rejected>,
     /// What devices are asked to do. Nothing waits for the answer: who wants it asks again.
     pub requests: Vec<Request>,
+    /// What is to be done with the box itself, once the rest is stored.
+    pub orders: Vec<Order>,
 }
 
 /// Something a device is asked to do.

@@ -13,7 +13,7 @@ use crate::ids::{
     AssetId, AssetKey, BoxId, Category, Class, CrewId, DeviceKey, PermitId, SiteId, SourceName,
     TariffId, TenantId, VehicleClass,
 };
-use crate::parking::tariff::Tariff;
+use crate::parking::tariff::{Currency, Tariff};
 use crate::place::Position;
 use crate::rules::{Rule, Severity};
 use crate::sweeping::{Course, Round, Zone};
@@ -48,6 +48,16 @@ pub struct Parking {
     pub tariffs: BTreeMap<TariffId, Tariff>,
     /// The permits that are valid here, each with the bays it is good for; none named: for all.
     pub permits: BTreeMap<PermitId, Vec<AssetId>>,
+}
+
+impl Parking {
+    /// The currency of everything that is billed; `None` where nothing is, or in more than one.
+    #[must_use]
+    pub fn currency(&self) -> Option<Currency> {
+        let mut all = self.tariffs.values().flat_map(Tariff::currencies);
+        let first = all.next()?;
+        all.all(|one| one == first).then_some(first)
+    }
 }
 
 /// The three levels of the topic prefix.

@@ -125,7 +125,7 @@ async fn listen(at: At) -> Result<Report, Failure> {
     let (clock, stop) = (Clock::system(Boot(0)), CancellationToken::new());
     let mut judge = Judge::default();
     let hearing = async {
-        while let Some(Delivery { topic, payload, retain, done }) = deliveries.recv().await {
+        while let Some(Delivery { topic, payload, retain, done, .. }) = deliveries.recv().await {
             judge.hear(Heard { topic: &topic, payload: &payload, retained: retain });
             // A session that has ended meanwhile delivers it again: then it is a repetition.
             let _ = done.send(());

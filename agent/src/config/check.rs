@@ -14,11 +14,14 @@ mod schedule;
 mod sources;
 mod sweep;
 mod tickets;
+mod uplinks;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use domain::ids::{BoxId, SiteId, TenantId};
+use domain::output::Lane;
 use domain::site::{Identity, Parking, Site};
 
 use self::assets::Assets;
@@ -33,7 +36,7 @@ pub(super) use self::broker::by_url as broker_by_url;
 pub(super) use self::rules::built_in as built_in_rules;
 
 /// Sections that have their place in the configuration and are not built in yet.
-const LATER: [&str; 3] = ["gauge", "camera", "uplink"];
+const LATER: [&str; 2] = ["gauge", "camera"];
 
 /// One mebibyte.
 const MIB: u64 = 1024 * 1024;
@@ -56,7 +59,9 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
     let own_broker = expect_table(tree, "mqtt", "url = \"mqtt://127.0.0.1:1883\"")
         .and_then(|section| broker::own(&section, user));
     let (broker, traffic) = own_broker.unzip();
-    let buffer = read_buffer(tree.table("buffer").as_ref());
+    let mut buffer = read_buffer(tree.table("buffer").as_ref());
+    buffer.columns = traffic.is_some_and(|traffic| traffic.columns);
+    let uplinks = uplinks::read(tree, broker.as_ref(), own.id.as_ref(), &buffer);
     let mut sources = Sources::read(tree, broker.as_ref());
     let tariffs = parking::tariffs(tree);
     let zone = own.timezone.clone().unwrap_or(jiff::tz::TimeZone::UTC);
@@ -93,6 +98,7 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
         broker: broker?,
         traffic: traffic?,
         buffer,
+        uplinks,
         sources: sources.built,
         http,
         hash,
@@ -165,20 +171,32 @@ fn timezone(value: &Value<'_>) -> Option<jiff::tz::TimeZone> {
 }
 
 fn read_buffer(section: Option<&Section<'_>>) -> Buffer {
-    use std::time::Duration;
-    let mut buffer = Buffer {
-        dir: PathBuf::from(defaults::BUFFER_DIR),
-        max_size: defaults::BUFFER_SIZE,
-        commit_every: defaults::COMMIT_EVERY,
-    };
+    let mut buffer = Buffer::below(PathBuf::from(defaults::BUFFER_DIR));
     let Some(section) = section else { return buffer };
     let commit = Duration::from_millis(10)..=Duration::from_secs(10);
     buffer.dir = section.or("dir", buffer.dir, values::path);
-    buffer.max_size =
-        section.or("max_size", buffer.max_size, values::size(MIB..=1024 * 1024 * MIB));
+    buffer.max_size = section.or("max_size", buffer.max_size, buffer_size);
     buffer.commit_every = section.or("commit_every", buffer.commit_every, values::duration(commit));
+    buffer.free_min = section.or("free_min", buffer.free_min, values::size(0..=1024 * 1024 * MIB));
+    if let Some(ages) = section.value("max_age") {
+        buffer.max_age =
+            ages.as_section("{ telemetry = \"30d\" }").map_or([None; 4], |s| max_age(&s));
+    }
     section.finish();
     buffer
+}
+
+/// How much may be buffered.
+fn buffer_size(value: &Value<'_>) -> Option<u64> {
+    values::size(MIB..=1024 * 1024 * MIB)(value)
+}
+
+/// By lane, how old a message may become.
+fn max_age(section: &Section<'_>) -> [Option<Duration>; 4] {
+    let age = Duration::from_secs(60)..=Duration::from_secs(3660 * 86_400);
+    let ages = Lane::ALL.map(|lane| section.optional(lane.as_str(), values::duration(age.clone())));
+    section.finish();
+    ages
 }
 
 fn read_http(section: Option<&Section<'_>>, broker: Option<&Broker>) -> Option<Http> {

@@ -31,6 +31,10 @@ pub(super) const WEBSOCKET_PATH: &str = "/mqtt";
 pub(super) const BUFFER_DIR: &str = "/var/lib/steward";
 /// `[buffer] max_size`.
 pub(super) const BUFFER_SIZE: u64 = 256 * MIB;
+/// `[buffer] free_min`: enough for a journal and an update of the system.
+pub(super) const FREE_MIN: u64 = 16 * MIB;
+/// `[[uplink]] max_size`.
+pub(super) const UPLINK_SIZE: u64 = 64 * MIB;
 /// `[buffer] commit_every`.
 pub(super) const COMMIT_EVERY: Duration = Duration::from_secs(1);
 

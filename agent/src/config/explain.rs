@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use domain::decode::json::Layout;
 use domain::ids::{AssetKey, Class, SourceName};
+use domain::output::Lane;
 use domain::rules::{Condition, FactName, Level, Rule, Severity, Side};
 use domain::site::{Asset, Bay, Bin, Kind, TicketPolicy, Vehicle, VehicleKind};
 use domain::time::Span;
@@ -31,6 +32,7 @@ pub fn explain(config: &Config) -> String {
 
 fn write_all(out: &mut String, config: &Config) -> fmt::Result {
     write_box(out, config)?;
+    write_uplinks(out, config)?;
     write_sources(out, config)?;
     write_assets(out, config)?;
     write_rules(out, config)?;
@@ -76,6 +78,32 @@ fn write_box(out: &mut String, config: &Config) -> fmt::Result {
     Ok(())
 }
 
+fn write_uplinks(out: &mut String, config: &Config) -> fmt::Result {
+    if config.uplinks.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nUplinks beside it")?;
+    for uplink in &config.uplinks {
+        let lanes = Lane::ALL.into_iter().filter(|lane| uplink.filter.lanes.contains(*lane));
+        let lanes = lanes.map(Lane::as_str).collect::<Vec<_>>().join(", ");
+        let size = uplink.buffer.max_size;
+        let size = marked(write_size(size), size == defaults::UPLINK_SIZE);
+        let commands = if uplink.commands { "takes commands" } else { "takes no commands" };
+        writeln!(out, "  {:<14} {}", uplink.name, broker(&uplink.broker))?;
+        let lines = [
+            format!(
+                "gets {lanes} on {}, as {}",
+                uplink.filter.topics.join(", "),
+                uplink.profile.as_str()
+            ),
+            format!("buffers in {}, at most {size}; {commands}", uplink.buffer.dir.display()),
+            traffic(&uplink.traffic),
+        ];
+        lines.iter().try_for_each(|line| writeln!(out, "  {:<14} {line}", ""))?;
+    }
+    Ok(())
+}
+
 fn broker(broker: &Broker) -> String {
     let url = &broker.url;
     let scheme = match url.scheme {
@@ -111,7 +139,10 @@ fn traffic(traffic: &Traffic) -> String {
     let bytes = marked(write_size(bytes), bytes == defaults::REPLAY.bytes);
     let day = traffic.day_bytes.map_or("any number of bytes".to_owned(), write_size);
     let how = if traffic.compress { "telemetry compressed" } else { "nothing compressed" };
-    format!("{version}, {how}, late {messages} messages and {bytes} a second, {day} a day")
+    let series = if traffic.columns { "series in columns" } else { "series point by point" };
+    format!(
+        "{version}, {series}, {how}, late {messages} messages and {bytes} a second, {day} a day"
+    )
 }
 
 fn write_sources(out: &mut String, config: &Config) -> fmt::Result {

@@ -51,6 +51,20 @@ pub(super) fn read(path: &Path) -> Texts {
     reading.end()
 }
 
+/// As [`read`], for a file whose relative paths start from `folder`.
+pub(super) fn read_from(path: &Path, folder: &Path) -> Texts {
+    let mut reading = Reading::default();
+    let name = path.display().to_string();
+    match read_bytes(path) {
+        Ok(bytes) => {
+            reading.seen.extend(path.canonicalize());
+            reading.text(name, Some(folder.to_owned()), &bytes);
+        }
+        Err(why) => reading.unreadable(name, &why, None),
+    }
+    reading.end()
+}
+
 /// Takes `text` for a file called `name` that cannot include others.
 pub(super) fn from_text(name: &str, text: &str) -> Texts {
     let mut reading = Reading::default();
@@ -81,17 +95,19 @@ impl Reading {
                 let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
                 self.text(name, Some(folder), &bytes);
             }
-            Err(why) => {
-                let (place, cause) = match named_at {
-                    Some(place) => (place, format!("{name} cannot be read: {why}")),
-                    None => {
-                        let place = Place { file_number: 0, line: 1, col: 1, file: name };
-                        (place, format!("the file cannot be read: {why}"))
-                    }
-                };
-                self.fault(place, cause, "check the path and who may read the file");
-            }
+            Err(why) => self.unreadable(name, &why, named_at),
         }
+    }
+
+    fn unreadable(&mut self, name: String, why: &str, named_at: Option<Place>) {
+        let (place, cause) = match named_at {
+            Some(place) => (place, format!("{name} cannot be read: {why}")),
+            None => {
+                let place = Place { file_number: 0, line: 1, col: 1, file: name };
+                (place, format!("the file cannot be read: {why}"))
+            }
+        };
+        self.fault(place, cause, "check the path and who may read the file");
     }
 
     fn text(&mut self, name: String, folder: Option<PathBuf>, bytes: &[u8]) {

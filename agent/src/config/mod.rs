@@ -30,8 +30,13 @@ use domain::decode::gpsd::Gpsd;
 use domain::decode::json::Mapping;
 use domain::decode::lorawan::Codec;
 use domain::decode::node_link::Keys;
-use domain::ids::{DeviceKey, SourceName};
+use domain::ids::{DeviceKey, SourceName, UplinkName};
+use domain::output::Lane;
+use domain::profile::Profile;
 use domain::site::Site;
+
+use crate::mqtt::topics;
+use crate::outbox::Lanes;
 
 pub use self::categories::{CategoryEntry, Code, CodeKind, catalogue};
 pub use self::explain::explain;
@@ -68,6 +73,14 @@ pub fn load_text(name: &str, text: &str) -> Result<Loaded, Faults> {
     finish(file::from_text(name, text))
 }
 
+/// As [`load`], for a file whose relative paths and includes start from `folder`, wherever it lies itself.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_from(path: &Path, folder: &Path) -> Result<Loaded, Faults> {
+    finish(file::read_from(path, folder))
+}
+
 fn finish(texts: file::Texts) -> Result<Loaded, Faults> {
     let (config, faults) = check::check(texts);
     let faults = Faults::from(faults);
@@ -92,6 +105,8 @@ pub struct Config {
     pub traffic: Traffic,
     /// Where and how much to buffer.
     pub buffer: Buffer,
+    /// The brokers beside the first, in the order of the file.
+    pub uplinks: Vec<Uplink>,
     /// Every way in, in the order of the file.
     pub sources: Vec<Source>,
     /// The local HTTP server; `None`: switched off.
@@ -140,11 +155,55 @@ pub struct Traffic {
     pub day_bytes: Option<u64>,
     /// Telemetry travels as it is stored, compressed (Zstandard, RFC 8878), where it is.
     pub compress: bool,
+    /// Readings travel in columns.
+    pub columns: bool,
 }
 
 impl Default for Traffic {
     fn default() -> Traffic {
-        Traffic { protocol: None, replay: defaults::REPLAY, day_bytes: None, compress: false }
+        Traffic {
+            protocol: None,
+            replay: defaults::REPLAY,
+            day_bytes: None,
+            compress: false,
+            columns: false,
+        }
+    }
+}
+
+/// A broker beside the first: what it gets, in whose words, and how much may wait for it.
+#[derive(Debug, Clone)]
+pub struct Uplink {
+    /// Its name; unique.
+    pub name: UplinkName,
+    /// The broker.
+    pub broker: Broker,
+    /// How much is published to it.
+    pub traffic: Traffic,
+    /// What it gets.
+    pub filter: Filter,
+    /// In whose words.
+    pub profile: Profile,
+    /// Whether commands are taken from it.
+    pub commands: bool,
+    /// Where and how much to buffer for it.
+    pub buffer: Buffer,
+}
+
+/// Which messages an uplink gets, by what they are called in our own words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    /// Of these lanes.
+    pub lanes: Lanes,
+    /// On topics below the box's prefix that fit one of these filters of MQTT (3.1.1, 4.7).
+    pub topics: Vec<String>,
+}
+
+impl Filter {
+    /// Whether a message of `lane` at `path` below the box's prefix is wanted.
+    #[must_use]
+    pub fn wants(&self, lane: Lane, path: &str) -> bool {
+        self.lanes.contains(lane) && self.topics.iter().any(|filter| topics::fits(path, filter))
     }
 }
 
@@ -237,8 +296,29 @@ pub struct Buffer {
     pub dir: PathBuf,
     /// Most bytes on disk.
     pub max_size: u64,
-    /// Longest time between a durable message and its commit, and the loss window of `telemetry`.
+    /// Longest time that what is acknowledged stays.
     pub commit_every: Duration,
+    /// While less than so many bytes are free where it lies, telemetry makes room.
+    pub free_min: u64,
+    /// By lane: what is older makes room; `None`: whatever its age, it stays.
+    pub max_age: [Option<Duration>; 4],
+    /// Readings are stored and sent in columns.
+    pub columns: bool,
+}
+
+impl Buffer {
+    /// A buffer in `dir`, with everything else as it is by default.
+    #[must_use]
+    pub fn below(dir: PathBuf) -> Buffer {
+        Buffer {
+            dir,
+            max_size: defaults::BUFFER_SIZE,
+            commit_every: defaults::COMMIT_EVERY,
+            free_min: defaults::FREE_MIN,
+            max_age: [None; 4],
+            columns: false,
+        }
+    }
 }
 
 /// The local HTTP server.

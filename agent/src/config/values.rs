@@ -307,6 +307,12 @@ pub(super) fn speed(value: &Value<'_>) -> Option<MillimetresPerSecond> {
     found.map(MillimetresPerSecond)
 }
 
+/// What is wrong with a file of places in China that does not say its datum, and what to do.
+pub(super) const DATUM_UNSAID: (&str, &str) = (
+    "it does not say its datum, and maps of China are drawn in several",
+    "add datum = \"WGS84\", \"CGCS2000\", \"GCJ02\" (most web maps) or \"BD09\"",
+);
+
 /// The datum of positions.
 pub(super) fn datum(value: &Value<'_>) -> Option<Datum> {
     word(&DATUMS)(value)

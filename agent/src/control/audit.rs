@@ -7,17 +7,20 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use domain::ids::UplinkName;
 use domain::time::Now;
 use serde_json::{Map, Value, json};
+
+use super::versions::sha256;
 
 /// A file of the audit log is at most so long.
 const SIZE_MAX: u64 = 4 * 1024 * 1024;
 
 /// By which way a command came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Via {
-    /// `P/cmd/<name>`.
-    Mqtt,
+    /// `P/cmd/<name>`, on the broker of `[mqtt]` or of an uplink.
+    Mqtt(Option<UplinkName>),
     /// The local socket.
     Local,
 }
@@ -38,7 +41,7 @@ impl Audit {
     }
 
     /// Writes down a command and its answer.
-    pub fn note(&mut self, now: Now, via: Via, name: &str, payload: &[u8], answer: &Value) {
+    pub fn note(&mut self, now: Now, via: &Via, name: &str, payload: &[u8], answer: &Value) {
         let line = line(now, via, name, payload, answer);
         match self.append(&line) {
             Ok(()) => self.troubled = false,
@@ -66,11 +69,17 @@ impl Audit {
     }
 }
 
-fn line(now: Now, via: Via, name: &str, payload: &[u8], answer: &Value) -> String {
-    let asked: Map<String, Value> = serde_json::from_slice(payload).unwrap_or_default();
+fn line(now: Now, via: &Via, name: &str, payload: &[u8], answer: &Value) -> String {
+    let mut asked: Map<String, Value> = serde_json::from_slice(payload).unwrap_or_default();
+    if let Some(text) = asked.get_mut("args").and_then(|args| args.get_mut("toml")) {
+        // A whole configuration would soon fill the log; the kept versions have it by this hash.
+        let of = text.as_str().unwrap_or_default();
+        *text = json!({"sha256": sha256(of.as_bytes()), "bytes": of.len()});
+    }
     let via = match via {
-        Via::Mqtt => "mqtt",
-        Via::Local => "local",
+        Via::Mqtt(None) => "mqtt".to_owned(),
+        Via::Mqtt(Some(uplink)) => format!("mqtt:{uplink}"),
+        Via::Local => "local".to_owned(),
     };
     let entry = json!({
         "at": now.utc, "clock": now.clock, "boot": now.boot, "via": via, "command": name,
@@ -100,10 +109,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut audit = Audit::new(folder.path());
         let payload = br#"{"id":"c1","by":"duty-1","args":{"ticket":"t-1"}}"#;
-        audit.note(now(), Via::Mqtt, "ticket", payload, &json!({"ok": true}));
+        audit.note(now(), &Via::Mqtt(None), "ticket", payload, &json!({"ok": true}));
         audit.note(
             now(),
-            Via::Local,
+            &Via::Local,
             "fly",
             b"{",
             &json!({"ok": false, "error": {"code": "invalid"}}),
@@ -118,8 +127,13 @@ mod tests {
         );
         let large = vec![b' '; usize::try_from(SIZE_MAX).unwrap()];
         audit.append(&String::from_utf8(large).unwrap()).unwrap();
-        audit.note(now(), Via::Mqtt, "ping", payload, &json!({"ok": true}));
-        assert_eq!(read("audit.jsonl").lines().count(), 1);
+        audit.note(now(), &Via::Mqtt(None), "ping", payload, &json!({"ok": true}));
+        let line = read("audit.jsonl");
+        assert_eq!(line.lines().count(), 1);
         assert!(folder.path().join("audit.1.jsonl").exists());
+        let payload = br#"{"id":"c2","by":"ops","args":{"action":"apply","toml":"[box]"}}"#;
+        audit.note(now(), &Via::Mqtt(None), "config", payload, &json!({"ok": true}));
+        let log = read("audit.jsonl");
+        assert!(!log.contains("[box]") && log.contains(r#""bytes":5"#), "{log}");
     }
 }

@@ -16,8 +16,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::Desk;
 use super::audit::Via;
+use super::stores::{self, Stores};
+use super::{AnswerTo, Desk};
 
 /// People that are served at once; more wait in the system's queue.
 const CONNECTIONS_MAX: usize = 8;
@@ -59,7 +60,7 @@ pub fn listen(dir: &Path) -> io::Result<UnixListener> {
 }
 
 /// Serves people until `stop`.
-pub async fn run(listener: UnixListener, desk: Desk, stop: CancellationToken) {
+pub async fn run(listener: UnixListener, desk: Desk, stores: Stores, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let place = Arc::clone(&places).acquire_owned().await.expect("it is never closed");
@@ -69,11 +70,11 @@ pub async fn run(listener: UnixListener, desk: Desk, stop: CancellationToken) {
         };
         match stream {
             Ok((stream, _)) => {
-                let (desk, stop) = (desk.clone(), stop.clone());
+                let (desk, stores, stop) = (desk.clone(), stores.clone(), stop.clone());
                 tokio::spawn(async move {
                     let served = tokio::select! {
                         () = stop.cancelled() => Ok(()),
-                        served = tokio::time::timeout(PATIENCE, serve(stream, desk)) => {
+                        served = tokio::time::timeout(PATIENCE, serve(stream, desk, stores)) => {
                             served.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
                         }
                     };
@@ -91,14 +92,17 @@ pub async fn run(listener: UnixListener, desk: Desk, stop: CancellationToken) {
     }
 }
 
-async fn serve(mut stream: UnixStream, desk: Desk) -> io::Result<()> {
+async fn serve(mut stream: UnixStream, desk: Desk, stores: Stores) -> io::Result<()> {
     let (read, mut write) = stream.split();
     let mut line = Vec::new();
     BufReader::new(read.take(REQUEST_MAX)).read_until(b'\n', &mut line).await?;
     let answer = match serde_json::from_slice::<Request>(&line) {
+        Ok(Request { command, payload }) if command == stores::NAME => {
+            Some(stores.answer(payload).await)
+        }
         Ok(Request { command, payload }) => {
             let payload = payload.to_string().into_bytes();
-            desk.carry(&command, &payload, Via::Local).await
+            desk.carry(&command, &payload, &Via::Local, AnswerTo::Caller).await
         }
         Err(error) => Some(super::not_read(&format!("the request cannot be read: {error}"))),
     };

@@ -4,12 +4,16 @@
 
 pub mod audit;
 pub mod local;
+pub mod stores;
+pub mod trial;
+pub mod versions;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::commands::Command;
 use domain::input::Input;
+use domain::output::Topic;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -67,7 +71,13 @@ impl Desk {
 
     /// Has a command carried out; gives the answer once it is stored. `None`: the engine is gone, or
     /// could not store what came of it.
-    pub async fn carry(&self, name: &str, payload: &[u8], via: Via) -> Option<Value> {
+    pub async fn carry(
+        &self,
+        name: &str,
+        payload: &[u8],
+        via: &Via,
+        to: AnswerTo,
+    ) -> Option<Value> {
         let (input, unread) = match Command::parse(name, payload) {
             Ok(command) => (Input::Command(command), None),
             Err(bad) => {
@@ -77,8 +87,7 @@ impl Desk {
         };
         let (told, committed) = oneshot::channel();
         let (tell, answer) = oneshot::channel();
-        let local = via == Via::Local;
-        let arrival = Arrival { input, committed: Some(told), answer: Some(Wish { tell, local }) };
+        let arrival = Arrival { input, committed: Some(told), answer: Some(Wish { tell, to }) };
         self.engine.send(arrival).await.ok()?;
         committed.await.ok()?;
         // A command without a requester has no answer of the engine's.
@@ -93,8 +102,31 @@ impl Desk {
 pub struct Wish {
     /// Told the body of the reply once it is stored.
     pub tell: oneshot::Sender<Value>,
-    /// Whether nobody waits for it on the broker.
-    pub local: bool,
+    /// Where else it goes.
+    pub to: AnswerTo,
+}
+
+/// Where the answer to a command goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AnswerTo {
+    /// To whoever called, and nowhere else.
+    Caller,
+    /// Over the uplink that the command came by.
+    Uplink {
+        /// 0 for that of `[mqtt]`, from 1 in the order of the file for the others.
+        number: usize,
+        /// Where the requester wants it; `None`: on `P/reply/<by>`.
+        response: Option<Topic>,
+    },
+}
+
+/// The uplink over which commands come.
+#[derive(Debug, Clone)]
+pub struct Door {
+    /// As in [`AnswerTo::Uplink`].
+    pub number: usize,
+    /// Its name in the audit log.
+    pub via: Via,
 }
 
 /// The answer to what cannot be read.
@@ -104,10 +136,11 @@ fn not_read(why: &str) -> Value {
 
 /// Takes commands from the broker until there are no more, or the engine is gone. One at a time: the
 /// next one waits until the answer to the one before it is stored.
-pub async fn run(mut commands: mpsc::Receiver<CommandArrival>, desk: Desk) {
-    while let Some(CommandArrival { name, payload, done }) = commands.recv().await {
+pub async fn run(mut commands: mpsc::Receiver<CommandArrival>, desk: Desk, door: Door) {
+    while let Some(CommandArrival { name, payload, response, done }) = commands.recv().await {
+        let to = AnswerTo::Uplink { number: door.number, response };
         // Not stored: not acknowledged, and the broker delivers it again.
-        if desk.carry(&name, &payload, Via::Mqtt).await.is_some() {
+        if desk.carry(&name, &payload, &door.via, to).await.is_some() {
             // A session that has ended meanwhile delivers it again; the engine knows it by its id.
             let _ = done.send(());
         } else if desk.engine.is_closed() {
@@ -120,6 +153,10 @@ pub async fn run(mut commands: mpsc::Receiver<CommandArrival>, desk: Desk) {
 mod tests {
     use super::*;
 
+    fn first() -> Door {
+        Door { number: 0, via: Via::Mqtt(None) }
+    }
+
     fn desk(folder: &tempfile::TempDir) -> (Desk, mpsc::Receiver<Arrival>) {
         let (engine, arrivals) = mpsc::channel(1);
         let clock = Clock::system(domain::time::Boot(1));
@@ -131,10 +168,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (tell, commands) = mpsc::channel(1);
         let (desk, mut arrivals) = desk(&folder);
-        let task = tokio::spawn(run(commands, desk));
+        let task = tokio::spawn(run(commands, desk, first()));
         for (payload, readable) in [(&br#"{"id":"1","by":"duty"}"#[..], true), (b"{", false)] {
             let (done, mut acknowledged) = oneshot::channel();
-            let arrival = CommandArrival { name: "ping".into(), payload: payload.into(), done };
+            let arrival = CommandArrival {
+                name: "ping".into(),
+                payload: payload.into(),
+                response: None,
+                done,
+            };
             tell.send(arrival).await.unwrap();
             let arrival = arrivals.recv().await.unwrap();
             assert_eq!(matches!(arrival.input, Input::Command(_)), readable);
@@ -177,10 +219,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (tell, commands) = mpsc::channel(1);
         let (desk, mut arrivals) = desk(&folder);
-        tokio::spawn(run(commands, desk));
+        tokio::spawn(run(commands, desk, first()));
         let (done, acknowledged) = oneshot::channel();
         let payload = br#"{"id":"1","by":"duty"}"#.to_vec();
-        tell.send(CommandArrival { name: "ping".into(), payload, done }).await.unwrap();
+        tell.send(CommandArrival { name: "ping".into(), payload, response: None, done })
+            .await
+            .unwrap();
         drop(arrivals.recv().await.unwrap().committed);
         assert!(acknowledged.await.is_err());
     }

@@ -191,8 +191,15 @@ impl Stage {
         subscribed.await.map_err(|_| DemoError::Ended("the judge"))?;
         let judge = tokio::spawn(judge::run(judge, deliveries, tell, stop_judge.clone()));
         let start = Utc::parse(START).expect("a constant");
-        let launch = Launch { pace: Pace::Scaled { start, speed: options.speed }, record: None };
-        let station = Station::start(config.clone(), launch).await?;
+        let launch = Launch {
+            pace: Pace::Scaled { start, speed: options.speed },
+            record: None,
+            standing: None,
+            first: vec![],
+        };
+        let mut station = Station::start(config.clone(), launch).await?;
+        // The demo keeps its configuration: who wants another one is told so.
+        station.orders = None;
         let (clock, origin) = (station.clock.clone(), station.clock.now());
         let (publish, uplinks) = mpsc::channel(feed::UPLINKS_MAX);
         let publisher = publisher(Peer::new(broker.addr, "demo-network-server"), uplinks);

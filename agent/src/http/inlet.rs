@@ -84,7 +84,8 @@ async fn take(
 async fn hand_over(inlet: &Inlet, topic: String, document: Bytes) -> Response<Body> {
     let is_json = serde_json::from_slice::<IgnoredAny>(&document);
     let (done, safe) = oneshot::channel();
-    let delivery = Delivery { topic, payload: document.to_vec(), retain: false, done };
+    let delivery =
+        Delivery { topic, payload: document.to_vec(), retain: false, response: None, done };
     let stored = timeout(STORE_WITHIN, async {
         inlet.documents.send(delivery).await.is_ok() && safe.await.is_ok()
     });

@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderValue, Response, StatusCode};
 use domain::ids::SourceName;
+use domain::output::Lane;
 use domain::time::Utc;
 use tokio::sync::watch;
 
@@ -18,8 +19,9 @@ use super::files::plain;
 use crate::clock::Clock;
 use crate::engine;
 use crate::mqtt::{LaneTraffic, LinkStatus};
-use crate::outbox::{LaneStats, Outbox, Stats};
+use crate::outbox::{LaneStats, Outbox, OutboxError, Stats};
 use crate::sources;
+use crate::uplinks;
 
 /// How long the outbox may take to answer: whoever scrapes has other boxes to ask.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -33,31 +35,45 @@ pub struct Metrics {
     pub outbox: Outbox,
     /// The engine.
     pub engine: watch::Receiver<engine::Status>,
-    /// The link to the broker.
+    /// The link to the broker of `[mqtt]`.
     pub link: watch::Receiver<LinkStatus>,
+    /// The other brokers.
+    pub uplinks: Vec<uplinks::Shown>,
     /// Every source.
     pub sources: BTreeMap<SourceName, watch::Receiver<sources::Status>>,
 }
 
 impl Metrics {
     pub(super) async fn answer(&self) -> Response<Body> {
-        let Ok(Ok(stats)) = tokio::time::timeout(ANSWER_WITHIN, self.outbox.stats()).await else {
+        let Ok(Ok(ways)) = tokio::time::timeout(ANSWER_WITHIN, self.ways()).await else {
             return plain(StatusCode::SERVICE_UNAVAILABLE, "the buffer does not answer\n");
         };
-        let mut answer = Response::new(Body::from(self.text(&stats)));
+        let mut answer = Response::new(Body::from(self.text(&ways)));
         let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
         answer.headers_mut().insert(CONTENT_TYPE, kind);
         answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         answer
     }
 
-    fn text(&self, stats: &Stats) -> String {
+    /// The counts of every store and link, those of `[mqtt]` first.
+    async fn ways(&self) -> Result<Vec<Way>, OutboxError> {
+        let (stats, link) = (self.outbox.stats().await?, self.link.borrow().clone());
+        let mut ways = vec![Way { uplink: None, stats, link }];
+        for uplink in &self.uplinks {
+            let (stats, link) = (uplink.outbox.stats().await?, uplink.link.borrow().clone());
+            ways.push(Way { uplink: Some(uplink.name.to_string()), stats, link });
+        }
+        Ok(ways)
+    }
+
+    fn text(&self, ways: &[Way]) -> String {
         let mut text = Text::default();
         text.family("build_info", "gauge", "The program that runs; always 1.");
         text.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
-        text.one("boot", "gauge", "Starts of the box so far.", stats.boot.0);
-        buffer(&mut text, stats, self.clock.now().utc);
-        link(&mut text, &self.link.borrow());
+        text.one("boot", "gauge", "Starts of the box so far.", self.clock.boot().0);
+        buffer(&mut text, ways, self.clock.now().utc);
+        link(&mut text, ways);
+        self.of_uplinks(&mut text);
         let engine = self.engine.borrow();
         text.one("engine_inputs_total", "counter", "Inputs decided.", engine.inputs);
         let open = "Tickets on which work may still be due.";
@@ -66,6 +82,18 @@ impl Metrics {
         text.one("buffer_trouble", "gauge", stuck, u8::from(engine.store_trouble.is_some()));
         self.of_sources(&mut text);
         text.0
+    }
+
+    fn of_uplinks(&self, text: &mut Text) {
+        let mut each = |name: &str, help: &str, value: &dyn Fn(&uplinks::Status) -> u64| {
+            text.family(name, "counter", help);
+            for uplink in &self.uplinks {
+                text.sample(&[("uplink", uplink.name.as_str())], value(&uplink.status.borrow()));
+            }
+        };
+        each("uplink_no_form_total", "Messages that its profile has no form for.", &|s| s.no_form);
+        let late = "Messages that its store could not take in time.";
+        each("uplink_passed_over_total", late, &|s| s.passed_over);
     }
 
     fn of_sources(&self, text: &mut Text) {
@@ -133,11 +161,31 @@ fn seconds(ms: u64) -> String {
     format!("{}.{:03}", ms / 1000, ms % 1000)
 }
 
-fn buffer(text: &mut Text, stats: &Stats, now: Utc) {
+/// One broker's store and link.
+struct Way {
+    /// Its name; `None` for that of `[mqtt]`, whose samples have no such label.
+    uplink: Option<String>,
+    stats: Stats,
+    link: LinkStatus,
+}
+
+impl Way {
+    fn labels<'a>(&'a self, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        self.uplink
+            .iter()
+            .map(|name| ("uplink", name.as_str()))
+            .chain(more.iter().copied())
+            .collect()
+    }
+}
+
+fn buffer(text: &mut Text, ways: &[Way], now: Utc) {
     let mut lanes = |name: &str, kind: &str, help: &str, value: &dyn Fn(&LaneStats) -> u64| {
         text.family(name, kind, help);
-        for lane in &stats.lanes {
-            text.sample(&[("lane", lane.lane.as_str())], value(lane));
+        for way in ways {
+            for lane in &way.stats.lanes {
+                text.sample(&way.labels(&[("lane", lane.lane.as_str())]), value(lane));
+            }
         }
     };
     lanes("buffer_messages", "gauge", "Messages that are not delivered.", &|lane| {
@@ -154,31 +202,48 @@ fn buffer(text: &mut Text, stats: &Stats, now: Utc) {
     let told = "Of those: acknowledged by the broker.";
     lanes("acknowledged_total", "counter", told, &|lane| lane.ledger.acknowledged + lane.settled);
     text.family("dropped_total", "counter", "Of those: not delivered, by reason.");
-    for lane in &stats.lanes {
-        for (reason, count) in &lane.ledger.dropped {
-            text.sample(&[("lane", lane.lane.as_str()), ("reason", reason.as_str())], count);
+    for way in ways {
+        for lane in &way.stats.lanes {
+            for (reason, count) in &lane.ledger.dropped {
+                let labels = [("lane", lane.lane.as_str()), ("reason", reason.as_str())];
+                text.sample(&way.labels(&labels), count);
+            }
         }
     }
 }
 
-fn link(text: &mut Text, link: &LinkStatus) {
+fn link(text: &mut Text, ways: &[Way]) {
+    let mut links = |name: &str, kind: &str, help: &str, value: &dyn Fn(&LinkStatus) -> u64| {
+        text.family(name, kind, help);
+        for way in ways {
+            text.sample(&way.labels(&[]), value(&way.link));
+        }
+    };
     let there = "Whether the broker has accepted a connection that has not broken.";
-    text.one("uplink_connected", "gauge", there, u8::from(link.connected));
-    text.one("uplink_reconnects_total", "counter", "Tries after the first.", link.reconnects);
-    let bytes = "Bytes of packets sent today (UTC).";
-    text.one("uplink_day_bytes", "gauge", bytes, link.day_bytes);
+    links("uplink_connected", "gauge", there, &|link| u64::from(link.connected));
+    links("uplink_reconnects_total", "counter", "Tries after the first.", &|link| link.reconnects);
+    links("uplink_day_bytes", "gauge", "Bytes of packets sent today (UTC).", &|l| l.day_bytes);
     let aside = "Messages kept aside because they cannot be delivered.";
-    text.one("uplink_undelivered", "gauge", aside, link.undelivered);
+    links("uplink_undelivered", "gauge", aside, &|link| link.undelivered as u64);
     let gone = "Messages kept aside that made room for others.";
-    text.one("uplink_undelivered_gone_total", "counter", gone, link.undelivered_gone);
+    links("uplink_undelivered_gone_total", "counter", gone, &|link| link.undelivered_gone);
     text.family("uplink_refused_total", "counter", "Publishes that the broker did not take.");
-    for (reason, count) in &link.refusals {
-        text.sample(&[("reason", reason.as_str())], count);
+    for way in ways {
+        for (reason, count) in &way.link.refusals {
+            text.sample(&way.labels(&[("reason", reason.as_str())]), count);
+        }
     }
+    traffic(text, ways);
+}
+
+fn traffic(text: &mut Text, ways: &[Way]) {
     let mut lanes = |name: &str, kind: &str, help: &str, value: &dyn Fn(&LaneTraffic) -> u64| {
         text.family(name, kind, help);
-        for lane in domain::output::Lane::ALL {
-            text.sample(&[("lane", lane.as_str())], value(&link.lanes[lane as usize]));
+        for way in ways {
+            for lane in Lane::ALL {
+                let labels = way.labels(&[("lane", lane.as_str())]);
+                text.sample(&labels, value(&way.link.lanes[lane as usize]));
+            }
         }
     };
     lanes("uplink_sent_total", "counter", "Publishes, repeated ones included.", &|l| l.sent);
@@ -240,15 +305,18 @@ mod tests {
         assert_eq!(text.0, expected);
     }
 
+    fn config(dir: &std::path::Path) -> crate::config::Config {
+        let text = format!(
+            "[box]\nid = \"b\"\ntenant = \"t\"\nsite = \"s\"\ntimezone = \"UTC\"\n\
+             [mqtt]\nurl = \"mqtt://127.0.0.1\"\n[buffer]\ndir = {dir:?}\n"
+        );
+        crate::config::load_text("t.toml", &text).unwrap().config
+    }
+
     #[tokio::test]
     async fn what_the_buffer_and_the_link_count_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        let text = format!(
-            "[box]\nid = \"b\"\ntenant = \"t\"\nsite = \"s\"\ntimezone = \"UTC\"\n\
-             [mqtt]\nurl = \"mqtt://127.0.0.1\"\n[buffer]\ndir = {:?}\n",
-            folder.path()
-        );
-        let config = crate::config::load_text("t.toml", &text).unwrap().config;
+        let config = config(folder.path());
         let opened = Outbox::in_memory(&config.buffer, &config.site.identity).unwrap();
         let mut status = LinkStatus { connected: true, reconnects: 3, ..LinkStatus::default() };
         status.lanes[0].sent = 7;
@@ -269,17 +337,28 @@ mod tests {
             clock: Clock::system(opened.boot),
             outbox: opened.outbox.clone(),
             engine: watch::channel(engine::Status::default()).1,
-            link: watch::channel(status).1,
+            link: watch::channel(status.clone()).1,
+            uplinks: vec![uplinks::Shown {
+                name: domain::ids::UplinkName::new("city").unwrap(),
+                profile: "cds",
+                outbox: opened.outbox.clone(),
+                link: watch::channel(status).1,
+                status: watch::channel(uplinks::Status { no_form: 9, ..Default::default() }).1,
+            }],
             sources: BTreeMap::from([
                 (SourceName::new("gnss").unwrap(), watch::channel(sources::Status::default()).1),
                 (SourceName::new("nodes").unwrap(), watch::channel(heard).1),
             ]),
         };
-        let told = metrics.text(&opened.outbox.stats().await.unwrap());
+        let told = metrics.text(&metrics.ways().await.unwrap());
         for line in [
             "steward_boot 1",
             "steward_buffer_messages{lane=\"telemetry\"} 0",
             "steward_uplink_connected 1",
+            "steward_uplink_connected{uplink=\"city\"} 1",
+            "steward_buffer_messages{uplink=\"city\",lane=\"telemetry\"} 0",
+            "steward_uplink_sent_total{uplink=\"city\",lane=\"ticket\"} 7",
+            "steward_uplink_no_form_total{uplink=\"city\"} 9",
             "steward_uplink_reconnects_total 3",
             "steward_uplink_sent_total{lane=\"ticket\"} 7",
             "steward_uplink_refused_total{reason=\"quota\"} 2",

@@ -8,35 +8,28 @@
 //! It does not look into payloads, except at their size.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::time::Duration;
 
-use rumqttc::{
-    ConnectionError, Event, EventLoop, Incoming, Publish, QoS, StateError, SubscribeFilter,
-    SubscribeReasonCode, mqttbytes,
-};
+use domain::output::Topic;
+use rumqttc::{Event, Incoming, mqttbytes};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::LinkStatus;
 use super::backoff::{Backoff, Pace};
-use super::event_loop::BrokenOf;
 use super::link::{BEAT, Beats, found, lost};
-use super::session::{Connection, Session, in_words};
+use super::reading::{Ended, HELD_MAX, Heard, PACKET_MAX, Reading, Reading4, Reading5, Taken};
+use super::session::{Access, Connection, Session};
 use super::topics::Prefix;
+use super::version::Versions;
 use crate::clock::Clock;
-use crate::config::Broker;
+use crate::config::{Broker, Version};
 
-/// Deliveries read and not yet acknowledged. Full: nothing more is read, and the broker keeps it.
-const HELD_MAX: usize = 256;
-/// Requests waiting for the event loop: every held delivery's acknowledgement, and the subscription.
-const REQUESTS_MAX: usize = HELD_MAX + 2;
 /// Commands waiting for the engine. Full: the broker keeps what follows.
 pub const COMMANDS_MAX: usize = 16;
-/// Largest packet read at all. One that is larger than the settings allow, but not than this, is
-/// refused by itself; beyond this the connection ends.
-const PACKET_MAX: usize = 1024 * 1024;
-/// So many connections in a row ended by a packet beyond [`PACKET_MAX`]: the broker would send it
+/// So many connections in a row ended by a packet that is too large to be read: the broker would send it
 /// for ever, so the session is thrown away with it.
 const POISONED_AFTER: u32 = 3;
 /// How long [`forget`] tries.
@@ -51,6 +44,8 @@ pub struct Delivery {
     pub payload: Vec<u8>,
     /// Whether it was retained, that is: old.
     pub retain: bool,
+    /// Where whoever sent it wants an answer; only over MQTT 5.
+    pub response: Option<Topic>,
     /// Told once the message is safe: then, and in the order of receipt, the broker gets its PUBACK.
     /// Dropped without a word: the message could not be taken, and the broker is made to send it again.
     pub done: oneshot::Sender<()>,
@@ -63,6 +58,8 @@ pub struct CommandArrival {
     pub name: String,
     /// Its payload.
     pub payload: Vec<u8>,
+    /// Where whoever sent it wants the answer.
+    pub response: Option<Topic>,
     /// As [`Delivery::done`].
     pub done: oneshot::Sender<()>,
 }
@@ -78,7 +75,17 @@ pub enum SubscribeError {
     },
 }
 
-/// Subscribes to `filters` (QoS 1) as `client_id` until `stop` or until nobody receives any more.
+/// Who subscribes to what, and over which version of the protocol.
+#[derive(Debug, Clone, Copy)]
+struct Subscription<'a> {
+    client_id: &'a str,
+    filters: &'a [String],
+    /// The only version; `None`: MQTT 5, and 3.1.1 where the broker has no other.
+    protocol: Option<Version>,
+}
+
+/// Subscribes to `filters` (QoS 1) as `client_id` over MQTT 3.1.1 until `stop` or until nobody receives any
+/// more.
 ///
 /// Reconnects by itself. Without a user name in `settings` it connects without one. What is larger
 /// than `settings.packet_max` is refused: acknowledged, counted and logged.
@@ -94,55 +101,81 @@ pub async fn subscribe(
     clock: &Clock,
     stop: CancellationToken,
 ) -> Result<(), SubscribeError> {
-    if let Some(bad) = filters.iter().find(|filter| !mqttbytes::valid_filter(filter)) {
-        return Err(SubscribeError::Filter { filter: bad.clone() });
-    }
-    let mut backoff = Backoff::of(client_id, clock.boot().0, Pace::default());
-    let mut poisoned = 0;
-    loop {
-        let session = Session::new(settings, client_id, None).map(|mut session| {
-            session.options.set_clean_session(poisoned >= POISONED_AFTER);
-            session.options.set_manual_acks(true);
-            session.options.set_max_packet_size(PACKET_MAX, PACKET_MAX);
-            session
-        });
-        let end = match session {
-            Err(error) => End::Broken(error.to_string()),
-            Ok(session) => {
-                let link = Link {
-                    silence_max: session.silence_max,
-                    connection: Connection::open(session, REQUESTS_MAX),
-                    unacked: VecDeque::new(),
-                    waiting: VecDeque::new(),
-                    beats: Beats::default(),
-                    payload_max: usize::try_from(settings.packet_max).unwrap_or(usize::MAX),
-                    client_id,
-                    filters,
-                    deliveries: &deliveries,
-                    status: &status,
-                    clock,
-                };
-                link.run(&stop, &mut backoff).await
-            }
-        };
-        let why = match end {
-            End::Finished => return Ok(()),
-            End::Broken(why) => {
-                poisoned = 0;
-                why
-            }
-            End::TooLarge(bytes) => {
-                poisoned += 1;
-                format!("a packet of {bytes} bytes came, more than {PACKET_MAX} are never read")
-            }
-        };
-        lost(&status, clock, client_id, why);
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = tokio::time::sleep(backoff.wait()) => {}
+    let subscription = Subscription { client_id, filters, protocol: Some(Version::V311) };
+    subscription.run(settings, deliveries, status, clock, stop).await
+}
+
+impl Subscription<'_> {
+    async fn run(
+        self,
+        settings: &Broker,
+        deliveries: mpsc::Sender<Delivery>,
+        status: watch::Sender<LinkStatus>,
+        clock: &Clock,
+        stop: CancellationToken,
+    ) -> Result<(), SubscribeError> {
+        let Subscription { client_id, filters, protocol } = self;
+        if let Some(bad) = filters.iter().find(|filter| !mqttbytes::valid_filter(filter)) {
+            return Err(SubscribeError::Filter { filter: bad.clone() });
         }
-        status.send_modify(|s| s.reconnects += 1);
+        let mut backoff = Backoff::of(client_id, clock.boot().0, Pace::default());
+        let mut versions = Versions::new(protocol);
+        let mut poisoned = 0;
+        loop {
+            let anew = poisoned >= POISONED_AFTER;
+            let end = match open(settings, client_id, versions.next(), anew) {
+                Err(why) => End::Broken(why),
+                Ok(reading) => {
+                    let link = Link {
+                        reading,
+                        accepted: false,
+                        unacked: VecDeque::new(),
+                        waiting: VecDeque::new(),
+                        beats: Beats::default(),
+                        payload_max: usize::try_from(settings.packet_max).unwrap_or(usize::MAX),
+                        client_id,
+                        filters,
+                        deliveries: &deliveries,
+                        status: &status,
+                        clock,
+                        versions: &mut versions,
+                    };
+                    link.run(&stop, &mut backoff).await
+                }
+            };
+            let why = match end {
+                End::Finished => return Ok(()),
+                End::Broken(why) => {
+                    poisoned = 0;
+                    why
+                }
+                End::TooLarge(bytes) => {
+                    poisoned += 1;
+                    format!("a packet of {bytes} bytes came, more than {PACKET_MAX} are never read")
+                }
+            };
+            lost(&status, clock, client_id, why);
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep(backoff.wait()) => {}
+            }
+            status.send_modify(|s| s.reconnects += 1);
+        }
     }
+}
+
+/// Prepares a connection; otherwise says why there is none.
+fn open(
+    settings: &Broker,
+    client_id: &str,
+    version: Version,
+    anew: bool,
+) -> Result<Box<dyn Reading>, String> {
+    let access = Access::of(settings, client_id, None).map_err(|e| e.to_string())?;
+    Ok(match version {
+        Version::V5 => Box::new(Reading5::open(&access, client_id, anew)),
+        Version::V311 => Box::new(Reading4::open(&access, client_id, anew)),
+    })
 }
 
 /// Takes away what the broker keeps for `client_id`: its session, with everything that was subscribed to.
@@ -163,29 +196,44 @@ pub async fn forget(settings: &Broker, client_id: &str) {
     let _late = tokio::time::timeout(FORGET_WITHIN, goodbye).await;
 }
 
-/// Receives the commands for the box at `prefix` until `stop`. `settings` carry the box's user name.
+/// Where commands come to.
+#[derive(Debug, Clone, Copy)]
+pub struct Post<'a> {
+    /// The broker, with the box's user name.
+    pub settings: &'a Broker,
+    /// The only version of MQTT to speak; `None`: MQTT 5, and 3.1.1 where the broker has no other. Only
+    /// MQTT 5 tells where an answer is wanted.
+    pub protocol: Option<Version>,
+    /// The box.
+    pub box_id: &'a str,
+    /// Where it is on the broker.
+    pub prefix: &'a Prefix,
+}
+
+/// Receives the commands for the box at `post` until `stop`.
 ///
 /// A retained command is refused: it would be obeyed again at every reconnect, long after it was meant.
 ///
 /// # Errors
 /// Never for a prefix made of checked ids.
 pub async fn commands(
-    settings: &Broker,
-    box_id: &str,
-    prefix: &Prefix,
+    post: &Post<'_>,
     arrivals: mpsc::Sender<CommandArrival>,
     status: watch::Sender<LinkStatus>,
     clock: &Clock,
     stop: CancellationToken,
 ) -> Result<(), SubscribeError> {
     let (sender, mut deliveries) = mpsc::channel(1);
+    let Post { settings, protocol, box_id, prefix } = *post;
     let settings = Broker {
         username: Some(settings.username.clone().unwrap_or_else(|| box_id.to_owned())),
         ..settings.clone()
     };
     let (client_id, filters) = (format!("{box_id}-cmd"), [prefix.commands()]);
     let refused = status.clone();
-    let subscription = subscribe(&settings, &client_id, &filters, sender, status, clock, stop);
+    let (client_id, filters) = (&client_id[..], &filters[..]);
+    let subscription = Subscription { client_id, filters, protocol };
+    let subscription = subscription.run(&settings, sender, status, clock, stop);
     let sorting = async {
         while let Some(delivery) = deliveries.recv().await {
             match command(prefix, delivery) {
@@ -213,9 +261,9 @@ fn command(
     prefix: &Prefix,
     delivery: Delivery,
 ) -> Result<CommandArrival, (String, oneshot::Sender<()>)> {
-    let Delivery { topic, payload, retain, done } = delivery;
+    let Delivery { topic, payload, retain, response, done } = delivery;
     match prefix.command(&topic).map(str::to_owned) {
-        Some(name) if !retain => Ok(CommandArrival { name, payload, done }),
+        Some(name) if !retain => Ok(CommandArrival { name, payload, response, done }),
         _ => Err((topic, done)),
     }
 }
@@ -228,18 +276,13 @@ enum End {
     TooLarge(usize),
 }
 
-/// What the broker waits for an acknowledgement of.
-struct Unacked {
-    publish: Publish,
-    done: oneshot::Receiver<()>,
-}
-
 /// One connection with everything that is on its way through it.
 struct Link<'a> {
-    connection: Connection,
-    silence_max: Duration,
-    /// Everything read and not yet acknowledged, in the order of receipt.
-    unacked: VecDeque<Unacked>,
+    reading: Box<dyn Reading>,
+    /// The broker has accepted it.
+    accepted: bool,
+    /// Told once what was read and is not yet acknowledged is safe, in the order of receipt.
+    unacked: VecDeque<oneshot::Receiver<()>>,
     /// The last of them: not yet with the receiver.
     waiting: VecDeque<Delivery>,
     beats: Beats,
@@ -249,6 +292,7 @@ struct Link<'a> {
     deliveries: &'a mpsc::Sender<Delivery>,
     status: &'a watch::Sender<LinkStatus>,
     clock: &'a Clock,
+    versions: &'a mut Versions,
 }
 
 impl Link<'_> {
@@ -256,7 +300,8 @@ impl Link<'_> {
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let room = self.unacked.len() < HELD_MAX;
+            let room = self.unacked.len() < usize::from(HELD_MAX);
+            let reading = &mut self.reading;
             let ended = tokio::select! {
                 () = stop.cancelled() => Some(End::Finished),
                 answer = first_answer(&mut self.unacked), if !self.unacked.is_empty() => {
@@ -265,7 +310,7 @@ impl Link<'_> {
                 permit = self.deliveries.reserve(), if !self.waiting.is_empty() => {
                     hand_over(permit, &mut self.waiting)
                 }
-                event = self.connection.event(), if room => self.take(event),
+                heard = poll_fn(|cx| reading.poll_heard(cx)), if room => self.take(heard),
                 _ = beat.tick() => self.beat(room, backoff),
             };
             if let Some(end) = ended {
@@ -274,54 +319,52 @@ impl Link<'_> {
         }
     }
 
-    fn take(&mut self, event: Result<Event, BrokenOf<EventLoop>>) -> Option<End> {
+    fn take(&mut self, heard: Result<Heard, Ended>) -> Option<End> {
         self.beats.heard();
-        match event {
-            Err(broken) => Some(why(&broken.error)),
-            Ok(Event::Incoming(Incoming::ConnAck(_))) => self.connected(),
-            Ok(Event::Incoming(Incoming::SubAck(ack))) => {
-                let refused = ack.return_codes.contains(&SubscribeReasonCode::Failure);
-                refused.then(|| {
-                    let filters = self.filters.join(", ");
-                    End::Broken(format!("the broker refused the subscription to {filters}"))
-                })
+        match heard {
+            Err(Ended::TooLarge(bytes)) => Some(End::TooLarge(bytes)),
+            Err(Ended::Broken { kind, why }) => {
+                if !self.accepted {
+                    self.versions.refused(kind);
+                }
+                Some(End::Broken(why))
             }
-            Ok(Event::Incoming(Incoming::Publish(publish))) => {
-                self.receive(publish);
+            Ok(Heard::Accepted) => self.connected(),
+            Ok(Heard::NotSubscribed) => {
+                let filters = self.filters.join(", ");
+                Some(End::Broken(format!("the broker refused the subscription to {filters}")))
+            }
+            Ok(Heard::Publish(taken)) => {
+                self.receive(taken);
                 None
             }
-            Ok(_) => None,
+            Ok(Heard::Alive) => None,
         }
     }
 
     fn connected(&mut self) -> Option<End> {
+        self.accepted = true;
+        self.versions.accepted();
         let conn = self.status.borrow().conn + 1;
         found(self.status, self.clock, self.client_id, conn);
-        let filters =
-            self.filters.iter().map(|f| SubscribeFilter::new(f.clone(), QoS::AtLeastOnce));
-        let asked = self.connection.client.try_subscribe_many(filters);
+        let asked = self.reading.subscribe(self.filters);
         asked.err().map(|e| End::Broken(format!("the subscription could not be sent: {e}")))
     }
 
-    fn receive(&mut self, mut publish: Publish) {
+    fn receive(&mut self, taken: Taken) {
+        let Taken { topic, payload, retain, response } = taken;
         self.status.send_modify(|s| s.received += 1);
-        let payload = std::mem::take(&mut publish.payload);
-        let (sender, done) = oneshot::channel();
+        let (done, told) = oneshot::channel();
         if payload.len() > self.payload_max {
-            let (topic, bytes) = (&publish.topic, payload.len());
+            let bytes = payload.len();
             tracing::warn!(topic, bytes, max = self.payload_max, "message refused: too large");
             self.status.send_modify(|s| s.refused += 1);
             // Acknowledged in its turn, as if a receiver had thrown it away; our end is still open.
-            let _ = sender.send(());
+            let _ = done.send(());
         } else {
-            self.waiting.push_back(Delivery {
-                topic: publish.topic.clone(),
-                payload: payload.into(),
-                retain: publish.retain,
-                done: sender,
-            });
+            self.waiting.push_back(Delivery { topic, payload, retain, response, done });
         }
-        self.unacked.push_back(Unacked { publish, done });
+        self.unacked.push_back(told);
     }
 
     /// The receiver has answered for the oldest delivery.
@@ -331,9 +374,8 @@ impl Link<'_> {
                 "a message could not be taken; the broker is asked for it again".to_owned(),
             ));
         }
-        let first =
-            self.unacked.pop_front().expect("an answer is only waited for when one is held");
-        let asked = self.connection.client.try_ack(&first.publish);
+        self.unacked.pop_front();
+        let asked = self.reading.acknowledge();
         self.status.send_modify(|s| s.acked += 1);
         asked.err().map(|e| End::Broken(format!("an acknowledgement could not be sent: {e}")))
     }
@@ -344,15 +386,15 @@ impl Link<'_> {
             self.beats.heard();
         }
         let connected = self.status.borrow().connected;
-        self.beats.pass(connected, self.silence_max, backoff).map(End::Broken)
+        self.beats.pass(connected, self.reading.silence_max(), backoff).map(End::Broken)
     }
 }
 
 type Answer = Result<(), oneshot::error::RecvError>;
 
-async fn first_answer(unacked: &mut VecDeque<Unacked>) -> Answer {
+async fn first_answer(unacked: &mut VecDeque<oneshot::Receiver<()>>) -> Answer {
     let first = unacked.front_mut().expect("only called when there is one");
-    (&mut first.done).await
+    first.await
 }
 
 fn hand_over(
@@ -364,13 +406,4 @@ fn hand_over(
         permit.send(delivery);
     }
     None
-}
-
-fn why(error: &ConnectionError) -> End {
-    match error {
-        ConnectionError::MqttState(StateError::Deserialization(
-            mqttbytes::Error::PayloadSizeLimitExceeded(bytes),
-        )) => End::TooLarge(*bytes),
-        other => End::Broken(in_words(other)),
-    }
 }

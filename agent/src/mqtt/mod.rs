@@ -6,7 +6,8 @@
 //! * `pipe` publishes: it takes from the outbox, and a PUBACK, nothing else, acknowledges there.
 //!   `sender` is one connection of it, with small pure parts beside it: `flight` (what is on its way),
 //!   `refused`, `suspect`, `meter` and `allowance`; `letters` keeps what cannot be delivered.
-//! * `inbound` subscribes: it acknowledges to the broker what the receiver says is safe.
+//! * `inbound` subscribes: it acknowledges to the broker what the receiver says is safe; `reading` is one
+//!   connection of it, in either version.
 //! * `broker`: the embedded broker of the demo and of a box without one.
 //!
 //! rumqttc is a pipe here and nothing more. Its own memory of a session is thrown away with every
@@ -41,6 +42,7 @@ mod suspect;
 pub mod pipe;
 
 pub mod inbound;
+mod reading;
 
 pub mod broker;
 pub mod peer;

@@ -16,13 +16,19 @@ pub const JSON: &str = "application/json";
 pub const ZSTD: &str = "application/zstd";
 /// The first bytes of what is compressed.
 pub const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// The media type of an NGSI-LD entity (JSON-LD 1.1, 10).
+const JSON_LD: &str = "application/ld+json";
 /// The media type of an event (CloudEvents 1.0.2, MQTT binding 3.2).
 const CLOUD_EVENT: &str = "application/cloudevents+json";
 
 /// The media type of what is published at `path` below the prefix.
 #[must_use]
 pub fn content_type(path: &str) -> &'static str {
-    if path.ends_with("/event") { CLOUD_EVENT } else { JSON }
+    match path {
+        _ if path.starts_with("ngsi-ld/") => JSON_LD,
+        _ if path.ends_with("/event") && topics::answer(path).is_none() => CLOUD_EVENT,
+        _ => JSON,
+    }
 }
 
 /// What the outbox adds to a message when it takes it.
@@ -52,6 +58,7 @@ pub fn render(message: &Message, stamp: &Stamp) -> Vec<u8> {
         Body::Empty => Vec::new(),
         Body::Flat(body) => flat(message, body, stamp),
         Body::Event { kind, data } => cloud_event(message, kind, data, stamp),
+        Body::Form(form) => form.to_string().into_bytes(),
     }
 }
 
@@ -92,7 +99,7 @@ impl Object {
 }
 
 fn flat(message: &Message, body: &Map<String, Value>, stamp: &Stamp) -> Vec<u8> {
-    let reply = matches!(message.topic, Topic::Reply(_));
+    let reply = matches!(message.topic, Topic::Reply(_) | Topic::Answer { .. });
     let mut object = Object::new();
     object.put("v", &1);
     match body.get("id").filter(|_| reply) {

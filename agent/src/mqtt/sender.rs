@@ -25,7 +25,7 @@ use super::link::{BEAT, Beats, found};
 use super::payload::{self, mark_replay};
 use super::pipe::{Memory, Pipe, status_payload};
 use super::refused::{Refused, Sentence};
-use super::topics::Prefix;
+use super::topics::{self, Prefix};
 use super::transport::{Cut, Limits, Parcel, Refusal, Signal, Transport, Verdict};
 use crate::clock::Clock;
 use crate::outbox::{DropReason, Entry, Key, Lanes, Outbox, OutboxError, Outcome};
@@ -318,7 +318,8 @@ impl<'a> Link<'a> {
 
     fn send(&mut self, mut mail: Mail) -> Result<(), End> {
         let parcel = &mut mail.parcel;
-        let bytes = self.transport.overhead() + parcel.topic.len() + parcel.payload.len();
+        let beside = parcel.correlation.as_ref().map_or(0, Vec::len);
+        let bytes = self.transport.overhead() + parcel.topic.len() + parcel.payload.len() + beside;
         if bytes > usize::try_from(self.limits.packet_max).unwrap_or(usize::MAX) {
             self.give_up(&mail, DropReason::TooLarge);
             return Ok(());
@@ -372,7 +373,8 @@ impl<'a> Link<'a> {
     ) -> Parcel {
         let retain = self.limits.retains;
         let (payload, content_type) = (Bytes::from(payload), payload::JSON);
-        Parcel { topic, payload, assured, retain, content_type, replay: false, expires }
+        let (replay, correlation) = (false, None);
+        Parcel { topic, payload, assured, retain, content_type, replay, correlation, expires }
     }
 
     /// Keeps a message aside that cannot be delivered, and takes it out of the outbox. If it cannot be
@@ -607,11 +609,14 @@ fn mail(prefix: &Prefix, entry: Entry, compress: bool) -> Mail {
     let Entry { key, path, retain, replay, payload, .. } = entry;
     let (payload, content_type) = match compressed {
         Some(compressed) => (compressed, payload::ZSTD),
-        None if replay => (mark_replay(&payload), payload::content_type(&path)),
+        None if replay && !topics::is_form(&path) => {
+            (mark_replay(&payload), payload::content_type(&path))
+        }
         None => (payload, payload::content_type(&path)),
     };
     let parcel = Parcel {
         topic: prefix.join(&path),
+        correlation: topics::answer(&path).map(|(_, correlation)| correlation),
         payload: Bytes::from(payload),
         assured: true,
         retain,

@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rumqttc::tokio_rustls::rustls::crypto::ring;
@@ -197,6 +198,14 @@ impl Connection {
         let (client, mut event_loop) = AsyncClient::new(session.options, capacity);
         event_loop.set_network_options(session.network);
         Connection { client, events: Events::of(event_loop) }
+    }
+
+    /// As [`Connection::event`].
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Event, BrokenOf<EventLoop>>> {
+        self.events.poll(cx)
     }
 
     /// The next event. Can be dropped and called again without losing anything.

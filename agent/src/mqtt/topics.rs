@@ -34,10 +34,13 @@ impl Prefix {
         &self.source
     }
 
-    /// The full topic of `path`, which is a path below the prefix.
+    /// The full topic of `path`, which is a path below the prefix, or that of an answer.
     #[must_use]
     pub fn join(&self, path: &str) -> String {
-        format!("{}/{path}", self.text)
+        match answer(path) {
+            Some((topic, _)) => topic.to_owned(),
+            None => format!("{}/{path}", self.text),
+        }
     }
 
     /// `P/status`, where the box and its last will say whether it is there.
@@ -72,6 +75,18 @@ impl Prefix {
     }
 }
 
+/// Whether `text` is a filter of topics (MQTT 3.1.1, 4.7).
+#[must_use]
+pub fn valid_filter(text: &str) -> bool {
+    rumqttc::valid_filter(text)
+}
+
+/// Whether `topic` fits the valid filter `filter`.
+#[must_use]
+pub fn fits(topic: &str, filter: &str) -> bool {
+    rumqttc::matches(topic, filter)
+}
+
 /// The path of `topic` below the prefix.
 #[must_use]
 pub fn path(topic: &Topic) -> String {
@@ -79,12 +94,35 @@ pub fn path(topic: &Topic) -> String {
         Topic::Info => "info".to_owned(),
         Topic::AssetInfo(key) => format!("{key}/info"),
         Topic::AssetState(key) => format!("{key}/state"),
+        Topic::AssetFigures(key) => format!("{key}/figures"),
         Topic::AssetEvent(key) => format!("{key}/event"),
         Topic::AssetTelemetry(key) => format!("{key}/tel"),
         Topic::TicketState(id) => format!("ticket/{id}/state"),
         Topic::TicketEvent(id) => format!("ticket/{id}/event"),
         Topic::Reply(to) => format!("reply/{to}"),
+        // No path below the prefix begins so.
+        Topic::Answer { topic, correlation } => {
+            let digits: String = correlation.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("/{digits}/{topic}")
+        }
+        Topic::Form { path, .. } => path.clone(),
     }
+}
+
+/// The topic and the correlation data in the path of a [`Topic::Answer`]; `None` for every other path.
+#[must_use]
+pub fn answer(path: &str) -> Option<(&str, Vec<u8>)> {
+    let (digits, topic) = path.strip_prefix('/')?.split_once('/')?;
+    let byte = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
+    let correlation: Option<Vec<u8>> = (0..digits.len()).step_by(2).map(byte).collect();
+    Some((topic, correlation?))
+}
+
+/// Whether what stands at `path` is a form of a profile's, to which nothing may be added.
+#[must_use]
+pub fn is_form(path: &str) -> bool {
+    let first = path.split('/').next();
+    first.is_some_and(|level| ["ngsi-ld", "cds", "open311", "case"].contains(&level))
 }
 
 /// What stands at `path` below the prefix; `None` when no topic of ours is called so.
@@ -108,6 +146,7 @@ pub fn parse(path: &str) -> Option<Topic> {
             match kind {
                 "info" => Topic::AssetInfo(key),
                 "state" => Topic::AssetState(key),
+                "figures" => Topic::AssetFigures(key),
                 "event" => Topic::AssetEvent(key),
                 "tel" => Topic::AssetTelemetry(key),
                 _ => return None,
@@ -144,6 +183,7 @@ mod tests {
             (Topic::Info, "info"),
             (Topic::AssetInfo(bay()), "bay/b-1001/info"),
             (Topic::AssetState(bay()), "bay/b-1001/state"),
+            (Topic::AssetFigures(bay()), "bay/b-1001/figures"),
             (Topic::AssetEvent(bay()), "bay/b-1001/event"),
             (Topic::AssetTelemetry(bay()), "bay/b-1001/tel"),
             (Topic::TicketState(ticket.clone()), "ticket/t-1/state"),
@@ -157,6 +197,21 @@ mod tests {
         assert_eq!(prefix().join("info"), "steward/v1/longcheng/xuejia/xj-0412/info");
         assert_eq!(prefix().status(), "steward/v1/longcheng/xuejia/xj-0412/status");
         assert_eq!(prefix().source(), "/steward/longcheng/xuejia/xj-0412");
+    }
+
+    #[test]
+    fn an_answer_goes_where_it_is_wanted_and_a_form_below_the_prefix() {
+        let correlation = vec![0, 0xff, b'/'];
+        let to = Topic::Answer { topic: "duty/7/in".into(), correlation: correlation.clone() };
+        assert_eq!(path(&to), "/00ff2f/duty/7/in");
+        assert_eq!(answer(&path(&to)), Some(("duty/7/in", correlation)));
+        assert_eq!(prefix().join(&path(&to)), "duty/7/in");
+        let bare = Topic::Answer { topic: "/x".into(), correlation: vec![] };
+        assert_eq!(prefix().join(&path(&bare)), "/x");
+        let form = Topic::Form { path: "case/t-1/2".into(), retained: false };
+        assert_eq!(prefix().join(&path(&form)), format!("{}/case/t-1/2", prefix().as_str()));
+        assert!(is_form(&path(&form)) && !is_form("ticket/t-1/state") && !is_form(&path(&to)));
+        assert_eq!((answer("info"), answer("/zz/x"), answer("/0")), (None, None, None));
     }
 
     #[test]

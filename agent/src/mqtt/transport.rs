@@ -34,6 +34,8 @@ pub(super) struct Parcel {
     pub(super) content_type: &'static str,
     /// It is sent later than meant.
     pub(super) replay: bool,
+    /// What whoever asked for it wants to find beside it. MQTT 3.1.1 has no place for it.
+    pub(super) correlation: Option<Vec<u8>>,
     /// After this time it is of no use to anybody.
     pub(super) expires: Option<Duration>,
 }

@@ -88,7 +88,8 @@ impl Transport for V4 {
     }
 }
 
-fn kind(error: &ConnectionError) -> CutKind {
+/// What the end of a connection says about the version.
+pub(super) fn kind(error: &ConnectionError) -> CutKind {
     match error {
         ConnectionError::ConnectionRefused(ConnectReturnCode::RefusedProtocolVersion) => {
             CutKind::WrongVersion

@@ -40,20 +40,13 @@ impl V5 {
     /// Prepares the connection; it begins with the first question for a signal.
     pub(super) fn open(access: &Access, opening: Opening<'_>) -> V5 {
         let Opening { client_id, will: (topic, payload), window, ids, packet_max } = opening;
-        let keep_alive = access.keep_alive.max(KEEP_ALIVE_MIN);
-        let mut options = MqttOptions::new(client_id, access.address.clone(), access.port);
+        let mut options = options(access, client_id);
+        let keep_alive = options.keep_alive();
         options
-            .set_transport(access.transport.clone())
-            .set_keep_alive(keep_alive)
             .set_clean_start(true)
-            .set_connection_timeout(access.connect_timeout.as_secs().max(1))
-            .set_network_options(access.network.clone())
             .set_last_will(LastWill::new(topic, payload, QoS::AtLeastOnce, true, None))
             .set_outgoing_inflight_upper_limit(ids)
             .set_connect_properties(properties(packet_max));
-        if let Some((user, password)) = &access.login {
-            options.set_credentials(user, password);
-        }
         let patience = access.silence_max(Duration::ZERO);
         let silence_max = Box::new(move |keep_alive| patience + keep_alive);
         let limits = Limits {
@@ -103,7 +96,8 @@ impl V5 {
 
 impl Transport for V5 {
     fn publish(&self, parcel: Parcel) -> Result<(), String> {
-        let Parcel { topic, payload, assured, retain, content_type, replay, expires } = parcel;
+        let Parcel { topic, payload, assured, retain, content_type, replay, correlation, expires } =
+            parcel;
         let qos = if assured { QoS::AtLeastOnce } else { QoS::AtMostOnce };
         let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
         let told = PublishProperties {
@@ -114,6 +108,7 @@ impl Transport for V5 {
                 .into_iter()
                 .collect(),
             content_type: Some(content_type.to_owned()),
+            correlation_data: correlation.filter(|data| !data.is_empty()).map(Into::into),
             ..PublishProperties::default()
         };
         let asked = self.client.try_publish_with_properties(topic, qos, retain, payload, told);
@@ -144,7 +139,22 @@ impl Transport for V5 {
     }
 }
 
-fn properties(packet_max: u32) -> ConnectProperties {
+/// How `client_id` comes over `access`.
+pub(super) fn options(access: &Access, client_id: &str) -> MqttOptions {
+    let mut options = MqttOptions::new(client_id, access.address.clone(), access.port);
+    options
+        .set_transport(access.transport.clone())
+        .set_keep_alive(access.keep_alive.max(KEEP_ALIVE_MIN))
+        .set_connection_timeout(access.connect_timeout.as_secs().max(1))
+        .set_network_options(access.network.clone());
+    if let Some((user, password)) = &access.login {
+        options.set_credentials(user, password);
+    }
+    options
+}
+
+/// What is told with CONNECT of a connection that leaves nothing behind.
+pub(super) fn properties(packet_max: u32) -> ConnectProperties {
     let mut properties = ConnectProperties::new();
     // The session ends with the connection: what was on its way is in the outbox.
     properties.session_expiry_interval = Some(0);
@@ -168,7 +178,8 @@ fn verdict(reason: PubAckReason) -> Verdict {
     })
 }
 
-fn kind(error: &ConnectionError) -> CutKind {
+/// What the end of a connection says about the version.
+pub(super) fn kind(error: &ConnectionError) -> CutKind {
     match error {
         ConnectionError::ConnectionRefused(
             ConnectReturnCode::UnsupportedProtocolVersion
@@ -185,7 +196,7 @@ fn kind(error: &ConnectionError) -> CutKind {
 }
 
 /// The words of a link's end for people: the cause behind the library's wrapping.
-fn in_words(error: &ConnectionError) -> String {
+pub(super) fn in_words(error: &ConnectionError) -> String {
     match error {
         ConnectionError::Io(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
             "nobody listens at the broker's address (connection refused)".to_owned()

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use domain::output::{Body, Lane, Message, Topic};
 use serde_json::{Map, Value};
 
+use super::columns::Columns;
 use crate::mqtt::payload::{self, Stamp};
 
 /// Readings in a block at most.
@@ -28,10 +29,17 @@ const POINTS: &str = "points";
 pub(super) struct Open {
     /// Of its first reading, without a body: every reading agrees with it in quality and clock.
     head: Message,
-    /// The readings in JSON, with commas between.
-    points: Vec<u8>,
+    rows: Rows,
     /// How many.
     readings: u32,
+}
+
+/// The readings of a block.
+#[derive(Debug, Clone)]
+enum Rows {
+    /// One by one, as JSON with commas between.
+    Points(Vec<u8>),
+    Columns(Columns),
 }
 
 /// Every open block, by topic.
@@ -45,12 +53,16 @@ pub(super) fn readings(message: &Message) -> Option<&[Value]> {
 }
 
 impl Open {
-    /// An empty block that begins with `message`.
-    pub(super) fn new(message: &Message) -> Open {
+    /// An empty block that begins with `message`. Its readings stand in `columns` or one by one.
+    pub(super) fn new(message: &Message, columns: bool) -> Open {
         let Message { lane, at, clock, quality, ref topic, .. } = *message;
         let (topic, body) = (topic.clone(), Body::Flat(Map::new()));
         let head = Message { lane, topic, at, clock, quality, body };
-        Open { head, points: Vec::new(), readings: 0 }
+        let rows = match columns {
+            true => Rows::Columns(Columns::default()),
+            false => Rows::Points(Vec::new()),
+        };
+        Open { head, rows, readings: 0 }
     }
 
     /// Whether the readings of `message` may stand under the same header.
@@ -60,16 +72,21 @@ impl Open {
 
     /// Adds a reading.
     pub(super) fn push(&mut self, reading: &Value) {
-        if self.readings > 0 {
-            self.points.push(b',');
+        match &mut self.rows {
+            Rows::Points(text) => {
+                if self.readings > 0 {
+                    text.push(b',');
+                }
+                serde_json::to_writer(text, reading).expect("JSON into memory cannot fail");
+            }
+            Rows::Columns(columns) => columns.push(reading, self.head.at),
         }
-        serde_json::to_writer(&mut self.points, reading).expect("JSON into memory cannot fail");
         self.readings += 1;
     }
 
     /// Whether nothing more may join.
     pub(super) fn is_full(&self) -> bool {
-        self.readings >= READINGS_MAX || self.points.len() >= BYTES_MAX
+        self.readings >= READINGS_MAX || self.bytes() >= BYTES_MAX
     }
 
     /// How many readings it has.
@@ -79,7 +96,10 @@ impl Open {
 
     /// Bytes of its readings.
     pub(super) fn bytes(&self) -> usize {
-        self.points.len()
+        match &self.rows {
+            Rows::Points(text) => text.len(),
+            Rows::Columns(columns) => columns.bytes(),
+        }
     }
 
     /// What its header says beside the number.
@@ -87,15 +107,24 @@ impl Open {
         &self.head
     }
 
-    /// The payload: the header of a flat message, and the readings under `points`.
+    /// The payload: the header of a flat message, and the readings under `points` or `columns`.
     pub(super) fn payload(&self, stamp: &Stamp) -> Vec<u8> {
         let mut payload = payload::render(&self.head, stamp);
         let brace = payload.pop();
         debug_assert_eq!(brace, Some(b'}'), "a flat payload is an object");
-        payload.reserve_exact(self.points.len() + POINTS.len() + 8);
-        payload.extend_from_slice(b",\"points\":[");
-        payload.extend_from_slice(&self.points);
-        payload.extend_from_slice(b"]}");
+        payload.reserve_exact(self.bytes() + POINTS.len() + 8);
+        match &self.rows {
+            Rows::Points(text) => {
+                payload.extend_from_slice(b",\"points\":[");
+                payload.extend_from_slice(text);
+                payload.push(b']');
+            }
+            Rows::Columns(columns) => {
+                payload.extend_from_slice(b",\"columns\":");
+                columns.write(&mut payload);
+            }
+        }
+        payload.push(b'}');
         payload
     }
 }
@@ -131,7 +160,7 @@ mod tests {
         assert_eq!(readings(&message(json!({"points": [1], "track": 7}))), None);
         let state = Message { lane: Lane::State, ..message(json!({"points": [1]})) };
         assert_eq!(readings(&state), None);
-        let open = Open::new(&message(json!({})));
+        let open = Open::new(&message(json!({})), false);
         assert!(open.agrees(&message(json!({}))));
         let doubtful = Message { quality: Quality::Uncertain, ..message(json!({})) };
         assert!(!open.agrees(&doubtful));
@@ -147,20 +176,34 @@ mod tests {
         let stamp = Stamp { prefix: &prefix, id: "b-telemetry-9", boot: Boot(2), seq: 9 };
         let points = [json!({"at": "x", "level_pct": 4}), json!({"level_pct": null})];
         let whole = message(json!({"points": points}));
-        let mut open = Open::new(&whole);
+        let mut open = Open::new(&whole, false);
         points.iter().for_each(|point| open.push(point));
         assert_eq!(open.payload(&stamp), payload::render(&whole, &stamp));
     }
 
     #[test]
+    fn in_columns_a_reading_is_a_third() {
+        let reading = |n: i64| {
+            json!({"at": Utc::from_ms(1_000 + n * 1_000), "distance_mm": 800 + n % 50,
+                "level_pct": 57.5, "temperature_c": 21.5})
+        };
+        let sizes = [false, true].map(|columns| {
+            let mut open = Open::new(&message(json!({})), columns);
+            (0..300).for_each(|n| open.push(&reading(n)));
+            open.bytes() / 300
+        });
+        assert!(sizes[0] > 80 && sizes[1] < 25, "{sizes:?}");
+    }
+
+    #[test]
     fn it_is_full_by_readings_and_by_bytes_and_stays_below_32_kb() {
-        let mut small = Open::new(&message(json!({})));
+        let mut small = Open::new(&message(json!({})), false);
         (0..READINGS_MAX).for_each(|n| {
             assert!(!small.is_full());
             small.push(&json!(n));
         });
         assert!(small.is_full());
-        let mut large = Open::new(&message(json!({})));
+        let mut large = Open::new(&message(json!({})), false);
         while !large.is_full() {
             large.push(&json!({"track": "x".repeat(500)}));
         }

@@ -8,10 +8,13 @@ use std::pin::Pin;
 use std::thread;
 use std::time::Duration;
 
+use domain::output::Lane;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Sleep;
 
 use super::entry::{Entry, Key, Lanes};
+use super::inspect::Kept;
+use super::ledger::Position;
 use super::queue::{Outcome, Queue};
 use super::store::StoreError;
 use super::{AGE_MAX, BLOCK_AGE_MAX, CommitError, CommitFault, Stats, Turn};
@@ -34,6 +37,7 @@ pub(super) enum Request {
     LinkDown { reply: Reply<()> },
     Spill { reply: Reply<Result<(), StoreError>> },
     Stats { reply: Reply<Result<Stats, StoreError>> },
+    Page { lane: Lane, from: Position, reply: Reply<Result<Vec<Kept>, StoreError>> },
     Close { reply: Reply<Result<(), StoreError>> },
 }
 
@@ -232,6 +236,7 @@ impl Committer {
             }
             Request::Spill { reply } => answer(reply, self.queue.spill()),
             Request::Stats { reply } => answer(reply, self.queue.stats()),
+            Request::Page { lane, from, reply } => answer(reply, self.queue.page(lane, from)),
             Request::Commit { .. } | Request::Close { .. } => {
                 unreachable!("handled where the loop can follow")
             }

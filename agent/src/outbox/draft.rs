@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::output::{Body, Lane, Message, Record, Topic};
+use domain::time::Utc;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -24,6 +25,8 @@ use crate::mqtt::topics;
 pub(super) const ROOM_FROM: [Lane; 4] = [Lane::Telemetry, Lane::State, Lane::Event, Lane::Ticket];
 /// Messages looked at together when room is made.
 const ROOM_PAGE: usize = 16;
+/// What is dated before 2024 was dated by a clock that nobody had set: its age is not known.
+const DATED_FROM: Utc = Utc::from_ms(1_704_067_200_000);
 
 pub(super) struct Draft<'q> {
     queue: &'q Queue,
@@ -153,7 +156,8 @@ impl<'q> Draft<'q> {
             if let Some(block) = open.take_if(|block| block.is_full() || !block.agrees(message)) {
                 self.append_block(&block);
             }
-            open.get_or_insert_with(|| Open::new(message)).push(reading);
+            let columns = self.queue.columns;
+            open.get_or_insert_with(|| Open::new(message, columns)).push(reading);
         }
         if let Some(block) = open.take_if(|block| block.is_full()) {
             self.append_block(&block);
@@ -312,6 +316,36 @@ impl<'q> Draft<'q> {
             }
         }
         Ok(())
+    }
+
+    /// Evicts what is older by `now` than its lane allows, each lane from its oldest on.
+    pub(super) fn let_go_of_the_old(&mut self, now: Utc) -> Result<(), StoreError> {
+        for lane in Lane::ALL {
+            let Some(age) = self.queue.max_age[lane as usize] else { continue };
+            let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+            let before = Utc::from_ms(now.as_ms().saturating_sub(age));
+            self.evict_before(lane, before)?;
+        }
+        Ok(())
+    }
+
+    fn evict_before(&mut self, lane: Lane, before: Utc) -> Result<(), StoreError> {
+        let mut from = Position::default();
+        loop {
+            let page = self.queue.read(lane, from, ROOM_PAGE)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            from = last.next();
+            for (position, found) in page {
+                let at = stored(position, &found).map(|(stored, _)| stored.at);
+                // One that cannot be read is found out when it is taken.
+                if at.is_some_and(|at| at >= before) {
+                    return Ok(());
+                }
+                if at.is_some_and(|at| at >= DATED_FROM) {
+                    self.evict(Key { lane, position }, &found, DropReason::TooOld)?;
+                }
+            }
+        }
     }
 
     fn evict(&mut self, key: Key, found: &Found, reason: DropReason) -> Result<(), StoreError> {

@@ -2,12 +2,13 @@
 
 use domain::output::Lane;
 use domain::time::{Boot, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::ledger::Position;
 use super::pack::{self, Packer};
 
 /// A stored message, named.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key {
     /// Its lane.
     pub lane: Lane,

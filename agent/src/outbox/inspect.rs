@@ -8,23 +8,26 @@ use std::path::{Path, PathBuf};
 
 use domain::output::Lane;
 use domain::time::{Boot, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::disk::{CORE, DiskStore, Medium, TELEMETRY};
 use super::entry::{self, Key, MAGIC, Stored};
 use super::ledger::{Ledger, Position};
 use super::pack::Packer;
-use super::queue;
+use super::queue::{self, Queue};
 use super::restore::{self, META, RestoreError};
 use super::store::{StoreError, VALUE_MAX};
 use super::value::{self, Found};
 
 /// Messages read together.
 const PAGE: usize = 64;
+/// Bytes of payloads in one answer of a box that runs (one message more may come with them).
+const ANSWER_BYTES: usize = 1024 * 1024;
 /// Bytes of a damaged file looked at together.
 const WINDOW: usize = 1024 * 1024;
 
 /// A message as it stands in a store.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
     /// Its name.
     pub key: Key,
@@ -35,7 +38,7 @@ pub struct Kept {
 }
 
 /// What a message is that can be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptMessage {
     /// The boot that committed it.
     pub boot: Boot,
@@ -46,7 +49,21 @@ pub struct KeptMessage {
     /// Whether the broker is to keep it.
     pub retain: bool,
     /// The payload, without the replay mark.
+    #[serde(with = "as_text")]
     pub payload: Vec<u8>,
+}
+
+/// Payloads are JSON, or nothing: text.
+mod as_text {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(payload: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&String::from_utf8_lossy(payload))
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<Vec<u8>, D::Error> {
+        Ok(String::deserialize(from)?.into_bytes())
+    }
 }
 
 /// Why there is nothing to look at.
@@ -122,17 +139,37 @@ impl Look {
     pub fn page(&self, lane: Lane, from: Position) -> Result<Vec<Kept>, StoreError> {
         let from = entry::message_key(Key { lane, position: from });
         let found = value::scan(&self.store, &from, &entry::lane_end(lane), PAGE)?;
-        let kept = |(key, found): (Vec<u8>, Found)| {
-            Some(self.kept(Key { lane, position: entry::message_position(&key)? }, &found))
+        let named = |(key, found): (Vec<u8>, Found)| {
+            Some(kept(Key { lane, position: entry::message_position(&key)? }, &found, &self.packer))
         };
-        Ok(found.into_iter().filter_map(kept).collect())
+        Ok(found.into_iter().filter_map(named).collect())
     }
+}
 
-    fn kept(&self, key: Key, found: &Found) -> Kept {
-        let bytes = if let Found::Blob(blob, _) = found { blob.len() } else { 0 };
-        let stored = queue::stored(key.position, found);
-        Kept { key, bytes, message: stored.and_then(|(stored, _)| open(stored, &self.packer)) }
+impl Queue {
+    /// What is stored or in memory of `lane` from `from` on, as far as it goes into one answer.
+    pub(super) fn page(&self, lane: Lane, from: Position) -> Result<Vec<Kept>, StoreError> {
+        let (mut page, mut bytes) = (vec![], 0);
+        for (position, found) in self.read(lane, from, PAGE)? {
+            let key = Key { lane, position };
+            if self.settled(lane).contains_key(&position) {
+                continue;
+            }
+            let kept = kept(key, &found, &self.packer);
+            bytes += kept.message.as_ref().map_or(0, |message| message.payload.len());
+            if bytes > ANSWER_BYTES && !page.is_empty() {
+                break;
+            }
+            page.push(kept);
+        }
+        Ok(page)
     }
+}
+
+fn kept(key: Key, found: &Found, packer: &Packer) -> Kept {
+    let bytes = if let Found::Blob(blob, _) = found { blob.len() } else { 0 };
+    let stored = queue::stored(key.position, found);
+    Kept { key, bytes, message: stored.and_then(|(stored, _)| open(stored, packer)) }
 }
 
 fn open(stored: Stored, packer: &Packer) -> Option<KeptMessage> {

@@ -16,6 +16,8 @@ pub enum DropReason {
     BufferFull,
     /// As [`DropReason::BufferFull`], but it was the disk that had no space left.
     DiskFull,
+    /// Older than anybody wants it.
+    TooOld,
     /// Larger than the broker takes.
     TooLarge,
     /// The topic breaks the rules of MQTT.
@@ -38,6 +40,7 @@ impl DropReason {
         match self {
             DropReason::BufferFull => "buffer_full",
             DropReason::DiskFull => "disk_full",
+            DropReason::TooOld => "too_old",
             DropReason::TooLarge => "too_large",
             DropReason::BadTopic => "bad_topic",
             DropReason::Refused => "refused",
@@ -57,6 +60,7 @@ impl DropReason {
             | DropReason::Poison => true,
             DropReason::BufferFull
             | DropReason::DiskFull
+            | DropReason::TooOld
             | DropReason::Damaged
             | DropReason::NotStored => false,
         }

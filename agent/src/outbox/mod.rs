@@ -13,6 +13,7 @@
 //! What goes which way is decided elsewhere: this room knows neither brokers nor assets.
 
 mod block;
+mod columns;
 mod committer;
 mod disk;
 mod draft;
@@ -53,6 +54,7 @@ pub use self::queue::Outcome;
 pub use self::store::StoreError;
 
 use self::committer::Request;
+use self::inspect::Kept;
 use self::restore::{Restored, Settings};
 use crate::config::Buffer;
 use crate::mqtt::topics::Prefix;
@@ -79,6 +81,8 @@ pub struct Turn {
     pub messages: Vec<Message>,
     /// Nothing of it may stay in memory: a source will be told that it is safe.
     pub durable: bool,
+    /// The time, where it can be trusted: what has become too old by it makes room.
+    pub now: Option<Utc>,
 }
 
 /// The outbox. Cheap to clone; when the last clone is gone the committer stores what it knows and ends.
@@ -214,7 +218,20 @@ impl Outbox {
     /// # Errors
     /// See [`OpenError`]: all of them need somebody to act.
     pub fn open(buffer: &Buffer, identity: &Identity) -> Result<Opened, OpenError> {
-        let settings = settings(buffer, identity);
+        Outbox::open_beside(buffer, identity, Boot(0))
+    }
+
+    /// As [`Outbox::open`], beside an outbox that has counted `boot`: the two count the same, or this one
+    /// more.
+    ///
+    /// # Errors
+    /// As [`Outbox::open`].
+    pub fn open_beside(
+        buffer: &Buffer,
+        identity: &Identity,
+        boot: Boot,
+    ) -> Result<Opened, OpenError> {
+        let settings = Settings { boot_min: boot, ..settings(buffer, identity) };
         let (restored, quarantined) =
             open::open_on_disk(&buffer.dir, &settings, &disk::Medium::default())?;
         Outbox::start(restored, quarantined, buffer)
@@ -332,6 +349,14 @@ impl Outbox {
         Ok(self.ask(|reply| Request::Stats { reply }).await??)
     }
 
+    /// Some of what is stored or in memory, from `from` on and in order; none: there is no more.
+    ///
+    /// # Errors
+    /// The store cannot be read, or the outbox has stopped.
+    pub async fn page(&self, lane: Lane, from: Position) -> Result<Vec<Kept>, OutboxError> {
+        Ok(self.ask(|reply| Request::Page { lane, from, reply }).await??)
+    }
+
     /// Changes whenever there may be something new to take.
     #[must_use]
     pub fn ready(&self) -> watch::Receiver<u64> {
@@ -361,6 +386,10 @@ fn settings(buffer: &Buffer, identity: &Identity) -> Settings {
         box_id: identity.id.to_string(),
         prefix: Prefix::new(identity),
         bytes_max: buffer.max_size,
+        free_min: buffer.free_min,
+        max_age: buffer.max_age,
+        columns: buffer.columns,
+        boot_min: Boot(0),
     }
 }
 

@@ -5,6 +5,7 @@
 //! How many there are, and how they ended, is in the lane's [`Ledger`].
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use domain::output::Lane;
 use domain::time::{Boot, Utc};
@@ -30,11 +31,8 @@ const PAGE: usize = 64;
 /// A full disk: this much is given up, oldest first, so that what matters more can go on.
 const DISK_FULL_KEEP_PERCENT: u64 = 75;
 
-/// Less free than this where the store stands: telemetry makes room, so that the rest of the box, and
-/// what matters more, can go on.
-const FREE_MIN: u64 = 16 * 1024 * 1024;
-/// Free space is looked at with one commit in so many.
-const FREE_LOOK_EVERY: u64 = 64;
+/// Free space, and what is too old, is looked at with one commit in so many.
+const LOOK_EVERY: u64 = 64;
 
 /// Where a message stands in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +94,13 @@ pub(super) struct Queue {
     pub(super) prefix: Prefix,
     /// Bytes of stored messages, without the store's own.
     pub(super) bytes_max: u64,
+    /// Less free than this where the store stands: telemetry makes room, so that the rest of the box,
+    /// and what matters more, can go on.
+    pub(super) free_min: u64,
+    /// By lane, the age at which a message makes room.
+    pub(super) max_age: [Option<Duration>; 4],
+    /// Whether readings stand in columns.
+    pub(super) columns: bool,
     pub(super) boot: Boot,
     /// The connection that is up, 0 for none.
     pub(super) conn: u32,
@@ -139,15 +144,19 @@ impl Queue {
             let keep = draft.bytes().saturating_sub(missing);
             draft.make_room(&[Lane::Telemetry], keep, DropReason::DiskFull)?;
         }
+        if let Some(now) = turns.iter().rev().find_map(|turn| turn.now)
+            && self.commits.is_multiple_of(LOOK_EVERY)
+        {
+            draft.let_go_of_the_old(now)?;
+        }
         let drafted = draft.finish();
         self.write(drafted)
     }
 
     /// How much less is free than should be, when it is time to look.
     fn missing_space(&self) -> Option<u64> {
-        let free =
-            self.store.free_bytes().filter(|_| self.commits.is_multiple_of(FREE_LOOK_EVERY))?;
-        (free < FREE_MIN).then(|| FREE_MIN - free)
+        let free = self.store.free_bytes().filter(|_| self.commits.is_multiple_of(LOOK_EVERY))?;
+        (free < self.free_min).then(|| self.free_min - free)
     }
 
     /// Moves all that is in memory to the store, and deletes what is settled.

@@ -7,6 +7,7 @@ use domain::output::{Lane, Record};
 use domain::time::Boot;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::draft::Draft;
 use super::entry::{self, RECORDS};
@@ -50,6 +51,14 @@ pub(super) struct Settings {
     pub(super) prefix: Prefix,
     /// Bytes of messages at most.
     pub(super) bytes_max: u64,
+    /// Bytes that stay free on the disk.
+    pub(super) free_min: u64,
+    /// By lane, the age at which a message makes room.
+    pub(super) max_age: [Option<Duration>; 4],
+    /// Whether readings stand in columns.
+    pub(super) columns: bool,
+    /// The boot is this one or a later one.
+    pub(super) boot_min: Boot,
 }
 
 /// What a store held.
@@ -103,7 +112,11 @@ pub(super) fn restore(
         box_id: settings.box_id,
         prefix: settings.prefix,
         bytes_max: settings.bytes_max,
-        boot: Boot(u32::try_from(last_boot).unwrap_or(u32::MAX).saturating_add(1)),
+        free_min: settings.free_min,
+        max_age: settings.max_age,
+        columns: settings.columns,
+        boot: Boot(u32::try_from(last_boot).unwrap_or(u32::MAX).saturating_add(1))
+            .max(settings.boot_min),
         conn: 0,
         linked: false,
         closed: false,

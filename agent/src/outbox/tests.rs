@@ -45,7 +45,8 @@ fn identity() -> Identity {
 }
 
 fn settings_of(bytes_max: u64) -> Settings {
-    Settings { box_id: "box".to_owned(), prefix: Prefix::new(&identity()), bytes_max }
+    let buffer = Buffer { max_size: bytes_max, ..buffer(std::path::Path::new("")) };
+    settings(&buffer, &identity())
 }
 
 fn new_queue(bytes_max: u64) -> Queue {
@@ -141,7 +142,7 @@ fn text(entry: &Entry) -> String {
 
 fn buffer(dir: &std::path::Path) -> Buffer {
     let commit_every = Duration::from_millis(20);
-    Buffer { dir: dir.to_owned(), max_size: 1 << 20, commit_every }
+    Buffer { max_size: 1 << 20, commit_every, ..Buffer::below(dir.to_owned()) }
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -101,7 +101,7 @@ struct Waiting {
 struct NotStored;
 
 async fn take(delivery: Delivery, intake: &mut Intake<Forgetful>) -> Result<Waiting, Stopped> {
-    let Delivery { topic, payload, retain, done } = delivery;
+    let Delivery { topic, payload, retain, done, response: _ } = delivery;
     intake.decoder().retained = retain;
     let mut samples = Vec::new();
     let safe = |_: &Sample| {
@@ -309,7 +309,8 @@ pub(super) mod tests {
         async fn deliver(&self, payload: &str) -> oneshot::Receiver<()> {
             let (done, acknowledged) = oneshot::channel();
             let payload = payload.as_bytes().to_vec();
-            let delivery = Delivery { topic: topic(), payload, retain: false, done };
+            let delivery =
+                Delivery { topic: topic(), payload, retain: false, response: None, done };
             in_time(self.deliveries.send(delivery)).await.unwrap();
             acknowledged
         }
@@ -397,7 +398,7 @@ pub(super) mod tests {
         let deliver = |retain, payload: &[u8]| {
             let (done, acknowledged) = oneshot::channel();
             let (topic, payload) = ("bays/1".to_owned(), payload.to_vec());
-            deliveries.try_send(Delivery { topic, payload, retain, done }).unwrap();
+            deliveries.try_send(Delivery { topic, payload, retain, response: None, done }).unwrap();
             acknowledged
         };
         in_time(deliver(true, br#"{"taken":true}"#)).await.unwrap();

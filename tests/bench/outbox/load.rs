@@ -28,7 +28,7 @@ const PACE: u64 = 50;
 
 /// A buffer as it is by default, but larger.
 fn buffer(dir: &Path) -> Buffer {
-    Buffer { dir: dir.to_owned(), max_size: 4 << 30, commit_every: Duration::from_secs(1) }
+    Buffer { max_size: 4 << 30, ..Buffer::below(dir.to_owned()) }
 }
 
 fn bin(n: u64) -> AssetKey {

@@ -117,7 +117,7 @@ fn drive_round(round: &Value) -> bool {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("route.json"), file.to_string()).unwrap();
     let config = vehicle("truck-3", "collector", "stale_after = \"1d\"")
-        + "[[route]]\nid = \"r\"\nvehicle = \"truck-3\"\nfile = \"route.json\"\n";
+        + "[[route]]\nid = \"r\"\nvehicle = \"truck-3\"\ndatum = \"WGS84\"\nfile = \"route.json\"\n";
     let site = site_in(folder.path(), &config).unwrap();
     let morning = Utc::parse("2026-06-08T04:00:00+08:00").unwrap();
     let mut engine = Engine::new(site, vec![], now(morning, morning));
@@ -155,4 +155,25 @@ fn drive_round(round: &Value) -> bool {
     categories.sort_unstable();
     assert_eq!(categories, ["stops_skipped", "stops_untimely"], "{raised:?}");
     true
+}
+
+#[test]
+fn a_file_of_stops_in_china_says_its_datum() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |lon: f64, lat: f64| {
+        let stop = serde_json::json!({
+            "StopName": "No. 7 Huangshan Road", "ScheduleTime": "16:43", "DayValue": "一,三",
+            "Lon": lon, "Lat": lat,
+        });
+        let file = serde_json::json!({"StopData": [stop]}).to_string();
+        std::fs::write(folder.path().join("route.json"), file).unwrap();
+    };
+    let route = vehicle("truck-3", "collector", "")
+        + "[[route]]\nid = \"r\"\nvehicle = \"truck-3\"\nfile = \"route.json\"\n";
+    write(119.97, 31.81);
+    let faults = site_in(folder.path(), &route).unwrap_err();
+    assert!(faults.contains("route.json: the file: it does not say its datum"), "{faults}");
+    assert!(site_in(folder.path(), &format!("{route}datum = \"GCJ02\"\n")).is_ok());
+    write(11.57, 48.14);
+    assert!(site_in(folder.path(), &route).is_ok(), "elsewhere degrees are WGS84");
 }

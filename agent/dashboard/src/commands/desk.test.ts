@@ -1,34 +1,14 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 
-import type { Ticket, TicketState } from '../picture/model';
-import { TICKET_STATES } from '../picture/model';
+import { TICKET_STATES, blankTicket, type Ticket, type TicketState } from '../picture/ticket';
 import { ANSWER_MS, Desk, FOLLOW_MS, actionsFor, type Standing } from './desk';
 
 const P = 'steward/v1/longcheng/xuejia/xj-0412';
 const AT = Date.UTC(2026, 5, 4, 4);
 
 function ticketAt(rev: number, state: TicketState = 'raised'): Ticket {
-  return {
-    key: `${P}/ticket/t-1`,
-    name: { prefix: P, tenant: 'longcheng', site: 'xuejia', box: 'xj-0412' },
-    id: 't-1',
-    header: { at: AT, clock: 'gnss', boot: 1, seq: rev, quality: 'good' },
-    rev,
-    category: 'bin_full',
-    state,
-    clearedBySensor: false,
-    severity: 'high',
-    asset: null,
-    place: null,
-    openedAt: AT,
-    updatedAt: AT,
-    closedAt: null,
-    rule: null,
-    evidence: [],
-    flow: [],
-    reopened: 0,
-    epoch: 1,
-  };
+  const name = { prefix: P, tenant: 'longcheng', site: 'xuejia', box: 'xj-0412' };
+  return { ...blankTicket(`${P}/ticket/t-1`, name, 't-1'), rev, category: 'bin_full', state };
 }
 
 interface Sent {

@@ -3,34 +3,14 @@ import { describe, expect, it, vi } from 'vitest';
 // Grouping needs no map, and Leaflet needs a window.
 vi.mock('leaflet', () => ({ default: {} }));
 
-import type { Place, Severity, Ticket } from '../picture/model';
-import { groupPins } from './pins';
+import { blankTicket, type Place, type Severity, type Ticket } from '../picture/model';
+import { groupPins, mergeNear } from './pins';
 
 const place: Place = { lat: 31.8, lon: 119.9, datum: 'WGS84', haccM: null };
 
 function ticket(id: string, asset: string | null, severity: Severity | null, more: Partial<Ticket> = {}): Ticket {
-  return {
-    key: `p/ticket/${id}`,
-    name: { prefix: 'p', tenant: 't', site: 's', box: 'b' },
-    id,
-    header: { at: null, clock: null, boot: null, seq: null, quality: null },
-    rev: 1,
-    category: 'x',
-    state: 'raised',
-    clearedBySensor: false,
-    severity,
-    asset: asset === null ? null : { class: 'bin', id: asset },
-    place,
-    openedAt: null,
-    updatedAt: null,
-    closedAt: null,
-    rule: null,
-    evidence: [],
-    flow: [],
-    reopened: 0,
-    epoch: 1,
-    ...more,
-  };
+  const blank = blankTicket(`p/ticket/${id}`, { prefix: 'p', tenant: 't', site: 's', box: 'b' }, id);
+  return { ...blank, state: 'raised', severity, asset: asset === null ? null : { class: 'bin', id: asset }, place, ...more };
 }
 
 describe('pins', () => {
@@ -53,5 +33,14 @@ describe('pins', () => {
       (one) => one.place,
     );
     expect(groups).toEqual([]);
+  });
+
+  it('merges places that would cover each other, worst first, and parts them closer by', () => {
+    const near = { ...place, lat: place.lat + 0.0001 };
+    const far = { ...place, lat: place.lat + 0.5 };
+    const groups = groupPins([ticket('t-1', 'a', 'low'), ticket('t-2', 'b', 'critical', { place: near }), ticket('t-3', 'c', 'low', { place: far })], (one) => one.place);
+    const merged = mergeNear(groups, 12);
+    expect(merged.map((group) => [group.tickets.map((one) => one.id), group.isCluster ?? false])).toEqual([[['t-2', 't-1'], true], [['t-3'], false]]);
+    expect(mergeNear(groups, 21)).toHaveLength(3);
   });
 });

@@ -5,6 +5,7 @@
 
 import L from 'leaflet';
 
+import { mercator } from '../picture/geometry';
 import { SEVERITIES, isDrawable, isOpen, isUntaken, type Place, type Severity, type Ticket } from '../picture/model';
 
 /** More pins than this at once are left to the list, worst first. */
@@ -16,6 +17,8 @@ export interface PinGroup {
   readonly place: Place;
   /** Worst first. */
   readonly tickets: Ticket[];
+  /** Several places that are too near to each other to be shown apart. */
+  readonly isCluster?: boolean;
 }
 
 /** Rank for sorting: worst highest; a severity that nobody can read is not taken for harmless. */
@@ -46,6 +49,28 @@ export function groupPins(
   return [...groups.values()].sort((a, b) => worst(b) - worst(a)).slice(0, PINS_MAX);
 }
 
+/** Pins nearer to each other than this, in pixels, are one. */
+const NEAR_PX = 34;
+
+/** One pin for the places that would cover each other at a zoom level. */
+export function mergeNear(groups: readonly PinGroup[], zoom: number): PinGroup[] {
+  const scale = (256 * 2 ** zoom) / NEAR_PX;
+  const cells = new Map<string, PinGroup[]>();
+  for (const group of groups) {
+    const { x, y } = mercator(group.place.lat, group.place.lon);
+    const key = `${Math.floor(x * scale)}/${Math.floor(y * scale)}`;
+    const cell = cells.get(key);
+    if (cell === undefined) cells.set(key, [group]);
+    else cell.push(group);
+  }
+  return [...cells].map(([key, members]) => {
+    const [first] = members;
+    if (first === undefined || members.length === 1) return members[0] as PinGroup;
+    const tickets = members.flatMap((group) => group.tickets).sort((a, b) => rank(b.severity) - rank(a.severity));
+    return { key: `near/${zoom}/${key}`, place: first.place, tickets, isCluster: true };
+  });
+}
+
 interface Pin {
   readonly marker: L.Marker;
   readonly element: HTMLElement;
@@ -54,10 +79,10 @@ interface Pin {
 
 export class Pins {
   readonly #map: L.Map;
-  readonly #open: (ticket: Ticket) => void;
+  readonly #open: (group: PinGroup) => void;
   readonly #pins = new Map<string, Pin>();
 
-  constructor(map: L.Map, open: (ticket: Ticket) => void) {
+  constructor(map: L.Map, open: (group: PinGroup) => void) {
     this.#map = map;
     this.#open = open;
   }
@@ -82,11 +107,11 @@ export class Pins {
     const isChosen = group.tickets.some((ticket) => ticket.key === chosenKey);
     const look = [severity, isPulsing, isChosen, group.tickets.length, label].join('|');
     pin.marker.setLatLng([lat, lon]);
-    pin.element.onclick = () => this.#open(worst);
+    pin.element.onclick = () => this.#open(group);
     pin.element.onkeydown = (event) => {
       if (event.key !== 'Enter' && event.key !== ' ') return;
       event.preventDefault();
-      this.#open(worst);
+      this.#open(group);
     };
     if (pin.look === look) return;
     pin.look = look;

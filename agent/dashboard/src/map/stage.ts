@@ -11,12 +11,13 @@ import type { Place, Ticket, Vehicle } from '../picture/model';
 import type { Part, Picture } from '../picture/picture';
 import { Atlas } from './atlas';
 import { drawChosen } from './chosen';
+import { areBaysClustered, areBinsClustered, drawBayClusters, drawBinClusters } from './clusters';
 import { Fleet } from './fleet';
 import { drawGround } from './ground';
 import { nearest } from './hit';
 import { drawBays, drawBins } from './marks';
 import { currentPalette } from './palette';
-import { groupPins, Pins, type PinGroup } from './pins';
+import { groupPins, mergeNear, Pins, type PinGroup } from './pins';
 import { Sheet, type View } from './sheet';
 
 /** Bays and bins are drawn again at most this often: enough for the eye, and it spares small machines. */
@@ -25,6 +26,8 @@ const ASSETS_MS = 100;
 const PER_THOUSAND_MS = 25;
 /** How close a place is shown that was asked for. */
 const TARGET_ZOOM = 19;
+/** From here on every ticket has a pin of its own. */
+const PINS_APART_ZOOM = 18;
 
 /** What the stage asks the page, each time it draws. */
 export interface Director {
@@ -67,12 +70,15 @@ export class Stage {
       drawGround(c, view, this.#atlas.roads, currentPalette(), director.language());
     });
     this.#assets = this.#sheet('assets', (c, view) => {
-      const street = picture.clock.at(director.now());
-      drawBays(c, view, this.#atlas.bays.values(), currentPalette(), street);
-      drawBins(c, view, this.#atlas.bins.values(), currentPalette());
+      this.#drawAssets(c, view);
     });
     this.#moving = this.#sheet('fleet', (c, view) => this.#drawMoving(c, view));
-    this.#pins = new Pins(this.#map, director.openTicket);
+    this.#pins = new Pins(this.#map, (group) => {
+      const [worst] = group.tickets;
+      if (group.isCluster) this.show(group.place.lat, group.place.lon, this.#map.getZoom() + 2);
+      else if (worst !== undefined) director.openTicket(worst);
+    });
+    this.#map.on('zoomend', () => this.#showPins());
     this.#listenToPointer();
     // The size changes with the window, the banner and the view.
     this.#watcher = new ResizeObserver(() => this.#map.invalidateSize({ animate: false }));
@@ -110,9 +116,8 @@ export class Stage {
   }
 
   /** Brings a place to the middle, close enough to see a bay. */
-  show(lat: number, lon: number): void {
+  show(lat: number, lon: number, zoom = Math.max(this.#map.getZoom(), TARGET_ZOOM)): void {
     this.#map.invalidateSize({ animate: false });
-    const zoom = Math.max(this.#map.getZoom(), TARGET_ZOOM);
     this.#map.setView([lat, lon], zoom, { animate: !this.#still.matches });
   }
 
@@ -148,6 +153,12 @@ export class Stage {
     if (parts.has('streets') || parts.has('tickets')) this.#showPins();
   }
 
+  /** Whether one stands too far away to point at a single bay. */
+  #isClustered(): boolean {
+    const metres = 40_075_016.686 * Math.cos((this.#map.getCenter().lat * Math.PI) / 180);
+    return areBaysClustered(this.#atlas.bays.size, { pixelsPerMetre: (256 * 2 ** this.#map.getZoom()) / metres });
+  }
+
   #drawAssetsSoon(): void {
     const wait = ASSETS_MS + (PER_THOUSAND_MS * this.#picture.bays.size) / 1000;
     this.#assetsTimer ??= setTimeout(() => {
@@ -155,6 +166,15 @@ export class Stage {
       this.#atlas.readAssets();
       this.#assets.redraw();
     }, wait);
+  }
+
+  #drawAssets(c: CanvasRenderingContext2D, view: View): void {
+    const { bays, bins } = this.#atlas;
+    const palette = currentPalette();
+    if (areBaysClustered(bays.size, view)) drawBayClusters(c, view, bays.values(), palette);
+    else drawBays(c, view, bays.values(), palette, this.#picture.clock.at(this.#director.now()));
+    if (areBinsClustered(bins.size, view)) drawBinClusters(c, view, bins.values(), palette);
+    else drawBins(c, view, bins.values(), palette);
   }
 
   #drawMoving(c: CanvasRenderingContext2D, view: View): void {
@@ -170,20 +190,26 @@ export class Stage {
   }
 
   #showPins(): void {
-    const groups = groupPins(this.#picture.tickets.values(), this.#director.placeOf);
+    const zoom = this.#map.getZoom();
+    const all = groupPins(this.#picture.tickets.values(), this.#director.placeOf);
+    const groups = zoom < PINS_APART_ZOOM ? mergeNear(all, zoom) : all;
     this.#pins.show(groups, this.#director.pinLabel, this.#director.chosenTicket());
   }
 
   #listenToPointer(): void {
     const under = (event: L.LeafletMouseEvent): string | null =>
-      nearest(this.#map, event.containerPoint, this.#atlas, this.#fleet, this.#picture, this.#director.now());
+      this.#isClustered() ? null : nearest(this.#map, event.containerPoint, this.#atlas, this.#fleet, this.#picture, this.#director.now());
     this.#map.on('mousemove', (event) => {
       const key = under(event);
       this.#map.getContainer().style.cursor = key === null ? '' : 'pointer';
       this.#director.over(key, event.containerPoint.x, event.containerPoint.y);
     });
     this.#map.on('mouseout movestart', () => this.#director.over(null, 0, 0));
-    this.#map.on('click', (event) => this.#director.chooseAsset(under(event)));
+    this.#map.on('click', (event) => {
+      const isFar = this.#isClustered();
+      if (isFar) this.#map.setZoomAround(event.latlng, this.#map.getZoom() + 2);
+      else this.#director.chooseAsset(under(event));
+    });
   }
 }
 

@@ -5,6 +5,9 @@
  */
 
 import type { BoxName, Class } from '../readers/topics';
+import type { AssetFigures } from './figures';
+
+export * from './ticket';
 
 export const CLOCKS = ['gnss', 'ntp', 'estimated', 'unset'] as const;
 export type Clock = (typeof CLOCKS)[number];
@@ -35,25 +38,6 @@ export type BinStatus = (typeof BIN_STATUSES)[number];
 
 export const ACTIVITIES = ['working', 'travelling', 'idle', 'parked', 'unknown'] as const;
 export type Activity = (typeof ACTIVITIES)[number];
-
-export const TICKET_STATES = [
-  'candidate',
-  'raised',
-  'acknowledged',
-  'dispatched',
-  'handled',
-  'verified',
-  'closed',
-  'suppressed',
-  'rejected',
-  'reopened',
-  'expired',
-] as const;
-export type TicketState = (typeof TICKET_STATES)[number];
-
-/** Worst last. */
-export const SEVERITIES = ['low', 'medium', 'high', 'critical'] as const;
-export type Severity = (typeof SEVERITIES)[number];
 
 /** When something was so, and how far that can be trusted. */
 export interface Header {
@@ -91,6 +75,8 @@ export interface BoxInfo {
   readonly version: string | null;
   readonly name: string | null;
   readonly assets: number | null;
+  /** The IANA name of the zone the box stands in; `null` when it tells none that this browser knows. */
+  readonly zone: string | null;
   /** How many times real time the box's simulated clock runs; `null` for a real one. */
   readonly speed: number | null;
 }
@@ -172,6 +158,8 @@ export interface BinState {
   readonly status: BinStatus;
   readonly levelPct: number | null;
   readonly fullAt: number | null;
+  /** When it will be full, and the band that this is known in. */
+  readonly expected: { readonly at: number; readonly earliest: number | null; readonly latest: number | null } | null;
   readonly temperatureC: number | null;
   readonly lastCollected: number | null;
 }
@@ -219,6 +207,8 @@ export interface Asset<S> {
   info: AssetInfo | null;
   state: S | null;
   header: Header | null;
+  /** The figures of today and the week, where the box keeps some of it. */
+  figures: AssetFigures | null;
   epoch: number;
 }
 
@@ -240,47 +230,6 @@ export interface Vehicle extends Asset<VehicleState> {
   readonly track: TrackPoint[];
 }
 
-/** A reading that made the rule true. */
-export interface Evidence {
-  readonly at: number | null;
-  readonly fact: string;
-  readonly value: string | null;
-  readonly unit: string | null;
-  readonly text: string | null;
-}
-
-/** A step of a ticket's life. */
-export interface FlowStep {
-  readonly n: number | null;
-  readonly step: string;
-  readonly at: number | null;
-  readonly by: string | null;
-  readonly note: string | null;
-}
-
-/** `P/ticket/<id>/state`. */
-export interface Ticket {
-  readonly key: string;
-  readonly name: BoxName;
-  readonly id: string;
-  readonly header: Header;
-  readonly rev: number;
-  readonly category: string;
-  readonly state: TicketState | null;
-  readonly clearedBySensor: boolean;
-  readonly severity: Severity | null;
-  readonly asset: { readonly class: string; readonly id: string } | null;
-  readonly place: Place | null;
-  readonly openedAt: number | null;
-  readonly updatedAt: number | null;
-  readonly closedAt: number | null;
-  readonly rule: { readonly id: string; readonly version: number | null } | null;
-  readonly evidence: readonly Evidence[];
-  readonly flow: readonly FlowStep[];
-  readonly reopened: number;
-  readonly epoch: number;
-}
-
 /** Something that happened once: a CloudEvent on an event topic. */
 export interface Happening {
   readonly n: number;
@@ -297,16 +246,6 @@ export interface Happening {
 export function quietMs(health: Health, source: SourceHealth): number | null {
   if (health.header.at === null || source.lastAt === null) return null;
   return Math.max(0, health.header.at - source.lastAt);
-}
-
-/** Whether somebody still has to do something about it. */
-export function isOpen(ticket: Ticket): boolean {
-  return ticket.state !== 'closed' && ticket.state !== 'rejected' && ticket.state !== 'expired';
-}
-
-/** Whether nobody has taken it yet. */
-export function isUntaken(ticket: Ticket): boolean {
-  return ticket.state === 'candidate' || ticket.state === 'raised' || ticket.state === 'reopened';
 }
 
 /** Whether a place may be drawn on this map without being hundreds of metres off. */

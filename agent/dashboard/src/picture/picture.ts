@@ -7,7 +7,10 @@
  * retained messages of an epoch are in, `settle` removes what the broker no longer has.
  */
 
+import { event as readEvent } from '../readers/events';
+import { figures as readFigures } from '../readers/figures';
 import * as read from '../readers/payloads';
+import { ticket as readTicket } from '../readers/tickets';
 import { topic as readTopic } from '../readers/topics';
 import type { BoxName, Class, Topic } from '../readers/topics';
 import { fields } from '../readers/values';
@@ -25,6 +28,8 @@ import {
   type Ticket,
   type Vehicle,
 } from './model';
+import { newBox, takeHealth, takeInfo, takeStatus } from './boxes';
+import { Chronicle } from './chronicle';
 import { StreetClock } from './streetClock';
 
 /** Longer payloads are not parsed: no message of a box comes near it. */
@@ -39,8 +44,6 @@ export const HAPPENINGS_MAX = 100;
 export const TRAIL_MAX = 240;
 /** Most points of a vehicle's track; the oldest goes first. */
 export const TRACK_MAX = 5000;
-/** Most health arrivals kept per box; the oldest goes first. */
-export const BEATS_MAX = 40;
 /** A vehicle that jumps farther than this between two fixes starts a new trail, in metres. */
 const JUMP_M = 400;
 /** A vehicle that was not heard of for longer starts a new trail: nobody knows which way it took. */
@@ -62,7 +65,7 @@ export const REASONS = [
 export type Reason = (typeof REASONS)[number];
 
 /** What changed since the last look. */
-export type Part = 'boxes' | 'assets' | 'vehicles' | 'streets' | 'tickets' | 'happenings' | 'faults';
+export type Part = 'boxes' | 'assets' | 'vehicles' | 'streets' | 'figures' | 'tickets' | 'happenings' | 'faults';
 
 /** A message as it came from the broker. */
 export interface Arrival {
@@ -98,6 +101,8 @@ export class Picture {
   readonly tickets = new Map<string, Ticket>();
   /** Newest first. */
   readonly happenings: Happening[] = [];
+  /** Sessions and what became of waste, since the page was opened. */
+  readonly chronicle = new Chronicle();
   readonly ignored = new Map<Reason, number>();
   /** Arrival of the last message of any kind; `null` before the first. */
   lastAt: number | null = null;
@@ -140,6 +145,15 @@ export class Picture {
         this.#changed.add(part);
       }
     }
+  }
+
+  /** The zone that most of the boxes stand in; `null` when none tells one. */
+  zone(): string | null {
+    const zones = new Map<string, number>();
+    for (const { info } of this.boxes.values()) {
+      if (info?.zone != null) zones.set(info.zone, (zones.get(info.zone) ?? 0) + 1);
+    }
+    return [...zones].sort((a, b) => b[1] - a[1] || a[0].localeCompare(b[0]))[0]?.[0] ?? null;
   }
 
   /** What changed since the last call. */
@@ -219,7 +233,8 @@ export class Picture {
     if (asset === undefined) return;
     if (found.channel === 'info') asset.info = null;
     if (found.channel === 'state') asset.state = asset.header = null;
-    if (asset.info === null && asset.state === null) this.#mapOf(found.class)?.delete(asset.key);
+    if (found.channel === 'figures') asset.figures = null;
+    if (asset.info === null && asset.state === null && asset.figures === null) this.#mapOf(found.class)?.delete(asset.key);
     this.#changed.add(partOf(found.class));
   }
 
@@ -230,15 +245,7 @@ export class Picture {
       return known;
     }
     if (this.boxes.size >= BOXES_MAX) return null;
-    const made: Box = {
-      name,
-      status: null,
-      info: null,
-      health: null,
-      healthAt: null,
-      beats: [],
-      epoch: this.#epoch,
-    };
+    const made = newBox(name, this.#epoch);
     this.boxes.set(name.prefix, made);
     return made;
   }
@@ -247,39 +254,14 @@ export class Picture {
     const fresh = this.boxes.get(name.prefix)?.epoch !== this.#epoch;
     const box = this.#box(name);
     if (box === null) return this.#ignore('full');
-    if (channel === 'status') this.#takeStatus(box, body, fresh);
-    else if (channel === 'info') this.#takeInfo(box, body, arrival);
-    else this.#takeHealth(box, body, arrival);
+    if (channel === 'status') {
+      const fault = takeStatus(box, body, fresh, this.#odd);
+      if (fault !== null) return this.#ignore(fault);
+    } else if (channel === 'info') {
+      takeInfo(box, body, arrival);
+      this.clock.speed = box.info?.speed ?? null;
+    } else takeHealth(box, body, arrival, this.#odd);
     this.#changed.add('boxes');
-  }
-
-  #takeStatus(box: Box, body: Fields, fresh: boolean): void {
-    const status = read.boxStatus(body, this.#odd);
-    if (status === null) return this.#ignore('missing_field');
-    const shown = fresh ? null : box.status;
-    // The broker may publish the will of an old connection after the birth of the new one.
-    if (shown !== null && status.state === 'lost' && isOfOlderConnection(status, shown)) {
-      return this.#ignore('older');
-    }
-    box.status = status;
-  }
-
-  #takeInfo(box: Box, body: Fields, arrival: Arrival): void {
-    box.info = read.boxInfo(body);
-    this.clock.speed = box.info.speed;
-    // A health that the broker had kept is dated by a clock that is not ours: it counts from now on.
-    if (box.info.speed === null || box.healthAt === null || box.beats.length > 1) return;
-    box.healthAt = arrival.at;
-    box.beats.splice(0, box.beats.length, arrival.at);
-  }
-
-  #takeHealth(box: Box, body: Fields, arrival: Arrival): void {
-    box.health = read.health(body, this.#odd);
-    const isOurClock = box.info?.speed == null;
-    box.healthAt = arrival.retained && isOurClock ? box.health.header.at : arrival.at;
-    if (box.healthAt === null) return;
-    box.beats.push(box.healthAt);
-    if (box.beats.length > BEATS_MAX) box.beats.shift();
   }
 
   #mapOf(kind: Class): Map<string, Asset<unknown>> | null {
@@ -298,12 +280,16 @@ export class Picture {
     const asset = known ?? newAsset(key, found, this.#epoch);
     const isFirst = asset.epoch !== this.#epoch;
     if (isFirst) asset.header = null;
-    if (found.channel === 'info') asset.info = read.assetInfo(body);
+    if (found.channel === 'figures') {
+      asset.figures = readFigures(body);
+      this.#changed.add('figures');
+    } else if (found.channel === 'info') asset.info = read.assetInfo(body);
     else if (!this.#takeState(asset, body, arrival)) return;
     asset.epoch = this.#epoch;
     map.set(key, asset);
     this.#box(found.name);
-    this.#changed.add(partOf(found.class));
+    // Figures are drawn nowhere on the map.
+    if (found.channel !== 'figures') this.#changed.add(partOf(found.class));
   }
 
   /** Whether the state was taken. */
@@ -347,7 +333,7 @@ export class Picture {
   }
 
   #takeTicket(name: BoxName, id: string, body: Fields): void {
-    const found = read.ticket(body, this.#odd);
+    const found = readTicket(body, this.#odd);
     if (found === null) return this.#ignore('missing_field');
     const { saidId, ...ticket } = found;
     if (saidId !== null && saidId !== id) return this.#ignore('wrong_id');
@@ -370,6 +356,7 @@ export class Picture {
     this.#happened += 1;
     this.happenings.unshift({ ...event, n: this.#happened, name, class: kind, subject });
     if (this.happenings.length > HAPPENINGS_MAX) this.happenings.pop();
+    this.chronicle.note(readEvent(body), event, name.prefix, kind, subject);
     this.#changed.add('happenings');
   }
 }
@@ -377,14 +364,6 @@ export class Picture {
 function partOf(kind: Class): Part {
   if (kind === 'street') return 'streets';
   return kind === 'vehicle' ? 'vehicles' : 'assets';
-}
-
-function isOfOlderConnection(
-  next: { boot: number | null; conn: number | null },
-  shown: { boot: number | null; conn: number | null },
-): boolean {
-  const boots = (next.boot ?? 0) - (shown.boot ?? 0);
-  return boots < 0 || (boots === 0 && (next.conn ?? 0) < (shown.conn ?? 0));
 }
 
 function newAsset(key: string, found: Topic & { of: 'asset' }, epoch: number): Asset<unknown> {
@@ -396,6 +375,7 @@ function newAsset(key: string, found: Topic & { of: 'asset' }, epoch: number): A
     info: null as AssetInfo | null,
     state: null,
     header: null,
+    figures: null,
     epoch,
   };
   return found.class === 'vehicle' ? Object.assign(asset, { trail: [], track: [] }) : asset;

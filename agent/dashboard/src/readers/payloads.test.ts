@@ -2,6 +2,7 @@ import { quietMs } from '../picture/model';
 import { describe, expect, it, vi } from 'vitest';
 
 import * as read from './payloads';
+import { ticket as readTicket } from './tickets';
 import type { Fields } from './values';
 
 const quiet = (): void => {};
@@ -90,7 +91,7 @@ describe('payloads that are wrong', () => {
         read.bayState(body, quiet);
         read.binState(body, quiet);
         read.vehicleState(body, quiet);
-        read.ticket(body, quiet);
+        readTicket(body, quiet);
         read.cloudEvent(body);
         read.reply(body);
       }).not.toThrow();
@@ -115,16 +116,16 @@ describe('payloads that are wrong', () => {
   });
 
   it('a ticket needs a revision and a category; the rest may be missing', () => {
-    expect(read.ticket({ category: 'bin_full' }, quiet)).toBeNull();
-    expect(read.ticket({ rev: 1 }, quiet)).toBeNull();
+    expect(readTicket({ category: 'bin_full' }, quiet)).toBeNull();
+    expect(readTicket({ rev: 1 }, quiet)).toBeNull();
     const odd = vi.fn();
-    const ticket = read.ticket({ rev: 1, category: 'bin_full', severity: 'apocalyptic', evidence: [{}, { fact: 'x', value: '<b>' }] }, odd);
+    const ticket = readTicket({ rev: 1, category: 'bin_full', severity: 'apocalyptic', evidence: [{}, { fact: 'x', value: '<b>' }] }, odd);
     expect(ticket).toMatchObject({ severity: null, state: null, asset: null, evidence: [{ fact: 'x', value: '<b>' }] });
     expect(odd).toHaveBeenCalledOnce();
   });
 
   it('long lists and texts are bounded', () => {
-    const ticket = read.ticket(
+    const ticket = readTicket(
       { rev: 1, category: 'c'.repeat(1e6), flow: Array.from({ length: 5000 }, () => ({ step: 's' })) },
       quiet,
     );

@@ -13,16 +13,12 @@ import {
   CLOCKS,
   LANES,
   QUALITIES,
-  SEVERITIES,
-  TICKET_STATES,
   type AssetInfo,
   type BayState,
   type BinState,
   type BoxInfo,
   type BoxStatus,
-  type Evidence,
   type Fact,
-  type FlowStep,
   type Header,
   type Health,
   type Lane,
@@ -31,27 +27,16 @@ import {
   type SourceHealth,
   type StreetState,
   type Stretch,
-  type Ticket,
   type TrackPoint,
   type VehicleState,
 } from '../picture/model';
 import { decodeTrack } from './track';
-import { count, fields, flag, instant, list, number, own, printable, text, word } from './values';
+import { count, fields, flag, instant, knownWord, list, number, own, printable, text, word, zone, type Odd } from './values';
 import type { Fields } from './values';
 
-/** Told of each word that no vocabulary has. */
-export type Odd = () => void;
-
 const FACTS_MAX = 16;
-const STEPS_MAX = 200;
 const LINE_MAX = 5000;
 const ASSETS_MAX = 50_000;
-
-function knownWord<W extends string>(value: unknown, words: readonly W[], odd: Odd): W | null {
-  const found = word(value, words);
-  if (found === null && value !== undefined && value !== null) odd();
-  return found;
-}
 
 /** The flat header of state, health and ticket messages. */
 export function header(from: Fields, odd: Odd): Header {
@@ -107,6 +92,7 @@ export function boxInfo(from: Fields): BoxInfo {
     version: text(own(from, 'version'), 60),
     name: text(own(from, 'name'), 80),
     assets: Array.isArray(assets) ? Math.min(assets.length, ASSETS_MAX) : null,
+    zone: zone(own(from, 'timezone')),
     speed: number(own(fields(own(from, 'simulated')) ?? {}, 'speed'), 1, 10_000),
   };
 }
@@ -207,12 +193,19 @@ export function bayState(from: Fields, odd: Odd): BayState {
   };
 }
 
+function expected(value: unknown): BinState['expected'] {
+  const from = fields(value) ?? {};
+  const at = instant(own(from, 'at'));
+  return at === null ? null : { at, earliest: instant(own(from, 'earliest')), latest: instant(own(from, 'latest')) };
+}
+
 /** `P/bin/<id>/state`. */
 export function binState(from: Fields, odd: Odd): BinState {
   return {
     status: knownWord(own(from, 'status'), BIN_STATUSES, odd) ?? 'unknown',
     levelPct: number(own(from, 'level_pct'), 0, 100),
     fullAt: instant(own(from, 'full_at')),
+    expected: expected(own(from, 'full_expected')),
     temperatureC: number(own(from, 'temperature_c'), -100, 2000),
     lastCollected: instant(own(from, 'last_collected')),
   };
@@ -266,77 +259,6 @@ function stretch(value: unknown): Stretch | null {
 export interface Stretches {
   readonly stretches: readonly Stretch[];
   readonly next: number | null;
-}
-
-function evidence(value: unknown): Evidence | null {
-  const from = fields(value);
-  if (from === null) return null;
-  const said = text(own(from, 'text'));
-  const fact = text(own(from, 'fact'), 60);
-  if (fact === null && said === null) return null;
-  return {
-    at: instant(own(from, 'at')),
-    fact: fact ?? '',
-    value: printable(own(from, 'value')),
-    unit: text(own(from, 'unit'), 20),
-    text: said,
-  };
-}
-
-function flowStep(value: unknown): FlowStep | null {
-  const from = fields(value);
-  const step = from === null ? null : text(own(from, 'step'), 60);
-  if (from === null || step === null) return null;
-  return {
-    n: count(own(from, 'n')),
-    step,
-    at: instant(own(from, 'at')),
-    by: text(own(from, 'by'), 60),
-    note: text(own(from, 'note'), 2000),
-  };
-}
-
-function assetOf(value: unknown): Ticket['asset'] {
-  const from = fields(value);
-  const kind = from === null ? null : text(own(from, 'class'), 32);
-  const id = from === null ? null : text(own(from, 'id'), 64);
-  return kind === null || id === null ? null : { class: kind, id };
-}
-
-function ruleOf(value: unknown): Ticket['rule'] {
-  const from = fields(value);
-  const id = from === null ? null : text(own(from, 'id'), 64);
-  return from === null || id === null ? null : { id, version: count(own(from, 'version')) };
-}
-
-/** What a ticket message says, without where it came from. */
-export type TicketBody = Omit<Ticket, 'key' | 'name' | 'id' | 'epoch'> & {
-  readonly saidId: string | null;
-};
-
-/** `P/ticket/<id>/state`; `null` without a revision and a category, as nothing could be done with it. */
-export function ticket(from: Fields, odd: Odd): TicketBody | null {
-  const rev = count(own(from, 'rev'));
-  const category = text(own(from, 'category'), 60);
-  if (rev === null || category === null) return null;
-  return {
-    saidId: text(own(from, 'ticket_id'), 64),
-    header: header(from, odd),
-    rev,
-    category,
-    state: knownWord(own(from, 'state'), TICKET_STATES, odd),
-    clearedBySensor: own(from, 'cleared_by_sensor') === true,
-    severity: knownWord(own(from, 'severity'), SEVERITIES, odd),
-    asset: assetOf(own(from, 'asset')),
-    place: place(own(from, 'place')),
-    openedAt: instant(own(from, 'opened_at')),
-    updatedAt: instant(own(from, 'updated_at')),
-    closedAt: instant(own(from, 'closed_at')),
-    rule: ruleOf(own(from, 'rule')),
-    evidence: list(own(from, 'evidence'), STEPS_MAX, evidence),
-    flow: list(own(from, 'flow'), STEPS_MAX, flowStep),
-    reopened: count(own(from, 'reopened')) ?? 0,
-  };
 }
 
 /** A CloudEvent as far as the page shows it. */

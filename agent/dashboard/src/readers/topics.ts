@@ -25,7 +25,7 @@ export type Topic =
       readonly name: BoxName;
       readonly class: Class;
       readonly id: string;
-      readonly channel: 'info' | 'state' | 'event' | 'tel';
+      readonly channel: 'info' | 'state' | 'figures' | 'event' | 'tel';
     }
   | {
       readonly of: 'ticket';
@@ -44,6 +44,7 @@ export function filters(requester: string): string[] {
     `${any}/health`,
     `${any}/+/+/info`,
     `${any}/+/+/state`,
+    `${any}/+/+/figures`,
     `${any}/+/+/event`,
     // Tracks; the series of everything else are not shown.
     `${any}/vehicle/+/tel`,
@@ -73,7 +74,7 @@ export function topic(text: string): Topic | null {
   const known = CLASSES.find((one) => one === kind);
   if (known === undefined) return null;
   if (channel === 'tel') return known === 'vehicle' ? { of: 'asset', name, class: known, id, channel } : null;
-  return channel === 'info' || channel === 'state' || channel === 'event'
+  return channel === 'info' || channel === 'state' || channel === 'figures' || channel === 'event'
     ? { of: 'asset', name, class: known, id, channel }
     : null;
 }

@@ -65,6 +65,27 @@ export function word<W extends string>(value: unknown, words: readonly W[]): W |
     : null;
 }
 
+/** Told of each word that no vocabulary has. */
+export type Odd = () => void;
+
+/** One of the words of a vocabulary that may grow: a new one is reported, and `null`. */
+export function knownWord<W extends string>(value: unknown, words: readonly W[], odd: Odd): W | null {
+  const found = word(value, words);
+  if (found === null && value !== undefined && value !== null) odd();
+  return found;
+}
+
+/** The IANA name of a time zone, where the browser knows it. */
+export function zone(value: unknown): string | null {
+  const name = text(value, 60);
+  if (name === null) return null;
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone;
+  } catch {
+    return null;
+  }
+}
+
 /** The readable items of an array, the first `max` of them. */
 export function list<T>(value: unknown, max: number, read: (item: unknown) => T | null): T[] {
   if (!Array.isArray(value)) return [];

@@ -6,7 +6,7 @@ import { extent, momentOf } from './replay';
 function vehicle(track: TrackPoint[]): Vehicle {
   const name = { prefix: 'steward/v1/t/s/b', tenant: 't', site: 's', box: 'b' };
   return {
-    key: 'v', name, class: 'vehicle', id: 'v', info: null, state: null, header: null, epoch: 1, trail: [], track,
+    key: 'v', name, class: 'vehicle', id: 'v', info: null, state: null, header: null, figures: null, epoch: 1, trail: [], track,
   };
 }
 

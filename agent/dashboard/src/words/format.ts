@@ -23,16 +23,27 @@ export class Format {
   readonly #dayTime: Intl.DateTimeFormat;
   readonly #full: Intl.DateTimeFormat;
   readonly #date: Intl.DateTimeFormat;
+  readonly #dayKey: Intl.DateTimeFormat;
+  readonly #offset: Intl.DateTimeFormat;
+  readonly #weekday: Intl.DateTimeFormat;
+  readonly #calendarDay: Intl.DateTimeFormat;
 
-  constructor(tag: string, units: SpanUnits) {
+  /** `zone`: the IANA name of the zone whose clocks are shown; `null`: the browser's own. */
+  constructor(tag: string, units: SpanUnits, zone: string | null = null) {
     this.#tag = tag;
     this.#units = units;
-    const time = { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' } as const;
+    const there = zone === null ? {} : { timeZone: zone };
+    const time = { hour: '2-digit', minute: '2-digit', hourCycle: 'h23', ...there } as const;
     this.#time = new Intl.DateTimeFormat(tag, time);
     this.#seconds = new Intl.DateTimeFormat(tag, { ...time, second: '2-digit' });
     this.#dayTime = new Intl.DateTimeFormat(tag, { ...time, month: 'short', day: 'numeric' });
-    this.#full = new Intl.DateTimeFormat(tag, { dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23' });
-    this.#date = new Intl.DateTimeFormat(tag, { weekday: 'short', month: 'short', day: 'numeric' });
+    this.#full = new Intl.DateTimeFormat(tag, { dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23', ...there });
+    const day = { month: 'short', day: 'numeric' } as const;
+    this.#date = new Intl.DateTimeFormat(tag, { weekday: 'short', ...day, ...there });
+    this.#dayKey = new Intl.DateTimeFormat('en-CA', { dateStyle: 'short', ...there });
+    this.#offset = new Intl.DateTimeFormat(tag, { timeZoneName: 'shortOffset', ...there });
+    this.#weekday = new Intl.DateTimeFormat(tag, { weekday: 'short', timeZone: 'UTC' });
+    this.#calendarDay = new Intl.DateTimeFormat(tag, { ...day, timeZone: 'UTC' });
   }
 
   /** A number with at most `digits` decimals. */
@@ -83,8 +94,34 @@ export class Format {
 
   /** Hour and minute, with the date when it is another day. */
   moment(at: number, now: number): string {
-    const isSameDay = new Date(at).toDateString() === new Date(now).toDateString();
-    return (isSameDay ? this.#time : this.#dayTime).format(at);
+    return (this.dayKey(at) === this.dayKey(now) ? this.#time : this.#dayTime).format(at);
+  }
+
+  /** The date there as `2026-06-04`. */
+  dayKey(at: number): string {
+    return this.#dayKey.format(at);
+  }
+
+  /** How far the clocks there are from UTC at a time: `GMT+8`. */
+  zoneName(at: number): string {
+    return this.#offset.formatToParts(at).find((part) => part.type === 'timeZoneName')?.value ?? '';
+  }
+
+  /** The weekday of a date that is written `2026-06-04`. */
+  weekday(date: string): string {
+    return this.#weekday.format(Date.parse(`${date}T12:00:00Z`));
+  }
+
+  /** Day and month of a date that is written `2026-06-04`. */
+  calendarDay(date: string): string {
+    return this.#calendarDay.format(Date.parse(`${date}T12:00:00Z`));
+  }
+
+  /** An amount in the smallest unit of a currency. */
+  money(minor: number, currency: string): string {
+    const format = this.#of(`m${currency}`, { style: 'currency', currency, currencyDisplay: 'narrowSymbol' });
+    const digits = format.resolvedOptions().maximumFractionDigits ?? 2;
+    return format.format(minor / 10 ** digits);
   }
 
   /** Everything, for titles. */

@@ -60,4 +60,21 @@ describe('formats', () => {
     expect(named(en.categories, 'constructor')).toBe('Constructor');
     expect(symbolText('___')).toBe('___');
   });
+
+  it('shows the clocks of the zone it was made for, whatever the browser stands in', () => {
+    const at = Date.UTC(2026, 5, 4, 17, 30);
+    const there = new Format('en-GB', en.spanUnits, 'Asia/Shanghai');
+    const elsewhere = new Format('en-GB', en.spanUnits, 'America/New_York');
+    expect([there.time(at), elsewhere.time(at)]).toEqual(['01:30', '13:30']);
+    expect([there.dayKey(at), elsewhere.dayKey(at)]).toEqual(['2026-06-05', '2026-06-04']);
+    expect(there.zoneName(at)).toBe('GMT+8');
+    // It is another day there already, though not in UTC.
+    expect(there.moment(at, at - 2 * 3_600_000)).toMatch(/5 Jun/);
+    expect(elsewhere.moment(at, at - 2 * 3_600_000)).toBe('13:30');
+  });
+
+  it('amounts in the smallest unit of their currency', () => {
+    expect(english.money(1250, 'CNY')).toBe('¥12.50');
+    expect(english.money(300, 'JPY')).toBe('¥300');
+  });
 });

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use serde_json::{Map, Value};
 
+use crate::commands::upkeep::Progress;
 use crate::output::Record;
 
 /// Answers that are remembered. A requester that repeats a command after 256 others gets it done again;
@@ -27,8 +28,10 @@ impl Answers {
         self.0.iter().find(|(known, _)| known == id).map(|(_, answer)| answer)
     }
 
-    /// Remembers an answer; gives the records that make it so on disk.
+    /// Remembers an answer, in place of an earlier one to the same command; gives the records that make it
+    /// so on disk.
     pub(super) fn keep(&mut self, id: &str, answer: Map<String, Value>) -> Vec<Record> {
+        self.0.retain(|(known, _)| known != id);
         let value = serde_json::to_vec(&answer).expect("an answer is plain data");
         let mut records = vec![Record { key: format!("command/{id}"), value: Some(value) }];
         if self.0.len() == REMEMBERED
@@ -46,6 +49,16 @@ pub(super) fn yes(id: &str, result: Map<String, Value>) -> Map<String, Value> {
     answer.insert("id".into(), Value::String(id.to_owned()));
     answer.insert("ok".into(), Value::Bool(true));
     answer.insert("result".into(), Value::Object(result));
+    answer
+}
+
+/// The answer to a command that takes a while, at some stage.
+pub(super) fn stage(progress: &Progress) -> Map<String, Value> {
+    let mut answer = match &progress.why {
+        None => yes(&progress.id, progress.result.clone()),
+        Some(why) => no(&progress.id, progress.stage.as_str(), why),
+    };
+    answer.insert("state".into(), progress.stage.as_str().into());
     answer
 }
 

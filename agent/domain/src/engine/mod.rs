@@ -2,6 +2,7 @@
 //!
 //! * `rounds`: what concerns many bins at once: collection vehicles, and the figures of a day.
 //! * `watched`: an asset's state, whatever its class.
+//! * `figures`: the days that brokers keep of streets, bays and bins.
 //! * `answers`: commands that were carried out, so that a repeat gets the same answer.
 //! * `publish`: what is said of an asset.
 //! * `parking`: what concerns many bays at once: streets, hours, and people's commands.
@@ -11,6 +12,7 @@
 //! * `vehicles`: what a vehicle has to tell, and what is sent of its track.
 
 mod answers;
+mod figures;
 mod parking;
 mod publish;
 mod rounds;
@@ -27,9 +29,10 @@ use serde_json::{Map, Value};
 use self::answers::Answers;
 use self::rounds::Rounds;
 use self::watched::{Hearing, Place, Told, Watched};
+use crate::commands::upkeep::{Order, Progress, Stage};
 use crate::commands::{Action, BadCommand, BayStep, Command, TicketOrder};
 use crate::decode::Reason;
-use crate::ids::{AssetId, AssetKey, Class, PermitId, SourceName};
+use crate::ids::{AssetId, AssetKey, Class, PermitId, SourceName, TicketId};
 use crate::input::Input;
 use crate::output::{Message, Outputs, Quality, Record, Rejected, Request, Wanted};
 use crate::parking::{CLOSE_AFTER, Guidance, Ledger};
@@ -38,7 +41,7 @@ use crate::rules::{Due, RuleBook, Seen};
 use crate::sample::Sample;
 use crate::site::{Feed, Kind, Site};
 use crate::sweeping::{Arrival, DatumDoubt, Network};
-use crate::tickets::{Desk, News, State};
+use crate::tickets::{Desk, News, State, Ticket};
 use crate::time::{ClockQuality, Moment, Monotonic, Now, Span};
 use crate::timers::{Timer, Timers};
 use crate::waste;
@@ -136,6 +139,7 @@ impl Engine {
             Input::Command(command) => self.command(&command, now, &mut out),
             Input::BadCommand(bad) => refuse(&bad, now, &mut out),
             Input::Trouble(trouble) => self.trouble(&trouble, now, &mut out),
+            Input::Progress(progress) => self.progress(&progress, now, &mut out),
             Input::Refresh => self.publish_all(now, &mut out),
             Input::Tick => {}
         }
@@ -157,6 +161,12 @@ impl Engine {
     #[must_use]
     pub fn open_tickets(&self) -> usize {
         self.desk.all().filter(|t| t.state.is_open()).count()
+    }
+
+    /// A ticket, as it is now.
+    #[must_use]
+    pub fn ticket(&self, id: &TicketId) -> Option<&Ticket> {
+        self.desk.get(id)
     }
 
     /// The site the engine was made for.
@@ -234,6 +244,7 @@ impl Engine {
             out.messages.push(publish::info(key, asset, now));
             out.messages.extend(self.state(key, now));
         }
+        self.publish_figures(now, out);
         out.messages.extend(self.desk.all().map(|ticket| News::state(&self.site, ticket)));
     }
 
@@ -397,6 +408,10 @@ impl Engine {
             return;
         }
         let answer = match self.carry_out(command, now, out) {
+            Ok(result) if matches!(command.action, Action::Upkeep(_)) => {
+                let (id, by) = (command.id.clone(), command.by.clone());
+                answers::stage(&Progress { id, by, stage: Stage::Received, result, why: None })
+            }
             Ok(result) => answers::yes(&command.id, result),
             Err((code, why)) => answers::no(&command.id, code, &why),
         };
@@ -406,6 +421,13 @@ impl Engine {
         if !matches!(command.action, Action::Tickets(_) | Action::Coverage { .. }) {
             out.records.extend(self.answers.keep(&command.id, answer));
         }
+    }
+
+    /// Tells whoever asked how far it has come; a repeat of the command gets this from now on.
+    fn progress(&mut self, progress: &Progress, now: Now, out: &mut Outputs) {
+        let answer = answers::stage(progress);
+        out.messages.push(publish::reply(&progress.by, answer.clone(), now));
+        out.records.extend(self.answers.keep(&progress.id, answer));
     }
 
     fn carry_out(
@@ -429,6 +451,11 @@ impl Engine {
         }
         match &command.action {
             Action::Ping => Ok(Map::new()),
+            Action::Upkeep(what) => {
+                let (id, by) = (command.id.clone(), command.by.clone());
+                out.orders.push(Order { id, by, what: what.clone() });
+                Ok(Map::new())
+            }
             Action::Refresh => {
                 self.publish_all(now, out);
                 Ok(Map::new())

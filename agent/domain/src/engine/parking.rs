@@ -1,6 +1,7 @@
 //! What concerns many bays at once: the streets, the hours, and what people do with a bay.
 
 use super::*;
+use crate::time::Utc;
 
 /// What a command comes to: its result, or a code and the reason.
 type Answer = Result<Map<String, Value>, (&'static str, String)>;
@@ -45,11 +46,11 @@ impl Engine {
     /// Looks at the clock again when the present hour can be closed.
     pub(super) fn arm_hour(&mut self, now: Now) {
         let calendar = &self.site.calendar;
-        let has_bays = self.assets.keys().any(|key| key.class == Class::Bay);
+        let has_hours = self.assets.keys().any(|key| matches!(key.class, Class::Bay | Class::Bin));
         let hour = calendar.hour(now.utc - CLOSE_AFTER);
         let close = hour + HOUR.saturating_add(CLOSE_AFTER);
         let at = now.at(close).monotonic;
-        self.timers.set(Timer::Hour, has_bays.then_some(at));
+        self.timers.set(Timer::Hour, has_hours.then_some(at));
     }
 
     /// Closes the hour that ended [`CLOSE_AFTER`] before `at`.
@@ -66,9 +67,21 @@ impl Engine {
             watched.close_hour(hour, end, calendar).map(|sum| (key.id.clone(), sum))
         });
         let sums: BTreeMap<AssetId, crate::parking::Sum> = sums.collect();
+        self.close_parking(hour, sums, at, out);
+        self.publish_figures(at, out);
+    }
+
+    fn close_parking(
+        &mut self,
+        hour: Utc,
+        sums: BTreeMap<AssetId, crate::parking::Sum>,
+        at: Moment,
+        out: &mut Outputs,
+    ) {
         if sums.is_empty() {
             return;
         }
+        let calendar = &self.site.calendar;
         let site = &self.site;
         let street = |bay: &AssetId| {
             site.assets.get(&AssetKey::new(Class::Bay, bay.clone()))?.street.clone()

@@ -30,7 +30,7 @@ pub(super) struct Rounds {
     /// Bins by their place.
     places: Vec<(Position, AssetKey)>,
     /// The bins of each street that is an asset.
-    streets: BTreeMap<AssetKey, Vec<AssetKey>>,
+    pub(super) streets: BTreeMap<AssetKey, Vec<AssetKey>>,
     trips: BTreeMap<AssetKey, Trip>,
     pub(super) days: Days,
 }
@@ -195,7 +195,7 @@ impl Engine {
         out.records.extend(self.rounds.days.forget(today));
     }
 
-    fn capacity(&self, bins: &[AssetKey], at: Moment) -> Capacity {
+    pub(super) fn capacity(&self, bins: &[AssetKey], at: Moment) -> Capacity {
         let of = |key: &AssetKey| match (&self.site.assets[key].kind, self.assets[key].bin()) {
             (Kind::Bin(settings), Some(bin)) => (bin, settings),
             _ => unreachable!("only bins are noted as the bins of a street"),

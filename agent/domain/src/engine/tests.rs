@@ -262,7 +262,7 @@ fn a_silent_sensor_is_found_and_heard_again() {
     let _ = engine.step(level(1, 30), t(0));
     let out = engine.step(Input::Tick, t(120));
     assert_eq!(ticket_events(&out.messages), ["ticket.raised"]);
-    let states = out.messages.iter().filter(|m| m.lane == Lane::State).count();
+    let states = out.messages.iter().filter(|m| matches!(m.topic, Topic::AssetState(_))).count();
     assert_eq!(states, 1, "and the bin is unknown");
     let out = engine.step(level(2, 31), t(130));
     assert_eq!(ticket_events(&out.messages), ["ticket.cleared"]);
@@ -634,6 +634,7 @@ proptest! {
 }
 
 mod forms;
+mod golden;
 mod orders;
 mod reports;
 mod streets;
@@ -655,6 +656,36 @@ fn trouble_of_the_box_is_one_ticket_that_a_person_ends() {
     assert_eq!(engine.open_tickets(), 1);
     let out = engine.step(command("c-9", &ticket, TicketStep::Close), t(4));
     assert_eq!(engine.open_tickets(), 0, "{out:?}");
+}
+
+#[test]
+fn the_figures_of_the_day_are_kept_on_the_broker_as_hours_close() {
+    let mut engine = engine();
+    let _ = engine.step(say("b-1", 1, Quantity::Occupied(true)), t(0));
+    let _ = engine.step(level(1, 30), t(0));
+    let shown = |out: &Outputs, class| {
+        let all = out.messages.iter().rev();
+        let mut of_class = all.filter_map(|m| match (&m.topic, &m.body) {
+            (Topic::AssetFigures(key), Body::Flat(body)) if key.class == class => {
+                Some(body.clone())
+            }
+            _ => None,
+        });
+        of_class.next()
+    };
+    // It is 20:26:40 when the box begins.
+    let out = engine.step(Input::Tick, t(30));
+    assert_eq!(shown(&out, Class::Bay), None, "no hour is closed yet");
+    let out = engine.step(Input::Tick, t(100));
+    let bay = shown(&out, Class::Bay).unwrap();
+    assert_eq!(bay["parking"]["today"]["occupied_s"], 2000 + 3600);
+    let bin = shown(&out, Class::Bin).unwrap();
+    assert_eq!(bin["waste"]["today"]["collections"], 0);
+    let again = engine.step(Input::Refresh, t(101));
+    assert_eq!(shown(&again, Class::Bay), Some(bay));
+    let unset = Now { clock: ClockQuality::Unset, ..t(102) };
+    let blind = engine.step(Input::Refresh, unset);
+    assert_eq!(shown(&blind, Class::Bay).unwrap()["parking"]["today"], Value::Null);
 }
 
 #[test]

@@ -36,6 +36,9 @@ impl Engine {
 fn rule(fault: Fault) -> Rule {
     let id = match fault {
         Fault::Store => "box-store",
+        Fault::Link => "box-link",
+        Fault::Configuration => "box-configuration",
+        Fault::Certificate => "box-certificate",
     };
     Rule {
         id: RuleId::new(id).expect("a name of ours"),

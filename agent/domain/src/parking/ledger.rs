@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::figures::Sum;
+use super::week::DAYS_SHOWN;
 use crate::calendar::Calendar;
 use crate::ids::AssetId;
 use crate::output::{Record, to_map};
@@ -29,10 +30,12 @@ pub struct Day {
     pub streets: BTreeMap<AssetId, BTreeMap<Utc, Sum>>,
 }
 
-/// The open day and the names of the closed ones.
+/// The open day, the latest closed ones, and the names of all that are stored.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     open: BTreeMap<Utc, BTreeMap<AssetId, Sum>>,
+    /// At most [`DAYS_SHOWN`]; the oldest goes when a newer one is closed.
+    latest: BTreeMap<Date, Day>,
     kept: VecDeque<String>,
 }
 
@@ -50,11 +53,30 @@ impl Ledger {
         if let Ok(hour) = Utc::parse(key) {
             return serde_json::from_slice(value).map(|bays| self.open.insert(hour, bays)).is_ok();
         }
-        let known = key.parse::<Date>().is_ok();
-        if known {
-            self.kept.push_back(key.to_owned());
+        let Ok(date) = key.parse::<Date>() else { return false };
+        self.kept.push_back(key.to_owned());
+        // A day that cannot be read is not shown; its record is left for whoever can.
+        if let Ok(day) = serde_json::from_slice(value) {
+            self.show(date, day);
         }
-        known
+        true
+    }
+
+    /// The closed hours of the open day, oldest first.
+    pub(super) fn hours(&self) -> impl Iterator<Item = (Utc, &BTreeMap<AssetId, Sum>)> {
+        self.open.iter().map(|(&hour, sums)| (hour, sums))
+    }
+
+    /// The latest closed days, oldest first.
+    pub(super) fn days(&self) -> impl Iterator<Item = (Date, &Day)> {
+        self.latest.iter().map(|(&date, day)| (date, day))
+    }
+
+    fn show(&mut self, date: Date, day: Day) {
+        self.latest.insert(date, day);
+        while self.latest.len() > DAYS_SHOWN {
+            self.latest.pop_first();
+        }
     }
 
     /// Closes the hour that began at `hour` with what each bay came to. `street` tells where a bay is.
@@ -117,6 +139,7 @@ impl Ledger {
         let value = serde_json::to_vec(&day).expect("figures are plain data");
         closed.records.push(Record { key: format!("figures/{date}"), value: Some(value) });
         self.kept.push_back(date.to_string());
+        self.show(date, day);
         while self.kept.len() > DAYS_KEPT {
             if let Some(oldest) = self.kept.pop_front() {
                 closed.records.push(Record { key: format!("figures/{oldest}"), value: None });
@@ -175,7 +198,7 @@ fn day_data(date: Date, hours: &BTreeMap<Utc, Sum>, calendar: &Calendar) -> Map<
     data
 }
 
-fn sum_data(sum: &Sum) -> Map<String, Value> {
+pub(super) fn sum_data(sum: &Sum) -> Map<String, Value> {
     let mut data = Map::new();
     data.insert("occupied_s".into(), json!(sum.occupied_ms / 1000));
     data.insert("free_s".into(), json!(sum.free_ms / 1000));

@@ -26,6 +26,8 @@ mod figures;
 
 mod ledger;
 
+mod week;
+
 mod guidance;
 
 pub mod report;

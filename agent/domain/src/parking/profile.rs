@@ -128,9 +128,14 @@ fn session_events(data: &Map<String, Value>) -> Vec<CurbEvent> {
     vec![("park_start", start.as_ms(), with()), ("park_end", end.as_ms(), ended)]
 }
 
+/// A state that is only told again is the same event again: it happened when the silence began.
 fn comms_events(body: &Map<String, Value>, at: Utc) -> Vec<CurbEvent> {
-    let silent = body.get("reason").and_then(Value::as_str) == Some("silent");
-    if silent { vec![("comms_lost", at.as_ms(), Map::new())] } else { vec![] }
+    let text = |name| body.get(name).and_then(Value::as_str);
+    if text("reason") != Some("silent") {
+        return vec![];
+    }
+    let since = text("since").and_then(|t| Utc::parse(t).ok()).unwrap_or(at);
+    vec![("comms_lost", since.as_ms(), Map::new())]
 }
 
 #[cfg(test)]

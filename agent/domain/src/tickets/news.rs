@@ -144,6 +144,9 @@ pub(crate) fn view(site: &Site, ticket: &Ticket) -> Map<String, Value> {
     if let Some(spec) = site.tickets.categories.get(&ticket.category) {
         let codes = spec.codes.iter().map(|code| Value::Object(to_map(code)));
         map.insert("codes".into(), codes.collect());
+        if spec.internal {
+            map.insert("internal".into(), true.into());
+        }
     }
     map
 }

@@ -4,19 +4,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::ToSpan;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::trace::WasteKind;
 use crate::calendar::Calendar;
 use crate::ids::{AssetId, AssetKey, Class};
-use crate::output::Record;
+use crate::output::{Record, to_map};
 use crate::time::{Span, Utc};
 
 /// A collection from less than this came too early: 40 %, in percent.
 pub const EARLY_BELOW_PCT: f64 = 40.0;
 /// Days kept in the store; older ones go when a day ends.
 const DAYS_KEPT: i64 = 62;
+/// Days before today that are shown.
+const DAYS_SHOWN: usize = 7;
 
 /// Sums over some time.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -113,6 +117,31 @@ impl Days {
     pub(crate) fn of(&self, day: Date) -> impl Iterator<Item = (&AssetId, Ended<'_>)> {
         let of_day = self.0.iter().filter(move |((date, _), _)| *date == day);
         of_day.map(move |((_, bin), figures)| (bin, Ended::of(day, figures)))
+    }
+
+    /// The week of some bins together: today so far, and the days before on which anything was counted.
+    /// `today`: where the time of day is known.
+    pub(crate) fn week<'b>(
+        &self,
+        bins: &(impl Iterator<Item = &'b AssetId> + Clone),
+        today: Option<Date>,
+    ) -> Map<String, Value> {
+        let sum = |date: Date| {
+            let of_bin = |bin: &AssetId| self.0.get(&(date, bin.clone()));
+            bins.clone().filter_map(of_bin).cloned().reduce(|mut all, one| {
+                all.add(&one);
+                all
+            })
+        };
+        let view = |date, figures: &Figures| Value::Object(to_map(&Ended::of(date, figures)));
+        let mut map = Map::new();
+        let now = today.map(|date| view(date, &sum(date).unwrap_or_default()));
+        map.insert("today".into(), now.unwrap_or(Value::Null));
+        let first = today.and_then(|date| date.checked_sub(7.days()).ok());
+        let days = first.into_iter().flat_map(|first| first.series(1.day()).take(DAYS_SHOWN));
+        let days = days.filter_map(|date| Some(view(date, &sum(date)?)));
+        map.insert("days".into(), days.collect());
+        map
     }
 
     /// Forgets the days that are too old on `today`; gives the records that make it so on disk.
@@ -251,6 +280,18 @@ mod tests {
             assert!(again.restore(key, record.value.as_deref().unwrap()));
         }
         assert_eq!(again.of(date("2026-06-05")).count(), 1);
+        let week = again.week(&[&bin, &bin].into_iter(), Some(date("2026-06-05")));
+        assert_eq!(
+            (&week["today"]["collections"], &week["today"]["day"]),
+            (&2.into(), &"2026-06-05".into())
+        );
+        assert_eq!(
+            week["days"].as_array().unwrap().len(),
+            1,
+            "the days without anything are left out"
+        );
+        assert_eq!(week["days"][0]["collections"], 4);
+        assert!(again.week(&[&bin].into_iter(), None)["today"].is_null());
         let gone = again.forget(date("2026-08-06"));
         assert_eq!(gone.len(), 1, "the fourth of June is 63 days ago, the fifth 62");
         assert_eq!(again.of(date("2026-06-04")).count(), 0);

@@ -22,6 +22,9 @@ const SCHEMES: [(&str, Scheme, u16); 4] = [
     ("wss", Scheme::Wss, 443),
 ];
 
+/// How series are written: whether in columns.
+const SERIES: [(&str, bool); 2] = [("points", false), ("columns", true)];
+
 /// The broker at the URL `text`, with everything else as it is by default.
 pub(crate) fn by_url(text: &str) -> Result<Broker, String> {
     let url = parse_url(text).map_err(|(cause, fix)| format!("{cause}: {text:?}; {fix}"))?;
@@ -53,6 +56,7 @@ fn traffic(section: &Section<'_>) -> Traffic {
         },
         day_bytes: section.optional("day_bytes", values::size(64 * 1024..=1 << 50)),
         compress: section.or("compress", default.compress, values::boolean),
+        columns: section.or("series", default.columns, values::word(&SERIES)),
     }
 }
 

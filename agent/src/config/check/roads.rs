@@ -131,8 +131,7 @@ impl PlanFile<'_> {
         }
         let first = |feature: &Json| point(first_point(&feature["geometry"]["coordinates"])?).ok();
         if features.iter().filter_map(first).any(Position::is_in_china) {
-            let cause = "it does not say its datum, and maps of China are drawn in several";
-            let fix = "add datum = \"WGS84\", \"CGCS2000\", \"GCJ02\" (most web maps) or \"BD09\"";
+            let (cause, fix) = values::DATUM_UNSAID;
             self.error("the file", cause, fix);
             return None;
         }

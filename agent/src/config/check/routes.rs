@@ -114,7 +114,8 @@ fn read_route(
     let id = section.required("id", "\"qigu-1\"", |value| name(value, names));
     let key =
         section.required("vehicle", "\"truck-3\"", |value| vehicle(value, assets, incomplete));
-    let datum = section.or("datum", Datum::default(), values::datum);
+    let stated = section.optional("datum", values::datum);
+    let datum = stated.unwrap_or_default();
     let hours = section.optional("windows", sweep::windows).unwrap_or_default();
     let course = section.optional("line", |value| {
         let line = values::line(value, datum)?;
@@ -133,9 +134,8 @@ fn read_route(
             stops.into_iter().collect::<Option<Vec<_>>>()
         })
         .unwrap_or_default();
-    stops.extend(
-        section.optional("file", |value| schedule::read(value, route, datum)).into_iter().flatten(),
-    );
+    let file = section.optional("file", |value| schedule::read(value, route, stated));
+    stops.extend(file.into_iter().flatten());
     let tolerance = tolerance(section);
     let says = ["line", "stops", "file"].into_iter().any(|key| section.value(key).is_some());
     if !says {

@@ -1,6 +1,7 @@
 //! `[[route]] file`: stops with their times, in the form in which Tainan City publishes the routes of its
 //! refuse trucks: a list `StopData` of `StopName`, `ScheduleTime` (`16:43`), `Lon`, `Lat` and `DayValue`,
 //! the days as `一,三,五,六`. The list may stand at the top, or in an object, or in the `data` of one.
+//! The form has no word for its datum, so in China, where maps are drawn in several, the section says it.
 
 use domain::place::{Datum, Position};
 use domain::sweeping::{Stop, Window};
@@ -17,8 +18,9 @@ const STOPS_MAX: usize = 1000;
 /// Monday first.
 const DAYS: [char; 7] = ['一', '二', '三', '四', '五', '六', '日'];
 
-/// Reads the stops of a file for `route`.
-pub(super) fn read(value: &Value<'_>, route: &str, datum: Datum) -> Option<Vec<Stop>> {
+/// Reads the stops of a file for `route`. Its numbers are of `datum`, or of WGS84 where that goes without
+/// saying.
+pub(super) fn read(value: &Value<'_>, route: &str, datum: Option<Datum>) -> Option<Vec<Stop>> {
     let path = values::path(value)?;
     let fault = |place: &str, cause: &str, fix: &str| {
         value.error(format!("{}: {place}: {cause}", path.display()), fix);
@@ -48,10 +50,16 @@ pub(super) fn read(value: &Value<'_>, route: &str, datum: Datum) -> Option<Vec<S
         .map(|(n, json)| {
             let told =
                 |(cause, fix): (String, &str)| fault(&format!("stop {}", n + 1), &cause, fix);
-            stop(json, route, datum).map_err(told).ok()
+            stop(json, route, datum.unwrap_or_default()).map_err(told).ok()
         })
         .collect();
-    stops.into_iter().collect()
+    let stops = stops.into_iter().collect::<Option<Vec<_>>>()?;
+    if datum.is_none() && stops.iter().any(|stop| stop.position.is_in_china()) {
+        let (cause, fix) = values::DATUM_UNSAID;
+        fault("the file", cause, fix);
+        return None;
+    }
+    Some(stops)
 }
 
 fn stop_list(json: &Json) -> Option<&Vec<Json>> {

@@ -14,13 +14,14 @@ fn what_is_said_arrives_and_the_rest_is_default() {
     assert_eq!(Traffic::default().protocol, None);
     let said = traffic(
         "protocol = \"3.1.1\"\nreplay_messages = 7\nreplay_bytes = \"2KiB\"\nday_bytes = \"1MiB\"\n\
-         compress = true",
+         compress = true\nseries = \"columns\"",
     );
     let expected = Traffic {
         protocol: Some(Version::V311),
         replay: Rate { messages: 7, bytes: 2048 },
         day_bytes: Some(1 << 20),
         compress: true,
+        columns: true,
     };
     assert_eq!(said, expected);
     assert_eq!(traffic("protocol = \"5\"").protocol, Some(Version::V5));

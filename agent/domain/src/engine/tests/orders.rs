@@ -391,3 +391,46 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_done_with_the_box_is_done_once_and_told_at_every_stage() {
+    use crate::commands::upkeep::{Progress, Stage, Upkeep};
+    let mut engine = city_engine();
+    let by = Requester::new("ops").unwrap();
+    let ask = |id: &str| {
+        Input::Command(Command {
+            id: id.into(),
+            by: Requester::new("ops").unwrap(),
+            issued_at: None,
+            expires_at: None,
+            action: Action::Upkeep(Upkeep::Revert),
+        })
+    };
+    let answer = |out: &Outputs| {
+        let found = out.messages.iter().find_map(|m| match (&m.topic, &m.body) {
+            (Topic::Reply(_), Body::Flat(body)) => Some(body.clone()),
+            _ => None,
+        });
+        found.unwrap()
+    };
+    let out = engine.step(ask("c1"), t(1));
+    assert_eq!((out.orders.len(), &answer(&out)["state"]), (1, &"received".into()));
+    let told = |stage, why: Option<&str>| {
+        let why = why.map(str::to_owned);
+        Input::Progress(Progress {
+            id: "c1".into(),
+            by: by.clone(),
+            stage,
+            result: Map::new(),
+            why,
+        })
+    };
+    let out = engine.step(told(Stage::Applied, None), t(2));
+    assert_eq!((&answer(&out)["state"], &answer(&out)["ok"]), (&"applied".into(), &true.into()));
+    let out = engine.step(told(Stage::Reverted, Some("no link")), t(3));
+    assert_eq!(answer(&out)["error"]["msg"], "no link");
+    // The same command again is not done again, and hears the latest.
+    let out = engine.step(ask("c1"), t(4));
+    assert_eq!((out.orders.len(), &answer(&out)["state"]), (0, &"reverted".into()));
+    assert!(out.records.is_empty());
+}

@@ -7,7 +7,7 @@ use crate::commands::{Report, TicketQuery};
 use crate::site::{Allow, CategorySpec};
 use crate::tickets::WitnessKind;
 
-fn reporting_site() -> Site {
+pub(super) fn reporting_site() -> Site {
     let mut site = city();
     let spec = |class, radius_m, review| CategorySpec {
         class,
@@ -23,7 +23,7 @@ fn reporting_site() -> Site {
     site
 }
 
-fn say_so(id: &str, witness: WitnessKind, category: &str, metres_north: f64) -> Input {
+pub(super) fn say_so(id: &str, witness: WitnessKind, category: &str, metres_north: f64) -> Input {
     let lat = 31.81 + metres_north / 111_195.0;
     let report = Report {
         category: Category::new(category).unwrap(),

@@ -329,6 +329,11 @@ pub enum Applies {
 }
 
 impl Tariff {
+    /// The currencies of its plans.
+    pub fn currencies(&self) -> impl Iterator<Item = Currency> {
+        self.plans.iter().map(|plan| plan.currency)
+    }
+
     /// A tariff of `plans`, put in the order they come into force.
     ///
     /// # Errors

@@ -3,15 +3,18 @@
 //! A command arrives as JSON on `P/cmd/<name>` or on the local socket, is read here, and is always
 //! answered. It is idempotent by its id: a repeat gets the stored answer.
 
+mod report;
+pub mod upkeep;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use self::report::Report;
+use self::upkeep::Upkeep;
 use crate::ids::{AssetId, AssetKey, Category, CrewId, PermitId, Requester, TicketId};
 use crate::output::Wanted;
-use crate::place::{Datum, Position};
-use crate::rules::Severity;
+use crate::tickets::State;
 pub use crate::tickets::TicketStep;
-use crate::tickets::{State, WitnessKind};
 use crate::time::Utc;
 
 /// A command, read and checked.
@@ -69,6 +72,8 @@ pub enum Action {
         /// The permit, to check in with.
         permit: Option<PermitId>,
     },
+    /// `cmd/config`, `cmd/log`: what somebody wants done with the box itself.
+    Upkeep(Upkeep),
 }
 
 impl BayStep {
@@ -116,6 +121,7 @@ impl Action {
             Action::Bay { step, .. } => format!("bay.{}", step.as_str()),
             Action::Device { what: Wanted::Recalibrate, .. } => "device.recalibrate".into(),
             Action::Device { what: Wanted::Identify { .. }, .. } => "device.identify".into(),
+            Action::Upkeep(upkeep) => upkeep.name().to_owned(),
         }
     }
 }
@@ -136,7 +142,8 @@ impl Action {
         let plain = plain.map(str::to_owned);
         let tickets = TicketStep::ALL.map(|step| format!("ticket.{}", step.as_str()));
         let bays = BayStep::ALL.map(|step| format!("bay.{}", step.as_str()));
-        plain.into_iter().chain(tickets).chain(bays).collect()
+        let upkeep = Upkeep::NAMES.map(str::to_owned);
+        plain.into_iter().chain(tickets).chain(bays).chain(upkeep).collect()
     }
 }
 
@@ -158,36 +165,6 @@ pub struct TicketQuery {
     pub crew: Option<CrewId>,
     /// Also those that have ended.
     pub all: bool,
-}
-
-/// What somebody says is a problem.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
-    /// What kind.
-    pub category: Category,
-    /// At which asset, where that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asset: Option<AssetKey>,
-    /// Where, if not at an asset.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub place: Option<Position>,
-    /// Who says so.
-    pub witness: WitnessKind,
-    /// Which camera, or the tracking number of a citizen; without it, the requester.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<String>,
-    /// How sure, in percent; without it, as such witnesses are.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub confidence: Option<u8>,
-    /// How bad; without it, medium.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub severity: Option<Severity>,
-    /// In their words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub text: Option<String>,
-    /// A photo: where it is kept.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub media: Option<String>,
 }
 
 /// What a person wants done with a ticket.
@@ -245,36 +222,6 @@ struct TicketArgs {
     for_s: Option<u32>,
     #[serde(default)]
     until: Option<Utc>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ReportArgs {
-    category: Category,
-    #[serde(default)]
-    asset: Option<AssetKey>,
-    #[serde(default)]
-    place: Option<PlaceArgs>,
-    witness: WitnessKind,
-    #[serde(default)]
-    from: Option<String>,
-    #[serde(default)]
-    confidence: Option<u8>,
-    #[serde(default)]
-    severity: Option<Severity>,
-    #[serde(default)]
-    text: Option<String>,
-    #[serde(default)]
-    media: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PlaceArgs {
-    lat: f64,
-    lon: f64,
-    #[serde(default)]
-    datum: Datum,
 }
 
 #[derive(Debug, Deserialize)]
@@ -395,7 +342,7 @@ fn read_action(name: &str, args: Value) -> Result<Action, String> {
                 )
             })
         }
-        "report" => read_report(args).map(|report| Action::Report(Box::new(report))),
+        "report" => report::read(args).map(|report| Action::Report(Box::new(report))),
         "device" => {
             let args: DeviceArgs = serde_json::from_value(args).map_err(|e| {
                 format!("args of cmd/device: {e}; they are {{\"asset\",\"action\",\"seconds\"?}}")
@@ -411,42 +358,12 @@ fn read_action(name: &str, args: Value) -> Result<Action, String> {
             }
             Ok(Action::Bay { bay: args.bay, step: args.action, permit: args.permit })
         }
+        "config" | "log" => upkeep::read(name, args).map(Action::Upkeep),
         other => Err(format!(
-            "no command {other:?}; there are bay, coverage, device, ping, refresh, report, ticket, tickets"
+            "no command {other:?}; there are bay, config, coverage, device, log, ping, refresh, report, \
+             ticket, tickets"
         )),
     }
-}
-
-fn read_report(args: Value) -> Result<Report, String> {
-    let args: ReportArgs = serde_json::from_value(args).map_err(|e| {
-        format!(
-            "args of cmd/report: {e}; they are {{\"category\",\"witness\",\"asset\"?,\"place\"?,\
-             \"confidence\"?,\"severity\"?,\"text\"?,\"media\"?,\"from\"?}}"
-        )
-    })?;
-    let place = args.place.map(|p| Position::from_degrees(p.lat, p.lon, p.datum)).transpose();
-    let place = place.map_err(|e| format!("args of cmd/report: place: {e}"))?;
-    let long = |text: &Option<String>| text.as_ref().is_some_and(|t| t.len() > NOTE_MAX);
-    if long(&args.text) || long(&args.media) || long(&args.from) {
-        return Err(format!("args of cmd/report: a text is longer than {NOTE_MAX} bytes"));
-    }
-    if args.asset.is_none() && place.is_none() {
-        return Err("args of cmd/report: say at which asset, or where: place".to_owned());
-    }
-    if args.confidence.is_some_and(|c| c > 100) {
-        return Err("args of cmd/report: confidence is 0 to 100".to_owned());
-    }
-    Ok(Report {
-        category: args.category,
-        asset: args.asset,
-        place,
-        witness: args.witness,
-        from: args.from,
-        confidence: args.confidence,
-        severity: args.severity,
-        text: args.text,
-        media: args.media,
-    })
 }
 
 #[cfg(test)]
