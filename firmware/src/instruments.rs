@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn memory_is_written_page_by_page_and_waited_for() {
-        let ready = Transaction::write(0x50, vec![]);
+        let ready = Transaction::read(0x50, vec![0]);
         let busy = ready.clone().with_error(ErrorKind::NoAcknowledge(NoAcknowledgeSource::Address));
         let mut steps = page(0x1E, &[1, 2]).to_vec();
         steps.extend([busy.clone(), busy.clone(), ready.clone()]);

@@ -1,5 +1,6 @@
 //! The node itself: events in, actions out.
 
+use drivers::Field;
 use wire::{
     Answer, BROADCAST, Battery, Body, BufferTooSmall, Firmware, Frame, Header, Hello, Key,
     Measured, NodeKind, Settings, Temperature, Up,
@@ -112,6 +113,7 @@ pub struct Node {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a node has one of them, and no heap to put it")]
 pub(crate) enum Watch {
     Bay(BayWatch),
     Bin(BinWatch),
@@ -262,6 +264,15 @@ impl Node {
     pub const fn phase(&self) -> Option<Phase> {
         match &self.watch {
             Watch::Bay(watch) => Some(watch.bay.phase()),
+            Watch::Bin(_) => None,
+        }
+    }
+
+    /// The field of the empty bay as the node knows it, at the latest temperature.
+    #[must_use]
+    pub fn empty_field(&self) -> Option<Field> {
+        match &self.watch {
+            Watch::Bay(watch) => watch.bay.empty_field(self.thermometer.milli_celsius()),
             Watch::Bin(_) => None,
         }
     }

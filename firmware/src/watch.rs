@@ -2,7 +2,7 @@
 
 use drivers::{Field, Range};
 use heapless::Vec;
-use wire::{Bin, Distance, Measured, Settings, Temperature};
+use wire::{Bin, Distance, Measured, Settings};
 
 use crate::bay::{Bay, Change};
 use crate::bin::{Burst, is_news};
@@ -96,10 +96,7 @@ impl BayWatch {
     }
 
     fn take(&mut self, reading: Option<Field>, around: Around<'_>, wishes: &mut Wishes) {
-        let mc = match around.thermometer.latest {
-            Temperature::MilliCelsius(mc) => Some(mc),
-            Temperature::NotFitted | Temperature::Fault => None,
-        };
+        let mc = around.thermometer.milli_celsius();
         if let Some(change) = self.bay.read(reading, mc, &around.settings.bay, around.now) {
             wishes.report = Some(report(change, around));
         }

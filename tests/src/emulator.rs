@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream as Control;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use node::{MEMORY_LEN, PROVISION_AT, Provision};
 use tokio::net::UnixStream;
@@ -169,12 +169,13 @@ fn missing(image: &Path) -> Option<String> {
 
 /// Waits for what QEMU makes when it starts.
 async fn connect<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(connected) = attempt() {
-            return connected;
+    let connected = async {
+        loop {
+            if let Some(connected) = attempt() {
+                return connected;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
-        assert!(start.elapsed() < PATIENCE, "QEMU does not start");
-        tokio::time::sleep(LOOK_AGAIN).await;
-    }
+    };
+    tokio::time::timeout(PATIENCE, connected).await.expect("QEMU starts")
 }

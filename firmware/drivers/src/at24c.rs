@@ -103,18 +103,19 @@ impl<I2C: I2c> At24c<I2C> {
             .map_err(|source| Error::Bus(BusError { access, register: Cell(cell), source }))
     }
 
-    /// Whether the chip has finished writing: busy, it does not answer to its address.
+    /// Whether the chip has finished writing: busy, it does not answer to its address. Asked by reading a byte,
+    /// since not every controller can send an address and nothing else.
     ///
     /// # Errors
     /// The bus fails in another way.
     pub fn is_ready(&mut self) -> Result<bool, Error<I2C::Error>> {
-        match self.bus.write(self.address.0, &[]) {
+        match self.bus.read(self.address.0, &mut [0]) {
             Ok(()) => Ok(true),
             Err(source) => match source.kind() {
                 ErrorKind::NoAcknowledge(
                     NoAcknowledgeSource::Address | NoAcknowledgeSource::Unknown,
                 ) => Ok(false),
-                _ => Err(Error::Bus(BusError { access: Access::Write, register: Cell(0), source })),
+                _ => Err(Error::Bus(BusError { access: Access::Read, register: Cell(0), source })),
             },
         }
     }
@@ -174,9 +175,9 @@ mod tests {
     fn a_busy_chip_is_told_from_a_bus_that_fails() {
         let busy = ErrorKind::NoAcknowledge(NoAcknowledgeSource::Address);
         let mut chip = chip(&[
-            Transaction::write(0x51, vec![]).with_error(busy),
-            Transaction::write(0x51, vec![]),
-            Transaction::write(0x51, vec![]).with_error(ErrorKind::ArbitrationLoss),
+            Transaction::read(0x51, vec![0]).with_error(busy),
+            Transaction::read(0x51, vec![0]),
+            Transaction::read(0x51, vec![0]).with_error(ErrorKind::ArbitrationLoss),
         ]);
         assert_eq!(chip.is_ready(), Ok(false));
         assert_eq!(chip.is_ready(), Ok(true));

@@ -63,7 +63,7 @@ impl Baseline {
     }
 
     /// The field of the empty bay at this temperature; without one, as it was last.
-    fn at(&self, mc: Option<i32>) -> Field {
+    pub(super) fn at(&self, mc: Option<i32>) -> Field {
         let [x, y, z] = self.axes_at(mc);
         Field { x: x / Baseline::FRACTION, y: y / Baseline::FRACTION, z: z / Baseline::FRACTION }
     }

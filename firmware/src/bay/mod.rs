@@ -165,6 +165,11 @@ impl Bay {
         self.baseline.map(|baseline| baseline.learnt())
     }
 
+    /// The field of the empty bay at a temperature.
+    pub(crate) fn empty_field(&self, mc: Option<i32>) -> Option<Field> {
+        self.baseline.map(|baseline| baseline.at(mc))
+    }
+
     /// The state as it was last reported; `None` as long as nothing is known.
     pub(crate) const fn state(&self) -> Option<BayState> {
         match self.phase {
