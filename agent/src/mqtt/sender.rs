@@ -7,35 +7,37 @@
 //! what is live: what is sent late waits on a shelf, lane by lane and in order, until the allowance and
 //! the window have room for it, and passes nobody of its own lane.
 
+mod answers;
+mod handing;
+
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use domain::output::Lane;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::LinkStatus;
+use self::handing::mail;
 use super::flight::Flight;
-use super::letters::Letter;
-use super::link::{BEAT, Beats, found};
-use super::payload::{self, mark_replay};
-use super::pipe::{Memory, Pipe, status_payload};
-use super::refused::{Refused, Sentence};
-use super::topics::{self, Prefix};
-use super::transport::{Cut, Limits, Parcel, Refusal, Signal, Transport, Verdict};
+use super::link::{BEAT, Beats};
+use super::pipe::{Memory, Pipe};
+use super::refused::Refused;
+use super::topics::Prefix;
+use super::transport::{Cut, Limits, Parcel, Signal, Transport};
+use super::{LaneTraffic, LinkStatus};
 use crate::clock::Clock;
-use crate::outbox::{DropReason, Entry, Key, Lanes, Outbox, OutboxError, Outcome};
+use crate::outbox::{Entry, Key, Lanes, Outbox, OutboxError, Outcome};
 
 /// Acknowledgements are told to the outbox so many at a time, or when something else is told to it.
 const SETTLE_AT: usize = 32;
+/// Signals looked at in one round.
+const SIGNALS_MAX: usize = 64;
 /// How long a stop waits for what is on its way, and again for the goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);
-/// A heartbeat that is older than three of them is worth nothing.
-const HEALTH_EXPIRES: Duration = Duration::from_secs(90);
 
 /// Why a connection ended.
 pub(super) enum End {
@@ -74,6 +76,14 @@ enum Trial {
     Sent(Key),
 }
 
+/// Counts since the status was told them last: it is told after each round, not for each message.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Tally {
+    sent: u64,
+    acked: u64,
+    lanes: [LaneTraffic; 4],
+}
+
 type Taking = Pin<Box<dyn Future<Output = Result<Vec<Entry>, OutboxError>> + Send>>;
 
 pub(super) struct Link<'a> {
@@ -94,6 +104,10 @@ pub(super) struct Link<'a> {
     /// The beat in which the present phase must end, for those that may not last.
     phase_until: u32,
     transport: Box<dyn Transport>,
+    /// What has happened on the connection and was not looked at yet.
+    heard: Vec<Result<Signal, Cut>>,
+    /// What the status has not been told yet.
+    tally: Tally,
     beats: Beats,
     /// Taken from the outbox and not handed over, by lane and in order. A lane is asked for more when
     /// nothing of it is left here, so that there are never more than four windows.
@@ -139,6 +153,8 @@ impl<'a> Link<'a> {
             phase: Phase::Connecting,
             phase_until: u32::MAX,
             transport,
+            heard: Vec::with_capacity(SIGNALS_MAX),
+            tally: Tally::default(),
             beats: Beats::default(),
             shelf: std::array::from_fn(|_| VecDeque::new()),
             refused: Refused::new(),
@@ -165,9 +181,9 @@ impl<'a> Link<'a> {
                 ready.borrow_and_update();
                 self.start_taking();
             }
-            let transport = &mut self.transport;
+            let (transport, heard) = (&mut self.transport, &mut self.heard);
             let step = tokio::select! {
-                signal = poll_fn(|cx| transport.poll_signal(cx)) => self.on_signal(signal).await,
+                () = poll_fn(|cx| listen(&mut **transport, cx, heard)) => self.on_signals().await,
                 entries = next_entries(&mut self.taking), if self.taking.is_some() => {
                     self.on_entries(entries);
                     Ok(())
@@ -185,6 +201,7 @@ impl<'a> Link<'a> {
                 _ = beat.tick() => self.on_beat(),
             };
             let step = step.and_then(|()| self.pump()).and_then(|()| self.part());
+            self.tell();
             if let Err(end) = step {
                 return end;
             }
@@ -193,6 +210,7 @@ impl<'a> Link<'a> {
 
     /// What is settled and not told to the outbox. To be called when the connection has ended.
     pub(super) fn finish(&mut self) -> Vec<(Key, Outcome)> {
+        self.tell();
         self.show();
         std::mem::take(&mut self.settled)
     }
@@ -221,7 +239,8 @@ impl<'a> Link<'a> {
             return;
         }
         self.settle();
-        let (outbox, max) = (self.outbox.clone(), self.room());
+        // A window at once, not only what there is room for: while it goes out, nobody has to be asked.
+        let (outbox, max) = (self.outbox.clone(), self.window);
         self.taking = Some(Box::pin(async move { outbox.take_of(wanted, max).await }));
     }
 
@@ -284,248 +303,6 @@ impl<'a> Link<'a> {
         self.room() > kept && self.memory.allowance.allows(lane, replay)
     }
 
-    /// Sends the suspect when everything that was sent before it has arrived, and nothing beside it.
-    fn go_on_trial(&mut self) -> Result<(), End> {
-        if self.flight.len() > 0 || !self.answered {
-            return Ok(());
-        }
-        let Trial::Waiting(key) = self.trial else {
-            // It was answered for.
-            self.trial = Trial::None;
-            return Ok(());
-        };
-        let shelf = &mut self.shelf[key.lane as usize];
-        match shelf.iter().position(|mail| mail.key == key) {
-            Some(at) => {
-                let mail = shelf.remove(at).expect("it was found there");
-                tracing::warn!(
-                    topic = mail.parcel.topic,
-                    seq = key.position.seq,
-                    "a message that was first in line of dying connections is tried alone"
-                );
-                self.trial = Trial::Sent(key);
-                self.send(mail)
-            }
-            None => {
-                // Not among the first any more; if nothing was taken yet it may come.
-                if self.asked {
-                    self.trial = Trial::None;
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn send(&mut self, mut mail: Mail) -> Result<(), End> {
-        let parcel = &mut mail.parcel;
-        let beside = parcel.correlation.as_ref().map_or(0, Vec::len);
-        let bytes = self.transport.overhead() + parcel.topic.len() + parcel.payload.len() + beside;
-        if bytes > usize::try_from(self.limits.packet_max).unwrap_or(usize::MAX) {
-            self.give_up(&mail, DropReason::TooLarge);
-            return Ok(());
-        }
-        if !rumqttc::valid_topic(&parcel.topic) || parcel.topic.len() > usize::from(u16::MAX) {
-            self.give_up(&mail, DropReason::BadTopic);
-            return Ok(());
-        }
-        parcel.retain &= self.limits.retains;
-        let (lane, replay) = (mail.key.lane, parcel.replay);
-        self.memory.allowance.spend(bytes as u64, replay);
-        self.publish(parcel.clone(), Some(mail))?;
-        self.status.send_modify(|s| {
-            s.sent += 1;
-            s.lanes[lane as usize].sent += 1;
-            s.lanes[lane as usize].replayed += u64::from(replay);
-            s.lanes[lane as usize].bytes += bytes as u64;
-        });
-        Ok(())
-    }
-
-    /// Hands an assured parcel to the event loop, and notes it.
-    fn publish(&mut self, parcel: Parcel, mail: Option<Mail>) -> Result<(), End> {
-        let asked = self.transport.publish(parcel);
-        asked.map_err(|e| End::Broken(format!("a publish could not be handed over: {e}")))?;
-        self.flight.hand_over(mail, self.beats.all);
-        Ok(())
-    }
-
-    fn send_status(&mut self, state: &str) -> Result<(), End> {
-        let payload = status_payload(state, self.clock.boot(), self.conn, self.clock.now());
-        self.publish(self.own(self.prefix.status(), payload, true, None), None)
-    }
-
-    fn send_health(&self, payload: Option<Vec<u8>>) {
-        let Some(payload) = payload else { return };
-        // Not assured: no place in the list. When the event loop is busy the next one will do.
-        let parcel = self.own(self.prefix.health(), payload, false, Some(HEALTH_EXPIRES));
-        if self.transport.publish(parcel).is_err() {
-            tracing::debug!("health not sent: the link is busy");
-        }
-    }
-
-    /// A retained message that is not the outbox's.
-    fn own(
-        &self,
-        topic: String,
-        payload: Vec<u8>,
-        assured: bool,
-        expires: Option<Duration>,
-    ) -> Parcel {
-        let retain = self.limits.retains;
-        let (payload, content_type) = (Bytes::from(payload), payload::JSON);
-        let (replay, correlation) = (false, None);
-        Parcel { topic, payload, assured, retain, content_type, replay, correlation, expires }
-    }
-
-    /// Keeps a message aside that cannot be delivered, and takes it out of the outbox. If it cannot be
-    /// kept it stays in the outbox, and comes again with the next connection.
-    fn give_up(&mut self, mail: &Mail, reason: DropReason) {
-        let Parcel { topic, retain, payload, .. } = &mail.parcel;
-        let (seq, bytes, why) = (mail.key.position.seq, payload.len(), reason.as_str());
-        tracing::error!(topic, seq, bytes, reason = why, "a message cannot be delivered");
-        let at = self.clock.now().utc.to_string();
-        // On this task: it happens a few times in a box's life, and must be on disk before the outbox
-        // forgets the message.
-        let letter = Letter { key: mail.key, topic, retain: *retain, payload, reason, at: &at };
-        match self.memory.letters.keep(letter) {
-            Ok(gone) => {
-                self.status.send_modify(|s| {
-                    s.lanes[mail.key.lane as usize].quarantined += 1;
-                    s.undelivered_gone += gone;
-                });
-                self.settled.push((mail.key, Outcome::Dropped(reason)));
-            }
-            Err(error) => {
-                tracing::error!(error = %error, topic, seq, "it cannot be kept aside either");
-            }
-        }
-    }
-
-    async fn on_signal(&mut self, signal: Result<Signal, Cut>) -> Result<(), End> {
-        self.beats.heard();
-        match signal {
-            Ok(Signal::Accepted(limits)) => self.accepted(limits).await,
-            Ok(signal) => self.follow(&signal),
-            Err(Cut { kind, why, leftovers }) => {
-                for signal in leftovers.iter().filter(|signal| **signal != Signal::Waits) {
-                    // The connection is over anyway; what counts is which publishes arrived.
-                    let _ = self.follow(signal);
-                }
-                if self.phase == Phase::Connecting {
-                    self.memory.never_accepted(kind);
-                }
-                let parted = self.phase == Phase::Gone;
-                Err(if parted { End::Finished } else { self.broken(why) })
-            }
-        }
-    }
-
-    async fn accepted(&mut self, limits: Limits) -> Result<(), End> {
-        if !limits.assures {
-            self.memory.versions.useless();
-            let why = "the broker acknowledges no messages (maximum QoS 0, or no keep alive)";
-            return Err(End::Broken(why.to_owned()));
-        }
-        self.memory.versions.accepted();
-        self.limits = limits;
-        self.window = usize::from(limits.window).max(1);
-        // Known on disk before anything is sent: after a restart that makes the difference between
-        // what may have been sent and what certainly was not.
-        let marked = self.outbox.link_up(self.conn).await;
-        marked.map_err(|e| End::Broken(format!("the outbox is not ready: {e}")))?;
-        self.phase = Phase::Live;
-        found(self.status, self.clock, self.client_id, self.conn);
-        let version = self.memory.versions.next();
-        self.status.send_modify(|s| s.version = Some(version));
-        self.send_status("online")
-    }
-
-    /// Follows publishes through the event loop.
-    fn follow(&mut self, signal: &Signal) -> Result<(), End> {
-        match *signal {
-            Signal::Written(id) => {
-                if !self.flight.written(id) {
-                    return Err(End::Broken("a publish of unknown origin was written".to_owned()));
-                }
-            }
-            Signal::Answered(id, verdict) => match (self.flight.answered(id), verdict) {
-                (Some(mail), Verdict::Taken) => self.taken(mail.map(|mail| mail.key)),
-                (Some(mail), Verdict::Refused(why)) => self.was_refused(mail, why),
-                (None, _) => {}
-            },
-            // A broker that allows few publishes at once makes ids come round early. Otherwise one has
-            // been left unanswered for four windows.
-            Signal::Waits if !self.limits.narrow => {
-                let why = "a packet id came round unacknowledged";
-                return Err(self.broken(why.to_owned()));
-            }
-            Signal::Waits | Signal::Accepted(_) | Signal::Alive => {}
-        }
-        Ok(())
-    }
-
-    fn taken(&mut self, key: Option<Key>) {
-        self.answered = true;
-        self.status.send_modify(|s| {
-            s.acked += 1;
-            if let Some(key) = key {
-                s.lanes[key.lane as usize].acked += 1;
-            }
-        });
-        let Some(key) = key else { return };
-        self.memory.suspects.answered(key);
-        self.refused.taken(key);
-        self.settled.push((key, Outcome::Acknowledged));
-        // With nothing else to do: a topic that was taken may be free now.
-        let idle = !self.more && self.taking.is_none();
-        if self.settled.len() >= SETTLE_AT || idle {
-            self.settle();
-            self.more = true;
-        }
-    }
-
-    fn was_refused(&mut self, mail: Option<Mail>, why: Refusal) {
-        // The broker is there and answers: what it says is not the line's fault.
-        self.answered = true;
-        let known = self.status.borrow().refusals.contains_key(&why);
-        self.status.send_modify(|s| *s.refusals.entry(why).or_default() += 1);
-        let Some(mail) = mail else {
-            tracing::error!(reason = why.as_str(), "the broker refuses the box's status");
-            return;
-        };
-        let key = mail.key;
-        if !known {
-            let (topic, seq) = (&mail.parcel.topic, key.position.seq);
-            tracing::error!(
-                topic,
-                seq,
-                reason = why.as_str(),
-                "the broker refuses a message; it is kept and offered again"
-            );
-        }
-        self.memory.suspects.answered(key);
-        if let Sentence::Hopeless(mail) = self.refused.refuse(key, mail, why, self.beats.all) {
-            self.give_up(&mail, DropReason::Refused);
-        }
-    }
-
-    /// The end of a connection that died: remembers what was first in line, and keeps it aside when it
-    /// is convicted.
-    fn broken(&mut self, why: String) -> End {
-        if self.phase == Phase::Connecting {
-            return End::Broken(why);
-        }
-        let alone = matches!(self.trial, Trial::Sent(_));
-        let first = self.flight.first().cloned();
-        let convicted = self.memory.suspects.died(first.as_ref().map(|mail| mail.key), alone);
-        if convicted.is_some()
-            && let Some(mail) = first
-        {
-            self.give_up(&mail, DropReason::Poison);
-        }
-        End::Broken(why)
-    }
-
     /// Tells the outbox what is settled, unless it is busy: then later.
     fn settle(&mut self) {
         if self.settled.is_empty() {
@@ -555,6 +332,24 @@ impl<'a> Link<'a> {
             return Err(End::Finished);
         }
         Ok(())
+    }
+
+    /// Tells the status what has been counted.
+    fn tell(&mut self) {
+        if self.tally == Tally::default() {
+            return;
+        }
+        let Tally { sent, acked, lanes } = std::mem::take(&mut self.tally);
+        self.status.send_modify(|status| {
+            status.sent += sent;
+            status.acked += acked;
+            for (shown, lane) in status.lanes.iter_mut().zip(lanes) {
+                shown.sent += lane.sent;
+                shown.replayed += lane.replayed;
+                shown.bytes += lane.bytes;
+                shown.acked += lane.acked;
+            }
+        });
     }
 
     /// Shows what changes without an event.
@@ -604,29 +399,24 @@ impl<'a> Link<'a> {
     }
 }
 
-fn mail(prefix: &Prefix, entry: Entry, compress: bool) -> Mail {
-    let compressed = if compress { entry.compressed() } else { None };
-    let Entry { key, path, retain, replay, payload, .. } = entry;
-    let (payload, content_type) = match compressed {
-        Some(compressed) => (compressed, payload::ZSTD),
-        None if replay && !topics::is_form(&path) => {
-            (mark_replay(&payload), payload::content_type(&path))
-        }
-        None => (payload, payload::content_type(&path)),
-    };
-    let parcel = Parcel {
-        topic: prefix.join(&path),
-        correlation: topics::answer(&path).map(|(_, correlation)| correlation),
-        payload: Bytes::from(payload),
-        assured: true,
-        retain,
-        content_type,
-        replay,
-        expires: None,
-    };
-    Mail { key, parcel }
-}
-
 async fn next_entries(taking: &mut Option<Taking>) -> Result<Vec<Entry>, OutboxError> {
     taking.as_mut().expect("only called when something is being taken").await
+}
+
+/// Everything that has happened on a connection by now, as far as one round goes; waits for the first.
+fn listen(
+    transport: &mut dyn Transport,
+    cx: &mut Context<'_>,
+    heard: &mut Vec<Result<Signal, Cut>>,
+) -> Poll<()> {
+    while heard.len() < SIGNALS_MAX
+        && let Poll::Ready(signal) = transport.poll_signal(cx)
+    {
+        let over = signal.is_err();
+        heard.push(signal);
+        if over {
+            break;
+        }
+    }
+    if heard.is_empty() { Poll::Pending } else { Poll::Ready(()) }
 }

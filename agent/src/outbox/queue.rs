@@ -4,6 +4,8 @@
 //! what is in flight and what is settled but not yet deleted; the messages themselves stay in the store.
 //! How many there are, and how they ended, is in the lane's [`Ledger`].
 
+mod taking;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use domain::output::Lane;
 use domain::time::{Boot, Utc};
 
 use super::draft::{Draft, Drafted, Next, ROOM_FROM};
-use super::entry::{self, Content, Entry, Key, Lanes, Stored};
+use super::entry::{self, Key, Stored};
 use super::floor::Floor;
 use super::held::{self, Memory};
 use super::ledger::{DropReason, Ledger, Position};
@@ -24,8 +26,6 @@ use crate::mqtt::topics::Prefix;
 
 /// Messages in flight at most: bounds the memory, whatever is asked for.
 pub(super) const IN_FLIGHT_MAX: usize = 4096;
-/// Bytes taken at once at most (one message more may come with them).
-const TAKE_BYTES: usize = 512 * 1024;
 /// Messages read together.
 const PAGE: usize = 64;
 /// A full disk: this much is given up, oldest first, so that what matters more can go on.
@@ -302,159 +302,6 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes up to `max` messages of `lanes` that are not in flight, highest lane first, each lane in
-    /// order. Nothing while no link is up: what is taken counts as perhaps sent.
-    ///
-    /// # Errors
-    /// The store cannot be read; nothing is taken.
-    pub(super) fn take_of(&mut self, lanes: Lanes, max: usize) -> Result<Vec<Entry>, StoreError> {
-        self.ensure_open()?;
-        let mut entries = Vec::new();
-        if self.conn == 0 {
-            return Ok(entries);
-        }
-        for lane in Lane::ALL.into_iter().filter(|lane| lanes.contains(*lane)) {
-            match self.take_from(lane, max, &mut entries) {
-                Err(error) if entries.is_empty() => return Err(error),
-                Err(_) | Ok(Full::Yes) => break,
-                Ok(Full::No) => {}
-            }
-        }
-        Ok(entries)
-    }
-
-    fn take_from(
-        &mut self,
-        lane: Lane,
-        max: usize,
-        entries: &mut Vec<Entry>,
-    ) -> Result<Full, StoreError> {
-        loop {
-            let in_flight: usize = self.lanes.iter().map(|lane| lane.in_flight.len()).sum();
-            let room = (max - entries.len()).min(IN_FLIGHT_MAX - in_flight).min(PAGE);
-            let bytes: usize = entries.iter().map(|entry| entry.payload.len()).sum();
-            if room == 0 || bytes >= TAKE_BYTES {
-                return Ok(Full::Yes);
-            }
-            let page = self.read(lane, self.lanes[lane as usize].cursor, room)?;
-            if page.is_empty() {
-                self.look_for_lost(lane)?;
-                return Ok(Full::No);
-            }
-            for (position, found) in page {
-                if !self.take_one(Key { lane, position }, &found, entries) {
-                    return Ok(Full::No);
-                }
-            }
-        }
-    }
-
-    /// Takes one message. `false`: the lane must wait, for the topic is taken.
-    fn take_one(&mut self, key: Key, found: &Found, entries: &mut Vec<Entry>) -> bool {
-        let lane = &mut self.lanes[key.lane as usize];
-        let behind = key.position.next();
-        if lane.settled.contains_key(&key.position) {
-            lane.cursor = behind;
-            return true;
-        }
-        let readable = stored(key.position, found).and_then(|(mut stored, slot)| {
-            let empty = Content::Plain(Vec::new());
-            let content = std::mem::replace(&mut stored.content, empty).open(&self.packer)?;
-            Some((stored, content, slot))
-        });
-        let Some((stored, (payload, packed), slot)) = readable else {
-            tracing::error!(lane = key.lane.as_str(), seq = key.position.seq, "message is damaged");
-            let slot = Slot { position: key.position, pieces: 0, bytes: 0 };
-            lane.settled.insert(key.position, (slot, Outcome::Dropped(DropReason::Damaged)));
-            lane.cursor = behind;
-            return true;
-        };
-        if stored.retain && self.sending.contains_key(&stored.path) {
-            return false;
-        }
-        lane.cursor = behind;
-        lane.in_flight.insert(key.position, slot);
-        if stored.retain {
-            self.sending.insert(stored.path.clone(), key);
-        }
-        if key.lane == Lane::State
-            && let Some(waiting) = self.waiting.get_mut(&stored.path)
-        {
-            // From here on it may have been sent, and must stay as it is.
-            *waiting = waiting.without(key.position);
-            if *waiting == Waiting::default() {
-                self.waiting.remove(&stored.path);
-            }
-        }
-        let live = stored.boot == self.boot && stored.conn == self.conn;
-        entries.push(Entry {
-            key,
-            path: stored.path,
-            retain: stored.retain,
-            replay: !live,
-            at: stored.at,
-            payload,
-            packed,
-        });
-        true
-    }
-
-    /// A lane of which nothing is left, though its ledger says otherwise, has lost something.
-    fn look_for_lost(&mut self, lane: Lane) -> Result<(), StoreError> {
-        let state = &self.lanes[lane as usize];
-        let quiet = state.in_flight.is_empty() && state.settled.is_empty();
-        if quiet && state.ledger.stored > 0 && self.read(lane, Position::default(), 1)?.is_empty() {
-            let state = &mut self.lanes[lane as usize];
-            let lost = state.ledger.stored;
-            tracing::error!(lane = lane.as_str(), lost, "messages are gone from the store");
-            state.ledger.lose_rest();
-            state.dirty = true;
-        }
-        Ok(())
-    }
-
-    /// The message is done with. One that is not in flight (any more) is left as it is.
-    pub(super) fn settle(&mut self, key: Key, outcome: Outcome) {
-        let lane = &mut self.lanes[key.lane as usize];
-        if let Some(slot) = lane.in_flight.remove(&key.position) {
-            lane.settled.insert(key.position, (slot, outcome));
-            self.sending.retain(|_, sending| *sending != key);
-        }
-    }
-
-    /// The broker has accepted connection `conn` (counted from 1 in this boot).
-    ///
-    /// # Errors
-    /// The mark that a link came up could not be stored; nothing may be sent yet.
-    pub(super) fn link_up(&mut self, conn: u32) -> Result<(), StoreError> {
-        self.link_down();
-        if !self.linked {
-            self.ensure_open()?;
-            let mut drafted = Draft::new(self, false)?.finish();
-            drafted.next.durable = true;
-            let boot = u64::from(self.boot.0).to_le_bytes();
-            value::put(&mut drafted.batch, &entry::meta_key(META.linked), &boot, 1);
-            self.write(drafted)?;
-            self.linked = true;
-        }
-        // What was gathered while no link was up is backlog.
-        self.close_blocks()?;
-        self.conn = conn;
-        Ok(())
-    }
-
-    /// The connection is gone: what it had not acknowledged is to be taken again, in order.
-    pub(super) fn link_down(&mut self) {
-        self.conn = 0;
-        self.sending.clear();
-        for lane in &mut self.lanes {
-            if let Some((&first, _)) = lane.in_flight.first_key_value() {
-                lane.cursor = lane.cursor.min(first);
-                lane.in_flight.clear();
-            }
-        }
-    }
-
     /// The counts.
     ///
     /// # Errors
@@ -515,10 +362,4 @@ pub(super) fn stored(position: Position, found: &Found) -> Option<(Stored, Slot)
     let Found::Blob(blob, pieces) = found else { return None };
     let slot = Slot { position, pieces: *pieces, bytes: blob.len() as u64 };
     Some((Stored::decode(blob)?, slot))
-}
-
-/// Whether a take has all it may have.
-enum Full {
-    Yes,
-    No,
 }

@@ -1,0 +1,145 @@
+//! What a broker answers, and what follows from it.
+
+use super::super::link::found;
+use super::super::refused::Sentence;
+use super::super::transport::{Cut, Limits, Refusal, Signal, Verdict};
+use super::{End, Link, Mail, Phase, SETTLE_AT, Trial};
+use crate::outbox::{DropReason, Key, Outcome};
+
+impl Link<'_> {
+    /// Follows everything that was heard. What comes behind an end is of no use any more: it is in the
+    /// outbox, and goes again.
+    pub(super) async fn on_signals(&mut self) -> Result<(), End> {
+        let mut heard = std::mem::take(&mut self.heard);
+        let mut step = Ok(());
+        for signal in heard.drain(..) {
+            step = self.on_signal(signal).await;
+            if step.is_err() {
+                break;
+            }
+        }
+        self.heard = heard;
+        step
+    }
+
+    async fn on_signal(&mut self, signal: Result<Signal, Cut>) -> Result<(), End> {
+        self.beats.heard();
+        match signal {
+            Ok(Signal::Accepted(limits)) => self.accepted(limits).await,
+            Ok(signal) => self.follow(&signal),
+            Err(Cut { kind, why, leftovers }) => {
+                for signal in leftovers.iter().filter(|signal| **signal != Signal::Waits) {
+                    // The connection is over anyway; what counts is which publishes arrived.
+                    let _ = self.follow(signal);
+                }
+                if self.phase == Phase::Connecting {
+                    self.memory.never_accepted(kind);
+                }
+                let parted = self.phase == Phase::Gone;
+                Err(if parted { End::Finished } else { self.broken(why) })
+            }
+        }
+    }
+
+    async fn accepted(&mut self, limits: Limits) -> Result<(), End> {
+        if !limits.assures {
+            self.memory.versions.useless();
+            let why = "the broker acknowledges no messages (maximum QoS 0, or no keep alive)";
+            return Err(End::Broken(why.to_owned()));
+        }
+        self.memory.versions.accepted();
+        self.limits = limits;
+        self.window = usize::from(limits.window).max(1);
+        // Known on disk before anything is sent: after a restart that makes the difference between
+        // what may have been sent and what certainly was not.
+        let marked = self.outbox.link_up(self.conn).await;
+        marked.map_err(|e| End::Broken(format!("the outbox is not ready: {e}")))?;
+        self.phase = Phase::Live;
+        found(self.status, self.clock, self.client_id, self.conn);
+        let version = self.memory.versions.next();
+        self.status.send_modify(|s| s.version = Some(version));
+        self.send_status("online")
+    }
+
+    /// Follows publishes through the event loop.
+    fn follow(&mut self, signal: &Signal) -> Result<(), End> {
+        match *signal {
+            Signal::Written(id) => {
+                if !self.flight.written(id) {
+                    return Err(End::Broken("a publish of unknown origin was written".to_owned()));
+                }
+            }
+            Signal::Answered(id, verdict) => match (self.flight.answered(id), verdict) {
+                (Some(mail), Verdict::Taken) => self.taken(mail.map(|mail| mail.key)),
+                (Some(mail), Verdict::Refused(why)) => self.was_refused(mail, why),
+                (None, _) => {}
+            },
+            // A broker that allows few publishes at once makes ids come round early. Otherwise one has
+            // been left unanswered for four windows.
+            Signal::Waits if !self.limits.narrow => {
+                let why = "a packet id came round unacknowledged";
+                return Err(self.broken(why.to_owned()));
+            }
+            Signal::Waits | Signal::Accepted(_) | Signal::Alive => {}
+        }
+        Ok(())
+    }
+
+    fn taken(&mut self, key: Option<Key>) {
+        self.answered = true;
+        self.tally.acked += 1;
+        let Some(key) = key else { return };
+        self.tally.lanes[key.lane as usize].acked += 1;
+        self.memory.suspects.answered(key);
+        self.refused.taken(key);
+        self.settled.push((key, Outcome::Acknowledged));
+        // With nothing else to do: a topic that was taken may be free now.
+        let idle = !self.more && self.taking.is_none();
+        if self.settled.len() >= SETTLE_AT || idle {
+            self.settle();
+            self.more = true;
+        }
+    }
+
+    fn was_refused(&mut self, mail: Option<Mail>, why: Refusal) {
+        // The broker is there and answers: what it says is not the line's fault.
+        self.answered = true;
+        let known = self.status.borrow().refusals.contains_key(&why);
+        self.status.send_modify(|s| *s.refusals.entry(why).or_default() += 1);
+        let Some(mail) = mail else {
+            tracing::error!(reason = why.as_str(), "the broker refuses the box's status");
+            return;
+        };
+        let key = mail.key;
+        if !known {
+            let (topic, seq) = (&mail.parcel.topic, key.position.seq);
+            tracing::error!(
+                topic,
+                seq,
+                reason = why.as_str(),
+                "the broker refuses a message; it is kept and offered again"
+            );
+        }
+        self.memory.suspects.answered(key);
+        if let Sentence::Hopeless(mail) = self.refused.refuse(key, mail, why, self.beats.all) {
+            self.give_up(&mail, DropReason::Refused);
+        }
+    }
+
+    /// The end of a connection that died: remembers what was first in line, and keeps it aside when it
+    /// is convicted.
+    pub(super) fn broken(&mut self, why: String) -> End {
+        if self.phase == Phase::Connecting {
+            return End::Broken(why);
+        }
+        let alone = matches!(self.trial, Trial::Sent(_));
+        let first = self.flight.first().cloned();
+        let convicted = self.memory.suspects.died(first.as_ref().map(|mail| mail.key), alone);
+        if convicted.is_some()
+            && let Some(mail) = first
+        {
+            self.give_up(&mail, DropReason::Poison);
+        }
+        End::Broken(why)
+    }
+}
