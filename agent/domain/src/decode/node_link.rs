@@ -556,7 +556,7 @@ mod tests {
             (cut, Reason::Truncated),
             (hex(BIN)[..15].to_vec(), Reason::Truncated),
             (vec![0x55; 5000], Reason::TooLong),
-            (altered(BIN, 2, 0x11), Reason::Version),
+            (altered(BIN, 3, 0x11), Reason::Version),
             (altered(BATTERY, 1, 0x01), Reason::Malformed),
         ];
         for (bytes, reason) in table {
@@ -594,9 +594,9 @@ mod tests {
     #[test]
     fn the_age_is_taken_off_and_cannot_leave_the_calendar() {
         let report =
-            Report { age_s: u32::MAX, measured: Measured::Battery(Battery { millivolts: 1 }) };
+            Report { age_s: u32::MAX - 1, measured: Measured::Battery(Battery { millivolts: 1 }) };
         let (samples, _) = read(&[&up(1, 1, report)]);
-        assert_eq!(samples[0].at, Some(RECEIVED - Span::from_secs(u32::MAX.into())));
+        assert_eq!(samples[0].at, Some(RECEIVED - Span::from_secs((u32::MAX - 1).into())));
         let (mut link, mut samples) = (link(), vec![]);
         link.feed(Raw::Bytes(&up(1, 1, report)), Utc::from_ms(i64::MIN), &mut samples);
         assert_eq!(samples[0].at, Some(Utc::from_ms(i64::MIN)));
