@@ -64,9 +64,20 @@ target/onnx/installed:
 	target/onnx/bin/pip install --quiet --disable-pip-version-check onnxruntime numpy
 	@touch $@
 
+.PHONY: firmware
+firmware: ## The images of the sensor nodes, with their sizes against the budgets
+	firmware/build
+
+# The tests run this one.
+.PHONY: board-image
+board-image: needs
+	@firmware/build qemu
+
 .PHONY: needs
 needs: ## What the tests need from Debian: installed when it may be, named when not
 	@tests/needs mosquitto mosquitto-clients openssl systemd gpsd gpsd-clients python3-gps python3-venv socat chromium
+	@tests/needs qemu-system-arm rustc-web cargo-web rust-web-src binutils-arm-none-eabi || \
+		echo "Without them the emulated node is left out."
 
 .PHONY: peers
 peers: target/peers/installed ## Peers for the tests that come from PyPI: a Modbus device
@@ -82,7 +93,7 @@ check: dashboard ## Formatting and lints
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
 .PHONY: tests
-tests: dashboard ## Unit, property and system tests
+tests: dashboard board-image ## Unit, property and system tests
 	# The system tests run the program itself, which cargo builds for no test of another package.
 	$(CARGO) build --locked -p steward
 	$(CARGO) test --workspace --locked

@@ -1,14 +1,33 @@
 //! What a node does about what it hears.
 
-use wire::{Answer, BROADCAST, Body, Down, Frame, Heard, Outcome, Settings};
+use wire::{Answer, BROADCAST, Body, Down, Frame, Heard, Outcome, Settings, WrongTag};
 
 use crate::event::{Action, Actions};
 use crate::node::{Node, Watch, push};
 use crate::watch::after;
 
 impl Node {
-    /// Takes what the line said. What is meant for others is let pass.
+    /// Takes what the line said. What is meant for others is let pass. A node with a key believes only what is
+    /// sealed with it, and a node without one cannot read what is sealed.
     pub(crate) fn hear(&mut self, heard: Heard, actions: &mut Actions) {
+        let own = self.identity.node;
+        match (heard, self.identity.key) {
+            (Heard::Sealed(sealed), Some(key)) if sealed.node() == own => match sealed.open(&key) {
+                Ok(heard) => self.listen(heard, actions),
+                Err(WrongTag) => {
+                    self.counters.wrong_tags = self.counters.wrong_tags.saturating_add(1);
+                }
+            },
+            (Heard::Frame(Frame { header, body: Body::Down(_) }), Some(_)) => {
+                if header.node == own {
+                    self.counters.unsealed = self.counters.unsealed.saturating_add(1);
+                }
+            }
+            (heard, _) => self.listen(heard, actions),
+        }
+    }
+
+    fn listen(&mut self, heard: Heard, actions: &mut Actions) {
         let own = self.identity.node;
         match heard {
             Heard::Fault(_) => {
@@ -26,7 +45,7 @@ impl Node {
                 }
             }
             // Another node of the line, or its conversation.
-            Heard::Unknown { .. } | Heard::Frame(_) => {}
+            Heard::Unknown { .. } | Heard::Frame(_) | Heard::Sealed(_) => {}
         }
     }
 
@@ -37,16 +56,37 @@ impl Node {
             self.answer = Some(done);
             return;
         }
-        let outcome = self.carry_out(down, actions);
+        let counts = self.identity.key.is_some() && !matches!(down, Down::Ack(_));
+        let outcome =
+            if counts && !self.count(to) { Outcome::Stale } else { self.carry_out(down, actions) };
         if numbered {
-            self.command = Some(Answer { to, outcome });
-            self.answer = self.command;
+            let answer = Answer { to, outcome };
+            self.answer = Some(answer);
+            if outcome != Outcome::Stale {
+                self.command = Some(answer);
+            }
         }
+    }
+
+    /// Whether a sealed command is a new one: its number is above all that were believed.
+    fn count(&mut self, number: u32) -> bool {
+        let is_new = number > self.record.command;
+        if is_new {
+            self.record.command = number;
+            self.due.store = Some(self.now);
+        } else {
+            self.counters.stale_commands = self.counters.stale_commands.saturating_add(1);
+        }
+        is_new
     }
 
     fn carry_out(&mut self, down: Down, actions: &mut Actions) -> Outcome {
         match down {
-            Down::Ack(ack) => self.unsent.acknowledge(ack.counter, self.now),
+            Down::Ack(ack) => {
+                if let Some(slot) = self.unsent.acknowledge(ack.counter, self.now) {
+                    push(actions, Action::Keep { slot });
+                }
+            }
             Down::Settings(settings) if settings.check().is_err() => return Outcome::OutOfRange,
             Down::Settings(settings) => self.adopt(settings),
             Down::Recalibrate => match &mut self.watch {
@@ -59,7 +99,10 @@ impl Node {
             Down::Identify(identify) => {
                 push(actions, Action::Identify { seconds: identify.seconds });
             }
-            Down::Time(time) => push(actions, Action::SetClock { unix_s: time.unix_s }),
+            Down::Time(time) => {
+                self.unsent.set_clock(time.unix_s, self.now);
+                push(actions, Action::SetClock { unix_s: time.unix_s });
+            }
         }
         Outcome::Done
     }

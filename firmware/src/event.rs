@@ -15,6 +15,8 @@ pub enum Event {
     Heard(Heard),
     /// The answer to [`Action::Store`]: whether the record is safe.
     Stored(bool),
+    /// The answer to [`Action::Keep`]: whether the slot holds what it should.
+    Kept(bool),
 }
 
 /// What a board can read.
@@ -60,6 +62,12 @@ pub enum Action {
     /// Write [`crate::Node::record`] and hand in [`Event::Stored`]. Before anything that follows is done: the
     /// counters in it may be used afterwards.
     Store,
+    /// Write [`crate::Node::kept`] into this slot and hand in [`Event::Kept`]. Before anything that follows is
+    /// done: a report must not be sent that a power cut could still take back.
+    Keep {
+        /// 0 to [`crate::SLOTS`] - 1.
+        slot: u8,
+    },
     /// Send a frame, with a delimiter in front when the line was silent.
     Send(Frame),
     /// Show the node for so many seconds; 0 ends it.
@@ -74,8 +82,8 @@ pub enum Action {
     },
 }
 
-/// The most actions of one step: a light or a clock, four senses, the record, three frames.
-pub const ACTIONS_MAX: usize = 9;
+/// The most actions of one step: a light, a clock or a slot; four senses; the record; a slot and three frames.
+pub const ACTIONS_MAX: usize = 10;
 
 /// Actions, to be carried out in this order.
 pub type Actions = Vec<Action, ACTIONS_MAX>;

@@ -6,7 +6,7 @@
 //!   ▼                                                                    │
 //! Node::step ──► thermometer ─┐                                          │
 //!            ──► bay ─────────┼─► unsent (until acknowledged) ──► wire::Frame
-//!            ──► bin ─────────┘                                          │
+//!            ──► bin ─────────┘         │ kept ──► memory                │
 //!            ◄── commands ◄── wire::Heard        record (settings, counters) ──► memory
 //! ```
 //!
@@ -28,12 +28,21 @@ mod bay;
 mod bin;
 mod thermometer;
 
+mod kept;
 mod unsent;
 
 mod command;
+mod provision;
 mod record;
+
+mod instruments;
+mod station;
 
 pub use bay::Phase;
 pub use event::{ACTIONS_MAX, Action, Actions, Event, Reading, Sense};
+pub use instruments::Instruments;
+pub use kept::KEPT_LEN;
 pub use node::{Counters, Identity, Kind, Node};
+pub use provision::{PROVISION_LEN, Provision, ProvisionFault};
 pub use record::{RECORD_LEN, Record, RecordFault};
+pub use station::{Board, MEMORY_LEN, PROVISION_AT, SLOTS, Station};

@@ -1,12 +1,14 @@
 //! The node itself: events in, actions out.
 
+use drivers::Field;
 use wire::{
-    Answer, BROADCAST, Battery, Body, Firmware, Frame, Header, Hello, Measured, NodeKind, Report,
-    Settings, Temperature, Up,
+    Answer, BROADCAST, Battery, Body, BufferTooSmall, Firmware, Frame, Header, Hello, Key,
+    Measured, NodeKind, Settings, Temperature, Up,
 };
 
 use crate::bay::Phase;
 use crate::event::{Action, Actions, Event, Reading, Sense};
+use crate::kept::{EMPTY, KEPT_LEN, Slot};
 use crate::record::Record;
 use crate::thermometer::Thermometer;
 use crate::unsent::{Unsent, scatter};
@@ -29,6 +31,8 @@ pub struct Identity {
     pub(crate) node: u32,
     kind: Kind,
     firmware: Firmware,
+    has_range_finder: bool,
+    pub(crate) key: Option<Key>,
 }
 
 /// What a node looks after.
@@ -44,7 +48,22 @@ impl Identity {
     /// A node's number, kind and program; `None` for the number that means all nodes.
     #[must_use]
     pub const fn new(node: u32, kind: Kind, firmware: Firmware) -> Option<Identity> {
-        if node == BROADCAST { None } else { Some(Identity { node, kind, firmware }) }
+        if node == BROADCAST {
+            return None;
+        }
+        Some(Identity { node, kind, firmware, has_range_finder: false, key: None })
+    }
+
+    /// A bay node with a range finder that looks up: it has a say when something comes or goes.
+    #[must_use]
+    pub const fn with_range_finder(self) -> Identity {
+        Identity { has_range_finder: true, ..self }
+    }
+
+    /// A node that seals what it says and believes only what is sealed for it.
+    #[must_use]
+    pub const fn with_key(self, key: Key) -> Identity {
+        Identity { key: Some(key), ..self }
     }
 }
 
@@ -57,8 +76,18 @@ pub struct Counters {
     pub line_faults: u32,
     /// Frames for this node of a kind that it does not know.
     pub unknown_kinds: u32,
+    /// Frames for this node whose tag does not fit its key.
+    pub wrong_tags: u32,
+    /// Frames for this node without a tag, although it has a key.
+    pub unsealed: u32,
+    /// Sealed commands that had been said before.
+    pub stale_commands: u32,
     /// Records that could not be stored.
     pub store_failures: u32,
+    /// Slots of reports that could not be written.
+    pub keep_failures: u32,
+    /// Slots that held neither a report nor nothing at the start.
+    pub slots_damaged: u32,
     /// Battery measurements that failed.
     pub battery_failures: u32,
 }
@@ -84,6 +113,7 @@ pub struct Node {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a node has one of them, and no heap to put it")]
 pub(crate) enum Watch {
     Bay(BayWatch),
     Bin(BinWatch),
@@ -110,7 +140,9 @@ impl Node {
         record.boot = record.boot.saturating_add(1);
         record.reserved = counter.wrapping_add(RESERVE);
         let watch = match identity.kind {
-            Kind::Bay => Watch::Bay(BayWatch::new(record.baseline, now_ms)),
+            Kind::Bay => {
+                Watch::Bay(BayWatch::new(record.baseline, identity.has_range_finder, now_ms))
+            }
             Kind::Bin => Watch::Bin(BinWatch::new(now_ms)),
         };
         let spread = scatter(identity.node) % HELLO_SPREAD_MS;
@@ -140,6 +172,7 @@ impl Node {
     /// Takes what happened at `now_ms` of the board's clock, which never runs backwards, and says what
     /// to do.
     #[must_use]
+    #[inline(never)] // What it needs of the stack is given back before its actions are carried out.
     pub fn step(&mut self, event: Event, now_ms: u64) -> Actions {
         self.now = self.now.max(now_ms);
         let mut actions = Actions::new();
@@ -147,6 +180,10 @@ impl Node {
             Event::Wake => {}
             Event::Read(reading) => self.read(reading, &mut actions),
             Event::Heard(heard) => self.hear(heard, &mut actions),
+            Event::Kept(true) => {}
+            Event::Kept(false) => {
+                self.counters.keep_failures = self.counters.keep_failures.saturating_add(1);
+            }
             Event::Stored(true) => self.due.store_failed = false,
             Event::Stored(false) => {
                 self.counters.store_failures = self.counters.store_failures.saturating_add(1);
@@ -188,6 +225,34 @@ impl Node {
         &self.record
     }
 
+    /// Writes `frame` as this node says it: sealed, if it has a key.
+    ///
+    /// # Errors
+    /// `out` is too small; [`wire::FRAME_MAX`] bytes always suffice.
+    pub fn encode<'b>(&self, frame: &Frame, out: &'b mut [u8]) -> Result<&'b [u8], BufferTooSmall> {
+        match &self.identity.key {
+            Some(key) => frame.seal(key, out),
+            None => frame.encode(out),
+        }
+    }
+
+    /// What slot `slot` is to hold when [`Action::Keep`] says so.
+    #[must_use]
+    pub fn kept(&self, slot: u8) -> [u8; KEPT_LEN] {
+        self.unsent.kept(slot).map_or(EMPTY, |kept| kept.encode(self.identity.node))
+    }
+
+    /// Takes up what stood in slot `slot`; once for each slot, after a start and before the first step.
+    pub fn recall(&mut self, slot: u8, bytes: &[u8; KEPT_LEN]) {
+        match Slot::decode(bytes, self.identity.node) {
+            Slot::Empty => {}
+            Slot::Report(kept) => self.unsent.recall(slot, kept, self.counter, self.now),
+            Slot::Damaged => {
+                self.counters.slots_damaged = self.counters.slots_damaged.saturating_add(1);
+            }
+        }
+    }
+
     /// The settings in force.
     #[must_use]
     pub const fn settings(&self) -> &Settings {
@@ -199,6 +264,15 @@ impl Node {
     pub const fn phase(&self) -> Option<Phase> {
         match &self.watch {
             Watch::Bay(watch) => Some(watch.bay.phase()),
+            Watch::Bin(_) => None,
+        }
+    }
+
+    /// The field of the empty bay as the node knows it, at the latest temperature.
+    #[must_use]
+    pub fn empty_field(&self) -> Option<Field> {
+        match &self.watch {
+            Watch::Bay(watch) => watch.bay.empty_field(self.thermometer.milli_celsius()),
             Watch::Bin(_) => None,
         }
     }
@@ -226,10 +300,9 @@ impl Node {
                     watch.read(field, around, wishes);
                 }
             }),
-            Reading::Range(range) => self.watching(actions, |watch, around, wishes| {
-                if let Watch::Bin(watch) = watch {
-                    watch.read(range, around, wishes);
-                }
+            Reading::Range(range) => self.watching(actions, |watch, around, wishes| match watch {
+                Watch::Bin(watch) => watch.read(range, around, wishes),
+                Watch::Bay(watch) => watch.range(range),
             }),
             Reading::Temperature(temperature) => self.feel(temperature),
             Reading::Switches { tilted, lid_open } => {
@@ -318,9 +391,13 @@ impl Node {
 
     fn store(&mut self, actions: &mut Actions) {
         if let Watch::Bay(watch) = &self.watch
-            && watch.bay.baseline().is_some()
+            && watch.bay.learnt().is_some()
             && self.record.baseline.is_none()
         {
+            self.due.store.get_or_insert(self.now);
+        }
+        // Once a day the baseline is stored as it has become.
+        if self.now >= self.due.hello {
             self.due.store.get_or_insert(self.now);
         }
         if self.due.store.is_some_and(|due| self.now >= due) {
@@ -329,7 +406,7 @@ impl Node {
                 self.record.serial = self.record.serial.saturating_add(1);
             }
             if let Watch::Bay(watch) = &self.watch {
-                self.record.baseline = watch.bay.baseline();
+                self.record.baseline = watch.bay.learnt();
             }
             push(actions, Action::Store);
         }
@@ -350,10 +427,11 @@ impl Node {
             let hello = Hello { firmware, kind, boot, settings: settings.revision };
             push(actions, self.frame(self.counter, Up::Hello(hello)));
         }
-        if let Some(waiting) = self.unsent.take_due(self.now, scatter(self.identity.node)) {
-            let age_s = seconds(self.now.saturating_sub(waiting.measured_ms));
-            let report = Report { age_s, measured: waiting.measured };
-            push(actions, self.frame(waiting.counter, Up::Report(report)));
+        if let Some(due) = self.unsent.take_due(self.now, scatter(self.identity.node)) {
+            if let Some(slot) = due.keep {
+                push(actions, Action::Keep { slot });
+            }
+            push(actions, self.frame(due.counter, Up::Report(due.report)));
         }
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use wire::Settings;
 
 /// The length of a stored record in bytes.
-pub const RECORD_LEN: usize = 96;
+pub const RECORD_LEN: usize = 128;
 
 /// The version of the form that is written, and the only one that is read.
 const VERSION: u8 = 1;
@@ -29,9 +29,25 @@ pub struct Record {
     /// Report counters below this one may have been used.
     pub(crate) reserved: u32,
     /// The field of the empty bay, once it was learnt.
-    pub(crate) baseline: Option<Field>,
+    pub(crate) baseline: Option<Learnt>,
     /// The settings in force.
     pub(crate) settings: Settings,
+    /// The number of the latest command that was believed, by nodes with a key.
+    pub(crate) command: u32,
+    /// What was taken out of the battery so far, in microampere hours.
+    pub(crate) used_uah: u32,
+}
+
+/// What is known of the empty bay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Learnt {
+    pub(crate) field: Field,
+    /// At which temperature, in thousandths of a degree Celsius; `None` without a thermometer.
+    pub(crate) mc: Option<i32>,
+    /// By how much the field changes with the temperature: 1/16 nT per degree, per axis.
+    pub(crate) slope: [i16; 3],
+    /// The bay has returned to it: it is not the field of a vehicle that stood there at the start.
+    pub(crate) is_confirmed: bool,
 }
 
 /// Why a stored record cannot be used.
@@ -52,22 +68,45 @@ struct Body {
     reserved: u32,
     baseline: Option<[i32; 3]>,
     settings: Settings,
+    mc: Option<i32>,
+    slope: [i16; 3],
+    is_confirmed: bool,
+    command: u32,
+    used_uah: u32,
 }
 
 impl Record {
     /// A node that was never started.
-    pub(crate) const FIRST: Record =
-        Record { serial: 0, boot: 0, reserved: 0, baseline: None, settings: Settings::INITIAL };
+    pub(crate) const FIRST: Record = Record {
+        serial: 0,
+        boot: 0,
+        reserved: 0,
+        baseline: None,
+        settings: Settings::INITIAL,
+        command: 0,
+        used_uah: 0,
+    };
 
     /// The bytes to store.
     #[must_use]
     pub fn encode(&self) -> [u8; RECORD_LEN] {
-        let Record { serial, boot, reserved, baseline, settings } = *self;
-        let baseline = baseline.map(|Field { x, y, z }| [x, y, z]);
+        let Record { serial, boot, reserved, baseline, settings, command, used_uah } = *self;
+        let body = Body {
+            serial,
+            boot,
+            reserved,
+            baseline: baseline.map(|Learnt { field: Field { x, y, z }, .. }| [x, y, z]),
+            settings,
+            mc: baseline.and_then(|learnt| learnt.mc),
+            slope: baseline.map(|learnt| learnt.slope).unwrap_or_default(),
+            is_confirmed: baseline.is_some_and(|learnt| learnt.is_confirmed),
+            command,
+            used_uah,
+        };
         let mut bytes = [0; RECORD_LEN];
         bytes[0] = VERSION;
         let (checked, sum) = bytes.split_at_mut(1 + BODY_LEN);
-        postcard::to_slice(&Body { serial, boot, reserved, baseline, settings }, &mut checked[1..])
+        postcard::to_slice(&body, &mut checked[1..])
             .expect("BODY_LEN holds the largest body, asserted above");
         sum.copy_from_slice(&wire::CRC.checksum(checked).to_le_bytes());
         bytes
@@ -90,10 +129,23 @@ impl Record {
         // What follows the body is filling.
         let (body, _) =
             postcard::take_from_bytes::<Body>(&checked[1..]).map_err(|_| RecordFault::Malformed)?;
-        let Body { serial, boot, reserved, baseline, settings } = body;
-        let baseline = baseline.map(|[x, y, z]| Field { x, y, z });
+        let Body {
+            serial,
+            boot,
+            reserved,
+            settings,
+            mc,
+            slope,
+            is_confirmed,
+            command,
+            used_uah,
+            ..
+        } = body;
+        let field = |[x, y, z]: [i32; 3]| Field { x, y, z };
+        let baseline =
+            body.baseline.map(|axes| Learnt { field: field(axes), mc, slope, is_confirmed });
         let settings = if settings.check().is_ok() { settings } else { Settings::INITIAL };
-        Ok(Record { serial, boot, reserved, baseline, settings })
+        Ok(Record { serial, boot, reserved, baseline, settings, command, used_uah })
     }
 
     /// Which of the two places to write it to, 0 or 1: never the one of the record before.
@@ -127,8 +179,15 @@ mod tests {
         serial: 12,
         boot: 3,
         reserved: 1024,
-        baseline: Some(Field { x: 20_000, y: -5_000, z: 40_000 }),
+        baseline: Some(Learnt {
+            field: Field { x: 20_000, y: -5_000, z: 40_000 },
+            mc: Some(21_500),
+            slope: [160, -32, 0],
+            is_confirmed: true,
+        }),
         settings: Settings::INITIAL,
+        command: 300,
+        used_uah: 70_000,
     };
 
     fn sealed(mut bytes: [u8; RECORD_LEN]) -> [u8; RECORD_LEN] {
@@ -142,7 +201,7 @@ mod tests {
         let expected = [
             1, 12, 3, 0x80, 8, 1, 0xC0, 0xB8, 2, 0x8F, 0x4E, 0x80, 0xF1, 4, 0, 0x90, 0x1C, 0x80,
             0xA3, 5, 0xFA, 1, 0x88, 0x27, 0xC4, 0x13, 0xDC, 0x0B, 0xD0, 0x0F, 0xD8, 4, 7, 50, 0xD0,
-            0xF7, 7, 0,
+            0xF7, 7, 1, 0xF8, 0xCF, 2, 0xC0, 2, 0x3F, 0, 1, 0xAC, 2, 0xF0, 0xA2, 4, 0,
         ];
         let bytes = RECORD.encode();
         assert_eq!(bytes[..expected.len()], expected);
@@ -191,11 +250,18 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_stored_is_read(
-            [serial, boot, reserved] in any::<[u32; 3]>(),
-            axes in any::<Option<[i32; 3]>>(),
+            [serial, boot, reserved, command, used_uah] in any::<[u32; 5]>(),
+            baseline in any::<Option<([i32; 3], Option<i32>, [i16; 3], bool)>>(),
         ) {
-            let baseline = axes.map(|[x, y, z]| Field { x, y, z });
-            let record = Record { serial, boot, reserved, baseline, ..RECORD };
+            let learnt = |(axes, mc, slope, is_confirmed): ([i32; 3], _, _, _)| Learnt {
+                field: Field { x: axes[0], y: axes[1], z: axes[2] },
+                mc,
+                slope,
+                is_confirmed,
+            };
+            let baseline = baseline.map(learnt);
+            let settings = Settings::INITIAL;
+            let record = Record { serial, boot, reserved, baseline, settings, command, used_uah };
             prop_assert_eq!(Record::decode(&record.encode()), Ok(record));
         }
 
@@ -207,7 +273,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_it_panic(bytes in any::<[[u8; 32]; 3]>()) {
+        fn no_bytes_make_it_panic(bytes in any::<[[u8; 32]; 4]>()) {
             let mut all = [0; RECORD_LEN];
             all.copy_from_slice(bytes.as_flattened());
             let _ = Record::decode(&sealed(all)).map(|record| record.encode());

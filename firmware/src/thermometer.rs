@@ -36,6 +36,14 @@ impl Thermometer {
         self.suspicion = hot && self.fire != Some(true);
     }
 
+    /// Its latest word in thousandths of a degree, if it has one.
+    pub(crate) const fn milli_celsius(&self) -> Option<i32> {
+        match self.latest {
+            Temperature::MilliCelsius(mc) => Some(mc),
+            Temperature::NotFitted | Temperature::Fault => None,
+        }
+    }
+
     /// Whether another reading should follow soon.
     pub(crate) const fn is_suspicious(&self) -> bool {
         self.suspicion

@@ -7,6 +7,7 @@ use wire::{Bin, Distance, Measured, Settings};
 use crate::bay::{Bay, Change};
 use crate::bin::{Burst, is_news};
 use crate::event::Sense;
+use crate::record::Learnt;
 use crate::thermometer::Thermometer;
 
 /// Between two readings of a burst, until the old echo has died away.
@@ -15,6 +16,9 @@ const BURST_GAP_MS: u64 = 100;
 const ANSWER_MS: u64 = 1_000;
 /// Between the beginnings of two measurements that something other than the schedule asked for.
 const HURRY_GAP_MS: u64 = 10_000;
+
+/// A bay where nothing moves and nothing is in doubt is looked at so much more rarely.
+const REST_FACTOR: u64 = 4;
 
 /// What a watch must know of its node.
 #[derive(Debug, Clone, Copy)]
@@ -46,11 +50,13 @@ pub(crate) struct BayWatch {
     pub(crate) bay: Bay,
     due_ms: u64,
     asked: bool,
+    range_asked: bool,
 }
 
 impl BayWatch {
-    pub(crate) fn new(baseline: Option<Field>, now: u64) -> BayWatch {
-        BayWatch { bay: Bay::new(baseline, now), due_ms: now, asked: false }
+    pub(crate) fn new(learnt: Option<Learnt>, has_range_finder: bool, now: u64) -> BayWatch {
+        let bay = Bay::new(learnt, has_range_finder, now);
+        BayWatch { bay, due_ms: now, asked: false, range_asked: false }
     }
 
     pub(crate) fn poll(&mut self, around: Around<'_>, wishes: &mut Wishes) {
@@ -59,9 +65,14 @@ impl BayWatch {
                 self.take(None, around, wishes);
             }
             self.asked = true;
-            self.due_ms = after(around.now, around.settings.bay.sample_ms.into());
+            let factor = if self.bay.is_at_rest() { REST_FACTOR } else { 1 };
+            self.due_ms = after(around.now, u64::from(around.settings.bay.sample_ms) * factor);
             wishes.measure(Sense::Field);
         }
+        if self.bay.wants_range() && !self.range_asked {
+            wishes.measure(Sense::Range);
+        }
+        self.range_asked = self.bay.wants_range();
         if around.keep_alive
             && wishes.report.is_none()
             && let Some(state) = self.bay.state()
@@ -74,10 +85,19 @@ impl BayWatch {
     pub(crate) fn read(&mut self, reading: Option<Field>, around: Around<'_>, wishes: &mut Wishes) {
         self.asked = false;
         self.take(reading, around, wishes);
+        if !self.bay.is_at_rest() {
+            self.retime(around.settings, around.now);
+        }
+    }
+
+    /// What the range finder sees.
+    pub(crate) fn range(&mut self, range: Option<Range>) {
+        self.bay.range(range);
     }
 
     fn take(&mut self, reading: Option<Field>, around: Around<'_>, wishes: &mut Wishes) {
-        if let Some(change) = self.bay.read(reading, &around.settings.bay, around.now) {
+        let mc = around.thermometer.milli_celsius();
+        if let Some(change) = self.bay.read(reading, mc, &around.settings.bay, around.now) {
             wishes.report = Some(report(change, around));
         }
     }

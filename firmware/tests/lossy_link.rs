@@ -99,6 +99,7 @@ impl Street {
                     self.event(Event::Read(reading));
                 }
                 Action::Store => self.event(Event::Stored(true)),
+                Action::Keep { .. } => self.event(Event::Kept(true)),
                 Action::Send(frame) => self.transmit(&frame, true),
                 Action::Identify { .. } | Action::SetClock { .. } => {}
             }

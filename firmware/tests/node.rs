@@ -91,6 +91,7 @@ impl Bench {
                         self.say(NUMBER, 0, Down::Ack(Ack { counter }));
                     }
                 }
+                Action::Keep { .. } => self.event(Event::Kept(true)),
                 Action::Identify { .. } | Action::SetClock { .. } => {}
             }
         }
@@ -552,6 +553,7 @@ fn event() -> impl Strategy<Value = Event> {
         4 => reading.prop_map(Event::Read),
         2 => frame,
         1 => any::<bool>().prop_map(Event::Stored),
+        1 => any::<bool>().prop_map(Event::Kept),
         1 => Just(Event::Heard(Heard::Fault(Fault::TooLong))),
     ]
 }

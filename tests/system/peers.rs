@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use domain::decode::node_link::ack_frame;
+use domain::decode::node_link::Keys;
 use domain::ids::{BoxId, DeviceKey};
 use domain::input::Input;
 use domain::sample::{Quantity, Sample};
@@ -189,7 +189,7 @@ async fn reports_and_is_acknowledged(way: &mut Way, line: &mut File, node: u32, 
     let volts = Quantity::BatteryVoltage(Millivolts(u16::try_from(counter).unwrap()));
     assert_eq!(sample.quantities, [volts]);
     committed.unwrap().send(()).unwrap();
-    let expected = ack_frame(&sample.device.unwrap(), counter).unwrap();
+    let expected = Keys::default().ack_frame(&sample.device.unwrap(), counter).unwrap();
     let mut line = line.try_clone().unwrap();
     let length = expected.len();
     let read = tokio::task::spawn_blocking(move || {

@@ -32,6 +32,7 @@ use std::time::Duration;
 use domain::decode::gpsd::Gpsd;
 use domain::decode::json::Mapping;
 use domain::decode::lorawan::Codec;
+use domain::decode::node_link::Keys;
 use domain::ids::{DeviceKey, SourceName, UplinkName};
 use domain::output::Lane;
 use domain::profile::Profile;
@@ -406,6 +407,8 @@ pub struct NodeLine {
     /// How its nodes shall work; `None`: as they are. The revision is never 0, and another one for other
     /// settings.
     pub settings: Option<wire::Settings>,
+    /// The keys of those that seal what they say.
+    pub keys: Keys,
 }
 
 /// A serial line.

@@ -239,7 +239,7 @@ fn things_stack(name: SourceName, server: &NetworkServer) -> ThingsStack {
 fn decoder(source: &config::Source) -> Box<dyn Decode + Send> {
     let name = source.name.clone();
     match &source.kind {
-        SourceKind::NodeLink(_) => Box::new(NodeLink::new(name)),
+        SourceKind::NodeLink(line) => Box::new(NodeLink::new(name).with_keys(line.keys.clone())),
         SourceKind::Gnss(_) => Box::new(Gnss::new(name)),
         SourceKind::Gpsd(server) => Box::new(server.decoder(name)),
         SourceKind::ChirpStack(server) => Box::new(chirpstack(name, server)),
@@ -306,6 +306,7 @@ mod tests {
     use std::sync::{Arc, Mutex, PoisonError};
     use std::time::Duration;
 
+    use domain::decode::node_link::Keys;
     use domain::sample::Sample;
     use domain::time::{Boot, Utc};
 
@@ -417,7 +418,11 @@ mod tests {
         let nowhere = Path::new("/nonexistent/tty");
         let server = broker::tests::settings(1);
         let kinds = [
-            SourceKind::NodeLink(NodeLine { serial: serial(nowhere), settings: None }),
+            SourceKind::NodeLink(NodeLine {
+                serial: serial(nowhere),
+                settings: None,
+                keys: Keys::default(),
+            }),
             SourceKind::Gnss(serial(nowhere)),
             SourceKind::Gpsd(gpsd::tests::settings(1)),
             SourceKind::ChirpStack(server.clone()),

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 
 use domain::decode::Raw;
-use domain::decode::node_link::{NodeLink, ack_frame};
+use domain::decode::node_link::{Keys, NodeLink};
 use domain::ids::DeviceKey;
 use domain::output::Request;
 use domain::sample::Sample;
@@ -40,11 +40,12 @@ pub(super) async fn run(
     requests: Option<mpsc::Receiver<Request>>,
     context: Context,
 ) {
-    let NodeLine { serial, settings } = settings;
+    let NodeLine { serial, settings, keys } = settings;
     let mut line = Line::new(serial, Accept::Tty, context.clone());
-    let mut intake = Intake::new(NodeLink::new(context.name.clone()), context.clone());
-    let mut acks = Acks::default();
-    let commands = Commands::new(settings, context.clock.now());
+    let decoder = NodeLink::new(context.name.clone()).with_keys(keys.clone());
+    let mut intake = Intake::new(decoder, context.clone());
+    let mut acks = Acks { keys: keys.clone(), ..Acks::default() };
+    let commands = Commands::new(settings, keys, context.clock.now());
     let mut down = Down { commands, requests, clock: context.clock.clone() };
     while let Some(stream) = line.open().await {
         let Stream::Tty(port) = &stream else { unreachable!("the line accepts a tty only") };
@@ -162,6 +163,7 @@ impl Down {
 /// The acknowledgements that are owed.
 #[derive(Debug, Default)]
 struct Acks {
+    keys: Keys,
     /// In the order of the reports, which is the order in which the engine commits.
     waiting: VecDeque<Waiting>,
     /// What is due on the line.
@@ -187,7 +189,7 @@ impl Acks {
 
     /// Queues the acknowledgement of a report that is stored, and counts every one that gets none.
     fn answer(&mut self, report: &Waiting, stored: bool, intake: &Intake<NodeLink>) {
-        let frame = if stored { ack_frame(&report.device, report.counter) } else { None };
+        let frame = stored.then(|| self.keys.ack_frame(&report.device, report.counter)).flatten();
         match frame {
             Some(frame) if self.output.len() + frame.len() <= OUTPUT_MAX => {
                 self.output.extend_from_slice(&frame);
@@ -228,7 +230,7 @@ mod tests {
     const NODE: u32 = 21;
 
     fn nodes(tty: &Path) -> NodeLine {
-        NodeLine { serial: serial(tty), settings: None }
+        NodeLine { serial: serial(tty), settings: None, keys: Keys::default() }
     }
 
     /// A report of the battery, with the counter as its voltage.
@@ -241,7 +243,7 @@ mod tests {
     }
 
     fn ack(counter: u32) -> Vec<u8> {
-        ack_frame(&DeviceKey::new(&NODE.to_string()).unwrap(), counter).unwrap()
+        Keys::default().ack_frame(&DeviceKey::new(&NODE.to_string()).unwrap(), counter).unwrap()
     }
 
     fn start(pty: &Pty, bench: &Bench) -> JoinHandle<()> {

@@ -17,6 +17,7 @@
 //! | [`lis3dh`] | acceleration, three axes | I²C 0x18, 0x19 | ST DocID17530 Rev 2 |
 //! | [`ads1115`] | voltage, four inputs | I²C 0x48 to 0x4B | TI SBAS444D |
 //! | [`ds18b20`] | temperature | one wire | Maxim 19-7487 Rev 6 |
+//! | [`at24c`] | memory that keeps without power | I²C 0x50 to 0x57 | Atmel doc0336 |
 //! | [`rdm6300`] | 125 kHz cards | UART 9600 8N1 | manual of the reader |
 //! | [`debounce`] | contacts | a pin | |
 //!
@@ -31,6 +32,7 @@ extern crate std;
 pub mod a02yyuw;
 pub mod ads1115;
 pub mod adxl345;
+pub mod at24c;
 pub mod debounce;
 pub mod ds18b20;
 pub mod hcsr04;

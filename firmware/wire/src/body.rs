@@ -115,6 +115,9 @@ pub enum Outcome {
     OutOfRange,
     /// This kind of node has nothing to do for it (2).
     NotForMe,
+    /// Its number is not above the one of the latest command that was believed: said before, perhaps by
+    /// somebody who listened. Nothing was changed (3). Only to sealed commands.
+    Stale,
     /// Something newer than this program.
     Other(u8),
 }
@@ -125,6 +128,7 @@ impl From<u8> for Outcome {
             0 => Outcome::Done,
             1 => Outcome::OutOfRange,
             2 => Outcome::NotForMe,
+            3 => Outcome::Stale,
             other => Outcome::Other(other),
         }
     }
@@ -136,6 +140,7 @@ impl From<Outcome> for u8 {
             Outcome::Done => 0,
             Outcome::OutOfRange => 1,
             Outcome::NotForMe => 2,
+            Outcome::Stale => 3,
             Outcome::Other(code) => code,
         }
     }
@@ -149,9 +154,16 @@ impl MaxSize for Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Report {
     /// Whole seconds from the measurement to the sending of this very frame; grows when it is sent again.
+    /// [`Report::AGE_UNKNOWN`] when it cannot be told.
     pub age_s: u32,
     /// What was measured. Each has a kind of its own on the line.
     pub measured: Measured,
+}
+
+impl Report {
+    /// The age of what was measured before the node last started, by a node that was not told the time:
+    /// older than its uptime, and nobody knows by how much.
+    pub const AGE_UNKNOWN: u32 = u32::MAX;
 }
 
 /// What a report can be about.

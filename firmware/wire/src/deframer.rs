@@ -1,5 +1,6 @@
 //! From a stream of bytes, cut anywhere, to frames and to reasons why there is none.
 
+use crate::auth::Sealed;
 use crate::frame::{DELIMITER, FRAME_MAX, Frame, Header};
 
 /// What stood between two delimiters.
@@ -14,6 +15,8 @@ pub enum Heard {
         /// Its kind byte.
         kind: u8,
     },
+    /// A whole frame with a tag. Who has the key opens it.
+    Sealed(Sealed),
     /// Not a frame.
     Fault(Fault),
 }
@@ -27,7 +30,7 @@ pub enum Fault {
     Truncated,
     /// The CRC does not fit.
     Checksum,
-    /// The CRC fits, the version is not [`crate::VERSION`].
+    /// The CRC fits, the version is neither [`crate::VERSION`] nor [`crate::VERSION_SEALED`].
     Version(u8),
     /// CRC and version fit, the body is not what its kind says.
     Malformed {

@@ -4,14 +4,18 @@ use crc::{CRC_32_ISCSI, Crc, NoTable};
 use postcard::experimental::max_size::MaxSize;
 use serde::{Deserialize, Serialize};
 
+use crate::auth::{Key, Sealed, TAG_LEN};
 use crate::body::{
     Ack, Answer, Battery, Bay, Bin, Down, Hello, Identify, Measured, Report, Time, Up,
 };
 use crate::deframer::{Fault, Heard};
 use crate::settings::Settings;
 
-/// The version of the format that is written, and the only one that is read.
+/// The version of frames without a tag.
 pub const VERSION: u8 = 1;
+
+/// The version of frames with a tag before the CRC.
+pub const VERSION_SEALED: u8 = 2;
 
 /// Ends every frame and stands nowhere inside one.
 pub const DELIMITER: u8 = 0;
@@ -27,13 +31,14 @@ pub const FRAME_MAX: usize = 128;
 /// time.
 pub const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISCSI);
 
-const HEADER_LEN: usize = 14;
+const HEADER_LEN: usize = Header::LEN;
 const CRC_LEN: usize = 4;
 /// COBS adds one byte to anything shorter than 255 bytes; the delimiter is another.
-const RAW_MAX: usize = FRAME_MAX - 2;
-const BODY_MAX: usize = RAW_MAX - HEADER_LEN - CRC_LEN;
+pub(crate) const RAW_MAX: usize = FRAME_MAX - 2;
+/// The room for a body beside a tag.
+const BODY_MAX: usize = RAW_MAX - HEADER_LEN - TAG_LEN - CRC_LEN;
 
-// Every body of this version fits.
+// Every body fits, with a tag and without.
 const _: () = {
     assert!(Hello::POSTCARD_MAX_SIZE <= BODY_MAX);
     assert!(Answer::POSTCARD_MAX_SIZE <= BODY_MAX);
@@ -118,11 +123,29 @@ impl Frame {
     /// # Errors
     /// `out` is too small; [`FRAME_MAX`] bytes always suffice.
     pub fn encode<'b>(&self, out: &'b mut [u8]) -> Result<&'b [u8], BufferTooSmall> {
+        self.write(None, out)
+    }
+
+    /// As [`Frame::encode`], with a tag that only who has `key` can make.
+    ///
+    /// # Errors
+    /// As [`Frame::encode`].
+    pub fn seal<'b>(&self, key: &Key, out: &'b mut [u8]) -> Result<&'b [u8], BufferTooSmall> {
+        self.write(Some(key), out)
+    }
+
+    fn write<'b>(&self, key: Option<&Key>, out: &'b mut [u8]) -> Result<&'b [u8], BufferTooSmall> {
         let mut raw = [0; RAW_MAX];
         let (header, rest) = raw.split_at_mut(HEADER_LEN);
-        self.header.write(self.body.kind(), header);
+        let version = if key.is_some() { VERSION_SEALED } else { VERSION };
+        self.header.write(version, self.body.kind(), header);
         let body = self.body.write(rest).expect("BODY_MAX holds every body, asserted above");
-        let checked = HEADER_LEN + body;
+        let mut checked = HEADER_LEN + body;
+        if let Some(key) = key {
+            let tag = key.tag(&raw[..checked]);
+            raw[checked..checked + TAG_LEN].copy_from_slice(&tag);
+            checked += TAG_LEN;
+        }
         let sum = CRC.checksum(&raw[..checked]).to_le_bytes();
         raw[checked..checked + CRC_LEN].copy_from_slice(&sum);
         let raw = &raw[..checked + CRC_LEN];
@@ -134,19 +157,36 @@ impl Frame {
 
     /// Reads what stood between two delimiters; the bytes are unstuffed in place.
     pub(crate) fn decode(stuffed: &mut [u8]) -> Heard {
-        match check(stuffed) {
-            Ok((header, kind, body)) => match Body::read(kind, body) {
-                Some(Ok(body)) if header.fits(&body) => Heard::Frame(Frame { header, body }),
-                Some(_) => Heard::Fault(Fault::Malformed { kind }),
-                None => Heard::Unknown { header, kind },
-            },
-            Err(fault) => Heard::Fault(fault),
+        let checked = match check(stuffed) {
+            Ok(checked) => checked,
+            Err(fault) => return Heard::Fault(fault),
+        };
+        match checked.first() {
+            Some(&VERSION) => Frame::read(checked),
+            Some(&VERSION_SEALED) => {
+                Sealed::new(checked).map_or(Heard::Fault(Fault::Truncated), Heard::Sealed)
+            }
+            Some(&version) => Heard::Fault(Fault::Version(version)),
+            None => Heard::Fault(Fault::Truncated),
+        }
+    }
+
+    /// Reads header and body, whose check and version are good.
+    pub(crate) fn read(checked: &[u8]) -> Heard {
+        let Some((head, body)) = checked.split_first_chunk() else {
+            return Heard::Fault(Fault::Truncated);
+        };
+        let (header, kind) = Header::read(head);
+        match Body::read(kind, body) {
+            Some(Ok(body)) if header.fits(&body) => Heard::Frame(Frame { header, body }),
+            Some(_) => Heard::Fault(Fault::Malformed { kind }),
+            None => Heard::Unknown { header, kind },
         }
     }
 }
 
-/// Undoes the stuffing and checks length, CRC and version, in this order.
-fn check(stuffed: &mut [u8]) -> Result<(Header, u8, &[u8]), Fault> {
+/// Undoes the stuffing and checks length and CRC, in this order.
+fn check(stuffed: &mut [u8]) -> Result<&[u8], Fault> {
     let len = cobs::decode_in_place(stuffed).map_err(|_| Fault::Truncated)?;
     let raw = stuffed.get(..len).ok_or(Fault::Truncated)?;
     let (checked, sum) = raw.split_last_chunk::<CRC_LEN>().ok_or(Fault::Truncated)?;
@@ -156,31 +196,36 @@ fn check(stuffed: &mut [u8]) -> Result<(Header, u8, &[u8]), Fault> {
     if CRC.checksum(checked) != u32::from_le_bytes(*sum) {
         return Err(Fault::Checksum);
     }
-    let (header, body) = checked.split_first_chunk().ok_or(Fault::Truncated)?;
-    let (header, kind) = Header::read(header)?;
-    Ok((header, kind, body))
+    Ok(checked)
 }
 
 impl Header {
-    fn write(&self, kind: u8, out: &mut [u8]) {
-        out[0] = VERSION;
+    pub(crate) const LEN: usize = 14;
+
+    fn write(&self, version: u8, kind: u8, out: &mut [u8]) {
+        out[0] = version;
         out[1..5].copy_from_slice(&self.node.to_le_bytes());
         out[5..9].copy_from_slice(&self.counter.to_le_bytes());
         out[9..13].copy_from_slice(&self.uptime_s.to_le_bytes());
         out[13] = kind;
     }
 
-    fn read(raw: &[u8; HEADER_LEN]) -> Result<(Header, u8), Fault> {
-        let [version, a, b, c, d, e, f, g, h, i, j, k, l, kind] = *raw;
-        if version != VERSION {
-            return Err(Fault::Version(version));
+    /// The node of a header of any version.
+    pub(crate) fn node(raw: &[u8]) -> u32 {
+        match raw {
+            [_, a, b, c, d, ..] => u32::from_le_bytes([*a, *b, *c, *d]),
+            _ => BROADCAST,
         }
+    }
+
+    fn read(raw: &[u8; HEADER_LEN]) -> (Header, u8) {
+        let [_version, a, b, c, d, e, f, g, h, i, j, k, l, kind] = *raw;
         let header = Header {
             node: u32::from_le_bytes([a, b, c, d]),
             counter: u32::from_le_bytes([e, f, g, h]),
             uptime_s: u32::from_le_bytes([i, j, k, l]),
         };
-        Ok((header, kind))
+        (header, kind)
     }
 
     /// A node has a number of its own: it never speaks for all.
@@ -271,8 +316,7 @@ mod tests {
     /// A frame made by hand around `version`, `kind` and `body`, with a good CRC.
     fn by_hand(version: u8, node: u32, kind: u8, body: &[u8]) -> Vec<u8> {
         let mut raw = std::vec![0; HEADER_LEN];
-        Header { node, ..HEADER }.write(kind, &mut raw);
-        raw[0] = version;
+        Header { node, ..HEADER }.write(version, kind, &mut raw);
         raw.extend_from_slice(body);
         let sum = CRC.checksum(&raw);
         raw.extend_from_slice(&sum.to_le_bytes());
@@ -306,6 +350,7 @@ mod tests {
 
     #[test]
     fn the_largest_body_of_a_kind_that_is_not_known_is_heard() {
+        const BODY_MAX: usize = super::BODY_MAX + TAG_LEN;
         let body = [1; BODY_MAX];
         let bytes = by_hand(VERSION, 7, 0x7F, &body);
         assert_eq!(bytes.len(), FRAME_MAX);
@@ -316,7 +361,7 @@ mod tests {
 
     #[test]
     fn another_version_is_refused_before_its_kind_is_looked_at() {
-        for version in [0, 2, 255] {
+        for version in [0, 3, 255] {
             assert_eq!(
                 heard(&by_hand(version, 7, kind::HELLO, &[1, 0, 0, 0, 1, 0])),
                 [Heard::Fault(Fault::Version(version))]
@@ -351,5 +396,51 @@ mod tests {
         assert_eq!(frame.encode(&mut room[..len - 1]), Err(BufferTooSmall));
         assert_eq!(frame.encode(&mut room[..len]).map(<[u8]>::len), Ok(len));
         assert_eq!(frame.encode(&mut []), Err(BufferTooSmall));
+    }
+
+    #[test]
+    fn a_sealed_frame_is_opened_by_its_key_alone() {
+        let frame = Frame { header: HEADER, body: Body::Down(Down::Recalibrate) };
+        let (key, other) = (Key::new([7; 32]), Key::new([8; 32]));
+        let mut room = [0; FRAME_MAX];
+        let bytes = frame.seal(&key, &mut room).unwrap();
+        let [Heard::Sealed(sealed)] = heard(bytes)[..] else { panic!("not sealed") };
+        assert_eq!(sealed.node(), HEADER.node);
+        assert_eq!(sealed.open(&key), Ok(Heard::Frame(frame)));
+        assert_eq!(sealed.open(&other), Err(crate::WrongTag));
+    }
+
+    /// With a CRC that fits: what an attacker sends, and not what the line does.
+    #[test]
+    fn no_part_of_a_sealed_frame_can_be_changed() {
+        let frame =
+            Frame { header: HEADER, body: Body::Down(Down::Identify(Identify { seconds: 9 })) };
+        let key = Key::new([7; 32]);
+        let mut room = [0; FRAME_MAX];
+        let mut raw = frame.seal(&key, &mut room).unwrap().to_vec();
+        raw.pop();
+        let len = cobs::decode_in_place(&mut raw).unwrap();
+        raw.truncate(len - CRC_LEN);
+        // The version is what makes it a sealed frame.
+        for bit in 8..raw.len() * 8 {
+            let mut forged = raw.clone();
+            forged[bit / 8] ^= 1 << (bit % 8);
+            let sealed = Sealed::new(&forged).unwrap();
+            assert_eq!(sealed.open(&key), Err(crate::WrongTag), "bit {bit}");
+        }
+        for len in 0..raw.len() {
+            let cut = Sealed::new(&raw[..len]);
+            assert!(cut.is_none_or(|sealed| sealed.open(&key).is_err()), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn what_is_sealed_may_be_newer_than_this_program() {
+        let key = Key::new([7; 32]);
+        let mut raw = std::vec![0; HEADER_LEN];
+        HEADER.write(VERSION_SEALED, 0x7F, &mut raw);
+        raw.extend(key.tag(&raw));
+        let sealed = Sealed::new(&raw).unwrap();
+        assert_eq!(sealed.open(&key), Ok(Heard::Unknown { header: HEADER, kind: 0x7F }));
     }
 }

@@ -7,7 +7,7 @@
 //! # Format
 //!
 //! ```text
-//! COBS( version u8 | node u32 | counter u32 | uptime u32 | kind u8 | body … | CRC-32C u32 ) 0x00
+//! COBS( version u8 | node u32 | counter u32 | uptime u32 | kind u8 | body … | [tag 16 bytes] | CRC-32C u32 ) 0x00
 //! ```
 //!
 //! * Numbers of the header and the CRC are little endian. The body is postcard
@@ -18,6 +18,8 @@
 //!   655 bytes, and none comes near that, it finds every error of up to five bits (Koopman, "32-bit cyclic
 //!   redundancy codes for Internet applications", 2002). It is checked before anything is decoded. A flipped
 //!   bit on the line may also hit the stuffing; the tests try every one.
+//! * Frames of version 2 carry a tag that only the node and its agent can make ([`Key`]). The CRC is checked
+//!   first all the same: damage and forgery are different news.
 //! * A sender that was silent puts one more 0x00 in front: what the line picked up while nobody drove it
 //!   is then a frame of its own, and not the beginning of this one.
 //!
@@ -26,14 +28,14 @@
 //! * The COBS framing, the CRC and the place of the version byte: never.
 //! * The fields of a kind: never. A body must fill its frame exactly, so a new field is a new kind.
 //! * New kinds: at any time. A receiver that does not know one says so ([`Heard::Unknown`]).
-//! * The rest of the header: with a new version. Versions from 2 on are free for frames that end in an
-//!   authentication tag before the CRC.
+//! * The rest of the header: with a new version.
 //!
 //! # History
 //!
 //! | version | kinds added | |
 //! |---|---|---|
 //! | 1 | 01 hello, 02 answer, 10 bay, 11 bin, 12 battery; 80 ack, 81 settings, 82 recalibrate, 83 identify, 84 time | the first |
+//! | 2 | the same | with a tag |
 
 #![no_std]
 
@@ -43,10 +45,12 @@ extern crate std;
 mod body;
 mod settings;
 
+mod auth;
 mod frame;
 
 mod deframer;
 
+pub use auth::{KEY_LEN, Key, Sealed, TAG_LEN, WrongTag};
 pub use body::{
     Ack, Answer, Battery, Bay, BayState, Bin, Distance, Down, Firmware, Hello, Identify, Measured,
     NodeKind, Outcome, Report, Temperature, Time, Up,
@@ -54,5 +58,6 @@ pub use body::{
 pub use deframer::{Deframer, Fault, Heard};
 pub use frame::{
     BROADCAST, Body, BufferTooSmall, CRC, DELIMITER, FRAME_MAX, Frame, Header, VERSION,
+    VERSION_SEALED,
 };
 pub use settings::{BaySettings, BinSettings, Settings, SettingsFault};

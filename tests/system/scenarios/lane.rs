@@ -87,6 +87,7 @@ impl Kerb {
                     self.event(Event::Read(reading), car);
                 }
                 Action::Store => self.event(Event::Stored(true), car),
+                Action::Keep { .. } => self.event(Event::Kept(true), car),
                 Action::Send(frame) => self.hear(frame, car),
                 Action::Identify { .. } | Action::SetClock { .. } => {}
             }

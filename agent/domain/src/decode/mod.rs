@@ -75,9 +75,9 @@ pub enum Reason {
     Time,
     /// The receiver says itself that the position is void.
     Void,
-    /// The device answers for another one.
+    /// The device answers for another one, or its tag is not the one of its key.
     Authentication,
-    /// A personal id, and no key to make a pseudonym of it with.
+    /// Something that needs a key, and none is known: a personal id to make a pseudonym of, a sealed frame.
     NoKey,
 }
 

@@ -8,7 +8,9 @@
 //! makes no sample: hello and answer are kept as [`News`] for the source, kinds newer than this program
 //! and the echo of our own words on a two-wire bus are frames and no more.
 
-use std::collections::VecDeque;
+mod keys;
+
+use std::collections::{BTreeMap, VecDeque};
 
 use wire::{
     Ack, Answer, BROADCAST, Battery, Bay, BayState, Bin, Body, DELIMITER, Deframer, Distance, Down,
@@ -16,6 +18,7 @@ use wire::{
     Temperature, Time, Up,
 };
 
+pub use self::keys::{KeyFault, Keys};
 use crate::decode::{Decode, Raw, Reason, Tally};
 use crate::ids::{DeviceKey, SourceName};
 use crate::sample::{Absent, Missing, NoData, Quantity, Sample};
@@ -34,6 +37,9 @@ const NEWS_MAX: usize = 256;
 #[derive(Debug)]
 pub struct NodeLink {
     source: SourceName,
+    keys: Keys,
+    /// What nodes with a key have reported.
+    said: BTreeMap<u32, keys::Said>,
     deframer: Deframer,
     /// When the latest byte came that is not a delimiter. It dates the frame: the delimiter may be lost,
     /// and then the next frame's completes it, minutes later.
@@ -70,6 +76,8 @@ impl NodeLink {
     pub fn new(source: SourceName) -> NodeLink {
         NodeLink {
             source,
+            keys: Keys::default(),
+            said: BTreeMap::new(),
             deframer: Deframer::new(),
             byte_at: None,
             news: VecDeque::new(),
@@ -77,6 +85,12 @@ impl NodeLink {
             unknown: 0,
             tally: Tally::default(),
         }
+    }
+
+    /// Believes nodes that have a key only what is sealed with it.
+    #[must_use]
+    pub fn with_keys(self, keys: Keys) -> NodeLink {
+        NodeLink { keys, ..self }
     }
 
     /// Takes what nodes said besides measurements, oldest first.
@@ -97,29 +111,44 @@ impl NodeLink {
     }
 
     fn hear(&mut self, heard: Heard, received: Utc, samples: &mut Vec<Sample>) {
+        let heard = match self.keys.open(heard) {
+            Ok(heard) => heard,
+            Err(reason) => return self.tally.reject(reason),
+        };
         match heard {
             Heard::Fault(fault) => return self.tally.reject(reason(fault)),
             Heard::Unknown { .. } => self.unknown += 1,
             Heard::Frame(Frame { header, body: Body::Up(up) }) => match up {
-                Up::Report(report) => samples.push(self.sample(header, report, received)),
+                Up::Report(report) => match self.sample(header, report, received) {
+                    Some(sample) => samples.push(sample),
+                    None => return self.tally.reject(Reason::Duplicate),
+                },
                 Up::Hello(hello) => self.keep(header, Said::Hello(hello)),
                 Up::Answer(answer) => self.keep(header, Said::Answer(answer)),
             },
-            Heard::Frame(Frame { body: Body::Down(_), .. }) => {}
+            // What is sealed has been opened.
+            Heard::Frame(Frame { body: Body::Down(_), .. }) | Heard::Sealed(_) => {}
         }
         self.tally.frames += 1;
     }
 
-    fn sample(&mut self, header: Header, report: Report, received: Utc) -> Sample {
-        let at = Some(received - Span::from_secs(report.age_s.into()));
-        self.tally.sample(at);
-        Sample {
+    /// What a report says; `None` when a node with a key cannot be the one who says it again.
+    fn sample(&mut self, header: Header, report: Report, received: Utc) -> Option<Sample> {
+        // Of unknown age: it was before the node started, and surely not later.
+        let age_s =
+            if report.age_s == Report::AGE_UNKNOWN { header.uptime_s } else { report.age_s };
+        let mut at = received - Span::from_secs(age_s.into());
+        if self.keys.of(header.node).is_some() {
+            at = self.said.entry(header.node).or_default().note(header.counter, at)?;
+        }
+        self.tally.sample(Some(at));
+        Some(Sample {
             source: self.source.clone(),
             device: Some(device(header.node)),
             counter: Some(header.counter),
-            at,
+            at: Some(at),
             quantities: quantities(report.measured),
-        }
+        })
     }
 
     fn keep(&mut self, header: Header, said: Said) {
@@ -241,55 +270,87 @@ const fn absent(what: Missing, why: NoData) -> Quantity {
     Quantity::Absent(Absent { what, why })
 }
 
-/// Tells the node `device` that its report `counter` is stored for good; to be sent only after the
-/// commit. `None` when the device is not the number of a node.
-#[must_use]
-pub fn ack_frame(device: &DeviceKey, counter: u32) -> Option<Vec<u8>> {
-    Some(down_frame(node(device)?, 0, Down::Ack(Ack { counter })))
+/// Frames for nodes, sealed for those that have a key. `None` throughout when the device is not the number
+/// of a node. `command` is the number that the answer repeats: sending the same command again is safe, and a
+/// node with a key takes none whose number is not above all before.
+impl Keys {
+    /// Tells the node `device` that its report `counter` is stored for good; to be sent only after the
+    /// commit.
+    #[must_use]
+    pub fn ack_frame(&self, device: &DeviceKey, counter: u32) -> Option<Vec<u8>> {
+        Some(self.down_frame(node(device)?, 0, Down::Ack(Ack { counter })))
+    }
+
+    /// Gives the node new settings. `None` also when [`Settings::check`] finds a fault: the node would
+    /// refuse it.
+    #[must_use]
+    pub fn settings_frame(
+        &self,
+        device: &DeviceKey,
+        command: u32,
+        settings: &Settings,
+    ) -> Option<Vec<u8>> {
+        settings.check().ok()?;
+        Some(self.down_frame(node(device)?, command, Down::Settings(*settings)))
+    }
+
+    /// Has the node learn the field of its empty bay anew.
+    #[must_use]
+    pub fn recalibrate_frame(&self, device: &DeviceKey, command: u32) -> Option<Vec<u8>> {
+        Some(self.down_frame(node(device)?, command, Down::Recalibrate))
+    }
+
+    /// Has the node show itself for `seconds`; 0 ends it.
+    #[must_use]
+    pub fn identify_frame(
+        &self,
+        device: &DeviceKey,
+        command: u32,
+        seconds: u16,
+    ) -> Option<Vec<u8>> {
+        Some(self.down_frame(node(device)?, command, Down::Identify(Identify { seconds })))
+    }
+
+    /// Tells a node with a key what time it is, cut to whole seconds. `None` also before 1970, and for a
+    /// node without a key, which [`time_frame`] tells.
+    #[must_use]
+    pub fn sealed_time_frame(&self, device: &DeviceKey, command: u32, utc: Utc) -> Option<Vec<u8>> {
+        let node = node(device).filter(|node| self.of(*node).is_some())?;
+        Some(self.down_frame(node, command, Down::Time(time(utc)?)))
+    }
+
+    /// Whether the device has a key.
+    #[must_use]
+    pub fn seal(&self, device: &DeviceKey) -> bool {
+        node(device).is_some_and(|node| self.of(node).is_some())
+    }
+
+    /// A frame with a delimiter in front, for the line has been silent.
+    fn down_frame(&self, node: u32, counter: u32, down: Down) -> Vec<u8> {
+        let frame = Frame { header: Header { node, counter, uptime_s: 0 }, body: Body::Down(down) };
+        let mut room = [0; FRAME_MAX];
+        let bytes = match self.of(node) {
+            Some(key) => frame.seal(key, &mut room),
+            None => frame.encode(&mut room),
+        };
+        [&[DELIMITER], bytes.expect("FRAME_MAX bytes hold every frame")].concat()
+    }
 }
 
-/// Gives the node new settings. `command` is the number that its answer repeats; sending the same
-/// command again is safe. `None` when the device is not the number of a node, or when
-/// [`Settings::check`] finds a fault: the node would refuse it.
-#[must_use]
-pub fn settings_frame(device: &DeviceKey, command: u32, settings: &Settings) -> Option<Vec<u8>> {
-    settings.check().ok()?;
-    Some(down_frame(node(device)?, command, Down::Settings(*settings)))
-}
-
-/// Has the node learn the field of its empty bay anew. `command` is the number that its answer repeats.
-/// `None` when the device is not the number of a node.
-#[must_use]
-pub fn recalibrate_frame(device: &DeviceKey, command: u32) -> Option<Vec<u8>> {
-    Some(down_frame(node(device)?, command, Down::Recalibrate))
-}
-
-/// Has the node show itself for `seconds`; 0 ends it. `command` is the number that its answer repeats.
-/// `None` when the device is not the number of a node.
-#[must_use]
-pub fn identify_frame(device: &DeviceKey, command: u32, seconds: u16) -> Option<Vec<u8>> {
-    Some(down_frame(node(device)?, command, Down::Identify(Identify { seconds })))
-}
-
-/// Tells every node of the line what time it is, cut to whole seconds. `None` before 1970.
+/// Tells every node of the line without a key what time it is, cut to whole seconds. `None` before 1970.
 #[must_use]
 pub fn time_frame(utc: Utc) -> Option<Vec<u8>> {
-    let unix_s = u64::try_from(utc.as_ms()).ok()? / 1000;
-    Some(down_frame(BROADCAST, 0, Down::Time(Time { unix_s })))
+    Some(Keys::default().down_frame(BROADCAST, 0, Down::Time(time(utc)?)))
+}
+
+fn time(utc: Utc) -> Option<Time> {
+    Some(Time { unix_s: u64::try_from(utc.as_ms()).ok()? / 1000 })
 }
 
 /// The node's number, written as [`device`] writes it and no other way.
 fn node(key: &DeviceKey) -> Option<u32> {
     let node = key.as_str().parse().ok()?;
     (node != BROADCAST && device(node) == *key).then_some(node)
-}
-
-/// A frame with a delimiter in front, for the line has been silent.
-fn down_frame(node: u32, counter: u32, down: Down) -> Vec<u8> {
-    let frame = Frame { header: Header { node, counter, uptime_s: 0 }, body: Body::Down(down) };
-    let mut room = [0; FRAME_MAX];
-    let bytes = frame.encode(&mut room).expect("FRAME_MAX bytes hold every frame");
-    [&[DELIMITER], bytes].concat()
 }
 
 #[cfg(test)]
@@ -495,7 +556,7 @@ mod tests {
             (cut, Reason::Truncated),
             (hex(BIN)[..15].to_vec(), Reason::Truncated),
             (vec![0x55; 5000], Reason::TooLong),
-            (altered(BIN, 2, 0x11), Reason::Version),
+            (altered(BIN, 3, 0x11), Reason::Version),
             (altered(BATTERY, 1, 0x01), Reason::Malformed),
         ];
         for (bytes, reason) in table {
@@ -533,9 +594,9 @@ mod tests {
     #[test]
     fn the_age_is_taken_off_and_cannot_leave_the_calendar() {
         let report =
-            Report { age_s: u32::MAX, measured: Measured::Battery(Battery { millivolts: 1 }) };
+            Report { age_s: u32::MAX - 1, measured: Measured::Battery(Battery { millivolts: 1 }) };
         let (samples, _) = read(&[&up(1, 1, report)]);
-        assert_eq!(samples[0].at, Some(RECEIVED - Span::from_secs(u32::MAX.into())));
+        assert_eq!(samples[0].at, Some(RECEIVED - Span::from_secs((u32::MAX - 1).into())));
         let (mut link, mut samples) = (link(), vec![]);
         link.feed(Raw::Bytes(&up(1, 1, report)), Utc::from_ms(i64::MIN), &mut samples);
         assert_eq!(samples[0].at, Some(Utc::from_ms(i64::MIN)));
@@ -563,10 +624,16 @@ mod tests {
     fn downlinks_are_the_golden_frames_after_a_delimiter() {
         let after_delimiter = |text| Some([&[DELIMITER], &hex(text)[..]].concat());
         let settings = Settings { revision: 7, ..Settings::INITIAL };
-        assert_eq!(ack_frame(&key("21"), 5), after_delimiter(ACK));
-        assert_eq!(settings_frame(&key("21"), 6, &settings), after_delimiter(SETTINGS));
-        assert_eq!(recalibrate_frame(&key("1001"), 7), after_delimiter(RECALIBRATE));
-        assert_eq!(identify_frame(&key("1001"), 8, 60), after_delimiter(IDENTIFY));
+        assert_eq!(Keys::default().ack_frame(&key("21"), 5), after_delimiter(ACK));
+        assert_eq!(
+            Keys::default().settings_frame(&key("21"), 6, &settings),
+            after_delimiter(SETTINGS)
+        );
+        assert_eq!(
+            Keys::default().recalibrate_frame(&key("1001"), 7),
+            after_delimiter(RECALIBRATE)
+        );
+        assert_eq!(Keys::default().identify_frame(&key("1001"), 8, 60), after_delimiter(IDENTIFY));
         assert_eq!(time_frame(RECEIVED), after_delimiter(TIME));
         assert_eq!(time_frame(Utc::from_ms(-1)), None);
     }
@@ -574,19 +641,23 @@ mod tests {
     #[test]
     fn only_the_number_of_a_node_can_be_spoken_to() {
         for bad in ["4294967295", "4294967296", "007", "-1", "7a", "24E124713B000001"] {
-            assert_eq!(ack_frame(&key(bad), 1), None, "{bad}");
-            assert_eq!(settings_frame(&key(bad), 1, &Settings::INITIAL), None, "{bad}");
-            assert_eq!(recalibrate_frame(&key(bad), 1), None, "{bad}");
-            assert_eq!(identify_frame(&key(bad), 1, 1), None, "{bad}");
+            assert_eq!(Keys::default().ack_frame(&key(bad), 1), None, "{bad}");
+            assert_eq!(
+                Keys::default().settings_frame(&key(bad), 1, &Settings::INITIAL),
+                None,
+                "{bad}"
+            );
+            assert_eq!(Keys::default().recalibrate_frame(&key(bad), 1), None, "{bad}");
+            assert_eq!(Keys::default().identify_frame(&key(bad), 1, 1), None, "{bad}");
         }
-        assert!(ack_frame(&key("0"), 1).is_some());
-        assert!(ack_frame(&key("4294967294"), 1).is_some());
+        assert!(Keys::default().ack_frame(&key("0"), 1).is_some());
+        assert!(Keys::default().ack_frame(&key("4294967294"), 1).is_some());
     }
 
     #[test]
     fn settings_that_a_node_would_refuse_are_not_sent() {
         let settings = Settings { keep_alive_s: 0, ..Settings::INITIAL };
-        assert_eq!(settings_frame(&key("21"), 1, &settings), None);
+        assert_eq!(Keys::default().settings_frame(&key("21"), 1, &settings), None);
     }
 
     /// Golden frames and stretches of noise, each ended by a delimiter, as a line carries them.

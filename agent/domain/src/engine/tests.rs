@@ -644,8 +644,8 @@ mod orders;
 mod presence;
 mod public;
 mod reports;
-mod signed;
 mod sightings;
+mod signed;
 mod streets;
 
 #[test]

@@ -230,7 +230,8 @@ pub(super) fn text_of_file(value: &Value<'_>, max: u64) -> Option<String> {
     read_text(value, &values::path(value)?, max)
 }
 
-fn read_text(value: &Value<'_>, path: &Path, max: u64) -> Option<String> {
+/// The text of a file that the configuration names.
+pub(super) fn read_text(value: &Value<'_>, path: &Path, max: u64) -> Option<String> {
     let text = read_file(path, max)
         .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned()));
     match text {

@@ -4,11 +4,9 @@
 //! one that has just been heard is awake, so it is told then. One node has at most one command of each
 //! kind waiting; a newer one takes its place. Knows neither the line nor a clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use domain::decode::node_link::{
-    News, Said, identify_frame, recalibrate_frame, settings_frame, time_frame,
-};
+use domain::decode::node_link::{Keys, News, Said, time_frame};
 use domain::ids::DeviceKey;
 use domain::output::Wanted;
 use domain::time::{ClockQuality, Monotonic, Now, Span};
@@ -34,9 +32,37 @@ enum Kind {
     Identify,
 }
 
+/// A command.
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    Settings(Settings),
+    Asked(Wanted),
+}
+
+impl Order {
+    const fn kind(self) -> Kind {
+        match self {
+            Order::Settings(_) => Kind::Settings,
+            Order::Asked(Wanted::Recalibrate) => Kind::Recalibrate,
+            Order::Asked(Wanted::Identify { .. }) => Kind::Identify,
+        }
+    }
+
+    fn frame(self, keys: &Keys, device: &DeviceKey, number: u32) -> Option<Vec<u8>> {
+        match self {
+            Order::Settings(settings) => keys.settings_frame(device, number, &settings),
+            Order::Asked(Wanted::Recalibrate) => keys.recalibrate_frame(device, number),
+            Order::Asked(Wanted::Identify { seconds }) => {
+                keys.identify_frame(device, number, seconds)
+            }
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Waiting {
     number: u32,
+    order: Order,
     frame: Vec<u8>,
     tries: u32,
     at: Monotonic,
@@ -55,6 +81,9 @@ pub(super) struct Count {
 #[derive(Debug)]
 pub(super) struct Commands {
     settings: Option<Settings>,
+    keys: Keys,
+    /// Nodes with a key that have said hello and not been told the time since: as many as there are keys.
+    untimed: BTreeSet<DeviceKey>,
     waiting: BTreeMap<(DeviceKey, Kind), Waiting>,
     number: u32,
     time_at: Monotonic,
@@ -62,46 +91,41 @@ pub(super) struct Commands {
 }
 
 impl Commands {
-    /// Nodes whose settings are others than these are told so. Numbers of commands begin with the
-    /// present, so that an answer to a command from before a restart fits to none.
-    pub(super) fn new(settings: Option<Settings>, now: Now) -> Commands {
-        // Seconds since 1970 fit into 32 bits until 2106, and cut they do as well.
-        let number = (now.utc.as_ms() / 1000) as u32;
-        let time_at = now.monotonic + TIME_FIRST;
-        Commands { settings, waiting: BTreeMap::new(), number, time_at, count: Count::default() }
+    /// Nodes whose settings are others than these are told so.
+    pub(super) fn new(settings: Option<Settings>, keys: Keys, now: Now) -> Commands {
+        Commands {
+            settings,
+            keys,
+            untimed: BTreeSet::new(),
+            waiting: BTreeMap::new(),
+            number: 0,
+            time_at: now.monotonic + TIME_FIRST,
+            count: Count::default(),
+        }
     }
 
     /// A node is wanted to do something.
     pub(super) fn ask(&mut self, device: &DeviceKey, what: Wanted, now: Now) {
-        let number = self.next_number();
-        let (kind, frame) = match what {
-            Wanted::Recalibrate => (Kind::Recalibrate, recalibrate_frame(device, number)),
-            Wanted::Identify { seconds } => {
-                (Kind::Identify, identify_frame(device, number, seconds))
-            }
-        };
-        self.wait(device, kind, number, frame, now);
+        self.wait(device, Order::Asked(what), now);
     }
 
-    fn next_number(&mut self) -> u32 {
-        // 0 wants no answer.
-        self.number = self.number.wrapping_add(1).max(1);
+    /// Numbers run ahead of the seconds since 1970, so that they rise over restarts, as nodes with a key
+    /// want it, and an answer to a command from before a restart fits to none. 0 wants no answer. They
+    /// fit into 32 bits until 2106.
+    fn next_number(&mut self, now: Now) -> u32 {
+        let present = u32::try_from(now.utc.as_ms() / 1000).unwrap_or(0);
+        self.number = self.number.saturating_add(1).max(present);
         self.number
     }
 
-    fn wait(
-        &mut self,
-        device: &DeviceKey,
-        kind: Kind,
-        number: u32,
-        frame: Option<Vec<u8>>,
-        now: Now,
-    ) {
+    fn wait(&mut self, device: &DeviceKey, order: Order, now: Now) {
+        let number = self.next_number(now);
+        let kind = order.kind();
         let key = (device.clone(), kind);
         let has_room = self.waiting.len() < WAITING_MAX || self.waiting.contains_key(&key);
-        match frame.filter(|_| has_room) {
+        match order.frame(&self.keys, device, number).filter(|_| has_room) {
             Some(frame) => {
-                let waiting = Waiting { number, frame, tries: 0, at: now.monotonic };
+                let waiting = Waiting { number, order, frame, tries: 0, at: now.monotonic };
                 self.waiting.insert(key, waiting);
             }
             None => {
@@ -116,14 +140,15 @@ impl Commands {
         match news.said {
             Said::Hello(hello) => {
                 if let Some(settings) = self.settings.filter(|s| s.revision != hello.settings) {
-                    let number = self.next_number();
-                    let frame = settings_frame(&news.device, number, &settings);
-                    self.wait(&news.device, Kind::Settings, number, frame, now);
+                    self.wait(&news.device, Order::Settings(settings), now);
                 }
                 // It has started, and its clock with it.
                 self.time_at = self.time_at.min(now.monotonic);
+                if self.keys.seal(&news.device) {
+                    self.untimed.insert(news.device.clone());
+                }
             }
-            Said::Answer(answer) => self.answered(&news.device, answer),
+            Said::Answer(answer) => self.answered(&news.device, answer, now),
         }
         self.awake(&news.device, now);
     }
@@ -137,12 +162,15 @@ impl Commands {
         }
     }
 
-    fn answered(&mut self, device: &DeviceKey, answer: Answer) {
+    fn answered(&mut self, device: &DeviceKey, answer: Answer, now: Now) {
         let of = |(key, waiting): (&(DeviceKey, Kind), &Waiting)| {
             (key.0 == *device && waiting.number == answer.to).then(|| key.clone())
         };
         // An answer that came twice, or to a command from before a restart.
         let Some(key) = self.waiting.iter().find_map(of) else { return };
+        if answer.outcome == Outcome::Stale {
+            return self.renumber(&key, now);
+        }
         self.waiting.remove(&key);
         if answer.outcome == Outcome::Done {
             self.count.done += 1;
@@ -153,6 +181,18 @@ impl Commands {
         }
     }
 
+    /// A node with a key has meanwhile taken a command with a higher number: this one gets a higher still.
+    fn renumber(&mut self, key: &(DeviceKey, Kind), now: Now) {
+        let number = self.next_number(now);
+        if let Some(waiting) = self.waiting.get_mut(key)
+            && let Some(frame) = waiting.order.frame(&self.keys, &key.0, number)
+        {
+            waiting.number = number;
+            waiting.frame = frame;
+            waiting.at = now.monotonic;
+        }
+    }
+
     /// The frames that are due, one after the other.
     pub(super) fn due(&mut self, now: Now) -> Vec<u8> {
         let mut frames = Vec::new();
@@ -160,6 +200,11 @@ impl Commands {
             self.time_at = now.monotonic + TIME_EVERY;
             if now.clock > ClockQuality::Unset {
                 frames.extend(time_frame(now.utc).unwrap_or_default());
+                for device in std::mem::take(&mut self.untimed) {
+                    let number = self.next_number(now);
+                    let frame = self.keys.sealed_time_frame(&device, number, now.utc);
+                    frames.extend(frame.unwrap_or_default());
+                }
             }
         }
         let mut given_up = 0;
@@ -238,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_command_is_sent_until_its_own_node_answers_it() {
-        let mut commands = Commands::new(None, at(0));
+        let mut commands = Commands::new(None, Keys::default(), at(0));
         assert_eq!(frames(&commands.due(at(0))), []);
         commands.ask(&device(7), Wanted::Recalibrate, at(1));
         let sent = frames(&commands.due(at(1)));
@@ -261,7 +306,7 @@ mod tests {
     #[test]
     fn a_node_with_other_settings_is_told_and_one_with_these_is_not() {
         let settings = Settings { revision: 9, ..Settings::INITIAL };
-        let mut commands = Commands::new(Some(settings), at(0));
+        let mut commands = Commands::new(Some(settings), Keys::default(), at(0));
         commands.due(at(0));
         commands.hear(&news(7, hello(9)), at(1));
         assert!(matches!(frames(&commands.due(at(1)))[..], [(_, 0, Down::Time(_))]));
@@ -278,7 +323,7 @@ mod tests {
 
     #[test]
     fn a_node_that_never_answers_is_given_up_and_one_that_wakes_is_told_at_once() {
-        let mut commands = Commands::new(None, at(0));
+        let mut commands = Commands::new(None, Keys::default(), at(0));
         commands.due(at(0));
         commands.ask(&device(7), Wanted::Identify { seconds: 5 }, at(0));
         commands.due(at(0));
@@ -294,7 +339,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_requests_is_bounded_and_counted() {
-        let mut commands = Commands::new(None, at(0));
+        let mut commands = Commands::new(None, Keys::default(), at(0));
         for node in 0..600 {
             commands.ask(&device(node), Wanted::Recalibrate, at(0));
             commands.ask(&device(node), Wanted::Recalibrate, at(0));

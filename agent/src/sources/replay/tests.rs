@@ -1,6 +1,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use domain::decode::node_link::Keys;
 use domain::time::ClockQuality;
 use proptest::prelude::*;
 use wire::{Battery, Body, FRAME_MAX, Frame, Header, Measured, Report, Up};
@@ -27,6 +28,7 @@ fn street() -> Vec<Source> {
             "line-1",
             SourceKind::NodeLink(NodeLine {
                 serial: serial(Path::new("/dev/null")),
+                keys: Keys::default(),
                 settings: None,
             }),
         ),

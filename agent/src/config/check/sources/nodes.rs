@@ -4,12 +4,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use domain::decode::node_link::Keys;
 use wire::Settings;
 
 use super::super::super::fault::Place;
 use super::super::super::section::{Section, Value};
 use super::super::super::{NodeLine, defaults, values};
+use super::super::broker;
 use super::{refused, serial};
+
+/// The most bytes of a file of keys: some ten thousand nodes.
+const KEYS_MAX: u64 = 1 << 20;
 
 /// Reads a source of kind `node-link`.
 pub(super) fn line(
@@ -23,7 +28,24 @@ pub(super) fn line(
         Some(read) => Some(read?),
         None => None,
     };
-    Some(NodeLine { serial: serial?, settings })
+    let keys = match section.value("keys_file") {
+        Some(value) => keys(&value)?,
+        None => Keys::default(),
+    };
+    Some(NodeLine { serial: serial?, settings, keys })
+}
+
+/// The keys of nodes that seal what they say, from a file.
+fn keys(value: &Value<'_>) -> Option<Keys> {
+    let path = values::path(value)?;
+    match Keys::parse(&broker::read_text(value, &path, KEYS_MAX)?) {
+        Ok(keys) => Some(keys),
+        Err(fault) => {
+            let fix = "write a node's number and 64 hexadecimal digits on each line";
+            value.error(format!("not a file of keys: {fault}"), fix);
+            None
+        }
+    }
 }
 
 /// `[source.settings]`: what a node is made with, unless it is said otherwise.
