@@ -358,15 +358,9 @@ mod tests {
         crate::config::load_text("t.toml", &text).unwrap().config
     }
 
-    #[tokio::test]
-    async fn what_the_buffer_and_the_link_count_is_told() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = config(folder.path());
-        let opened = Outbox::in_memory(&config.buffer, &config.site.identity).unwrap();
-        let mut status = LinkStatus { connected: true, reconnects: 3, ..LinkStatus::default() };
-        status.lanes[0].sent = 7;
-        status.refusals.insert(crate::mqtt::Refusal::Quota, 2);
-        let heard = sources::Status {
+    /// A source that has fallen silent.
+    fn silent() -> sources::Status {
+        sources::Status {
             unacknowledged: 5,
             heard: sources::Heard {
                 last: Some(Utc::from_ms(1_780_545_600_500)),
@@ -377,7 +371,17 @@ mod tests {
                 ..sources::Heard::default()
             },
             ..sources::Status::default()
-        };
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_buffer_and_the_link_count_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        let opened = Outbox::in_memory(&config.buffer, &config.site.identity).unwrap();
+        let mut status = LinkStatus { connected: true, reconnects: 3, ..LinkStatus::default() };
+        status.lanes[0].sent = 7;
+        status.refusals.insert(crate::mqtt::Refusal::Quota, 2);
         let metrics = Metrics {
             clock: Clock::system(opened.boot),
             outbox: opened.outbox.clone(),
@@ -392,7 +396,7 @@ mod tests {
             }],
             sources: BTreeMap::from([
                 (SourceName::new("gnss").unwrap(), watch::channel(sources::Status::default()).1),
-                (SourceName::new("nodes").unwrap(), watch::channel(heard).1),
+                (SourceName::new("nodes").unwrap(), watch::channel(silent()).1),
             ]),
             public: Some(Arc::default()),
         };

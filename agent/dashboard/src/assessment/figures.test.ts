@@ -44,7 +44,10 @@ function asDomain(found: Row): Record<string, unknown> {
 describe('the assessment', () => {
   it('has the figures of the domain, of the same tickets', () => {
     const { city, internal, categories } = rows(golden.tickets.map(read));
-    expect([...categories, city, internal].map(asDomain)).toEqual(golden.rows);
+    expect([...categories, city, internal].map(asDomain)).toEqual(
+      // Which crew a ticket belongs to is another question on the page: who has it now.
+      golden.rows.filter((row) => !String(row.group).startsWith('crew/')),
+    );
     expect(golden.rows.length).toBeGreaterThan(3);
   });
 

@@ -23,6 +23,7 @@ export const MEASURES = [
   'sensed_first',
   'ai_reviewed',
   'ai_confirmed',
+  'in_hand',
 ] as const;
 export type Measure = (typeof MEASURES)[number];
 
@@ -119,6 +120,7 @@ export function shareOf(ticket: Ticket): Share {
   }
   if (isTimed(ticket) && lastLimitIsOver(flow)) counts.add('overdue_waiting');
   if (ticket.state === 'closed') counts.add('closed');
+  if (ticket.state === 'dispatched') counts.add('in_hand');
   if (cameBackAfterWork(flow)) counts.add('rework');
   if (flow.some((entry) => entry.step === 'reopened')) counts.add('reopened');
   if (flow.some((entry) => entry.step === 'extended')) counts.add('extended');

@@ -1,7 +1,7 @@
 //! Open311 GeoReport v2, the half that faces the public: what people report, and what they are told of it.
 //!
-//! Pure functions between the fields of GeoReport v2 and a report ([`form`]), a public request and its
-//! form ([`view`]), and from JSON to the XML that the standard asks for ([`xml`]). They know no transport
+//! Pure functions between the fields of GeoReport v2 and a report (`form`), a public request and its
+//! form (`view`), and from JSON to the XML that the standard asks for (`xml`). They know no transport
 //! and keep nothing. [`crate::outward`] is the other half: our tickets in a platform's hands.
 //!
 //! Who somebody is ([`Person`]) never becomes part of a [`Submission`], so no record, message or log of the

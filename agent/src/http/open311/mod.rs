@@ -10,7 +10,7 @@
 //! | `tokens/{number}.json` | the number again: every report has one at once |
 //! | `discovery.json` | what this endpoint is |
 //!
-//! Reads forms, keeps photos and names apart ([`keeping`]), and asks the engine ([`way`]). What a form means
+//! Reads forms, keeps photos and names apart (`keeping`), and asks the engine (`way`). What a form means
 //! is [`domain::open311`]'s. It must not tell anybody who reported something, nor anything of the ticket.
 //! Faults are told in GeoReport's form. Every path out of a report is counted ([`Counts`]).
 
