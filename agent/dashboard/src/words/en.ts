@@ -219,7 +219,7 @@ export const en = {
         natural_day: (n: string) => `${n} calendar days`,
       },
       statuses: { running: 'running', paused: 'paused', finished: 'kept', timeout: 'overdue' },
-      reasons: { shelved: 'Shelved', maintenance: 'Maintenance' } as Record<string, string>,
+      reasons: { shelved: 'Shelved', maintenance: 'Maintenance', quiet: 'Quiet hours' } as Record<string, string>,
     },
     shelveFor: 'Shelve for',
     needsNote: 'Shelving needs a note.',

@@ -143,6 +143,7 @@ export const vocabulary = {
     'ticket.verified': 'Ticket verified',
     'ticket.overdue': 'Ticket overdue',
     'ticket.due_soon': 'Ticket due soon',
+    'ticket.escalated': 'Ticket more severe',
   } as Record<string, string>,
 
   steps: {
@@ -179,6 +180,7 @@ export const vocabulary = {
     again: 'Seen again',
     witnessed: 'Another witness',
     due_soon: 'Due soon',
+    escalated: 'More severe with age',
     overdue: 'Overdue',
     flapping: 'Comes and goes',
     settled: 'Came to rest',

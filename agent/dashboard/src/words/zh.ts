@@ -217,7 +217,7 @@ export const zh: Words = {
         natural_day: (n) => `${n} 自然日`,
       },
       statuses: { running: '计时中', paused: '已暂停', finished: '已完成', timeout: '已超期' },
-      reasons: { shelved: '搁置', maintenance: '维护' },
+      reasons: { shelved: '搁置', maintenance: '维护', quiet: '静默时段' },
     },
     shelveFor: '搁置时长',
     needsNote: '搁置须填写备注。',

@@ -132,6 +132,7 @@ export const vocabulary: typeof english = {
     'ticket.verified': '工单已核实',
     'ticket.overdue': '工单超期',
     'ticket.due_soon': '工单即将到期',
+    'ticket.escalated': '工单升级',
   },
 
   steps: {
@@ -168,6 +169,7 @@ export const vocabulary: typeof english = {
     again: '再次发现',
     witnessed: '新增来源',
     due_soon: '即将到期',
+    escalated: '随时间升级',
     overdue: '超期',
     flapping: '反复出现',
     settled: '恢复平稳',
