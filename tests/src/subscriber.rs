@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
+use std::time::Instant;
 
 use serde_json::Value;
 
@@ -73,9 +74,13 @@ impl Subscriber {
     ///
     /// # Panics
     /// It does not come to that in time.
+    #[allow(clippy::disallowed_methods, reason = "the patience of a test is real time")]
     pub fn wait_until(&mut self, what: &str, mut enough: impl FnMut(&[Heard]) -> bool) {
+        // In all: a box that goes on talking of something else does not put off the end.
+        let until = Instant::now() + PATIENCE;
         while !enough(&self.heard) {
-            match self.messages.recv_timeout(PATIENCE) {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.messages.recv_timeout(left) {
                 Ok(message) => self.heard.push(message),
                 Err(_) => panic!("still waiting for {what} after {} messages", self.heard.len()),
             }

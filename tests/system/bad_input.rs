@@ -87,7 +87,7 @@ async fn noise_broken_frames_strangers_and_wrong_commands_are_counted_and_the_re
     let line = Pty::open().unwrap();
     let config = write_config(dir.path(), broker.port, line.slave());
     let mut agent = Running::start(&["run", "--config", &config]);
-    agent.wait_for("link to the broker is up");
+    agent.wait_for("subscribed");
 
     let mut damaged = frame(1, 1, 500);
     damaged[6] ^= 0x40;

@@ -38,7 +38,8 @@ impl Rig {
         fs::write(file(&dir), text(dir.path(), &broker.url(), 10, "xj-1")).unwrap();
         let agent = start(&dir);
         let mut rig = Rig { dir, broker, subscriber, agent };
-        rig.agent.wait_for("link to the broker is up");
+        // A command that nobody has subscribed to is lost.
+        rig.agent.wait_for("subscribed");
         Some(rig)
     }
 

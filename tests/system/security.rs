@@ -102,7 +102,7 @@ fn a_box_works_within_its_rules_and_obeys_only_operators() {
     let Some(rig) = Rig::new() else { return };
     let mut agent = start(&rig.config("xj-1", "xj-1", 90));
     agent.wait_for("link to the broker is up");
-    agent.wait_for("link to the broker is up");
+    agent.wait_for("subscribed");
 
     // Somebody may look, and sees what the box has said.
     let seen = rig.hear("board", &format!("{SITE}/xj-1/status"), 1).output().unwrap();

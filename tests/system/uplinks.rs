@@ -244,6 +244,7 @@ url = "{}"
     let config = write_config(dirs[0].path(), node.line.slave(), &nobody, &uplinks);
     let mut agent = Running::start(&["run", "--config", &config]);
     agent.wait_for("xj-1-cmd");
+    agent.wait_for("subscribed");
     let online = |heard: &[Heard]| heard.iter().any(|m| m.json["state"] == "online");
     at_open.wait_until("the box", online);
     at_shut.wait_until("the box", online);
@@ -282,6 +283,7 @@ async fn an_answer_goes_where_its_requester_wants_it() {
     let config = write_config(dirs[0].path(), node.line.slave(), &broker.url(), "");
     let mut agent = Running::start(&["run", "--config", &config]);
     agent.wait_for("xj-1-cmd");
+    agent.wait_for("subscribed");
     let mqtt = |program: &str| {
         let mut command = std::process::Command::new(program);
         command.args(["-h", "127.0.0.1", "-p", &broker.port.to_string(), "-V", "5", "-q", "1"]);

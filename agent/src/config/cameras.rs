@@ -131,7 +131,9 @@ pub fn try_models(sources: &[Source]) -> Vec<Fault> {
     let tried = models.into_values().filter_map(|model| {
         let said = Model::of(model.manifest.clone(), &model.path).err()?.to_string();
         let (cause, fix) = said.rsplit_once("; ").unwrap_or((&said, "use another model"));
-        let (place, level) = (model.place.clone(), Level::Error);
+        // Weights are brought to a box after its configuration; until then the camera alone waits.
+        let level = if model.path.exists() { Level::Error } else { Level::Warning };
+        let place = model.place.clone();
         Some(Fault { place, level, cause: cause.to_owned(), fix: fix.to_owned() })
     });
     tried.collect()

@@ -330,6 +330,11 @@ impl Link<'_> {
                 Some(End::Broken(why))
             }
             Ok(Heard::Accepted) => self.connected(),
+            Ok(Heard::Subscribed) => {
+                let filters = self.filters.join(", ");
+                tracing::info!(client_id = self.client_id, filters, "subscribed");
+                None
+            }
             Ok(Heard::NotSubscribed) => {
                 let filters = self.filters.join(", ");
                 Some(End::Broken(format!("the broker refused the subscription to {filters}")))

@@ -32,6 +32,8 @@ const RESPONSE_MAX: usize = 1024;
 pub(super) enum Heard {
     /// The broker has accepted it.
     Accepted,
+    /// The broker has granted the subscription: from here on it sends.
+    Subscribed,
     /// The broker has refused the subscription.
     NotSubscribed,
     Publish(Taken),
@@ -109,7 +111,7 @@ impl Reading for Reading4 {
             Ok(Event::Incoming(Incoming::ConnAck(_))) => Ok(Heard::Accepted),
             Ok(Event::Incoming(Incoming::SubAck(ack))) => {
                 let refused = ack.return_codes.contains(&SubscribeReasonCode::Failure);
-                Ok(if refused { Heard::NotSubscribed } else { Heard::Alive })
+                Ok(if refused { Heard::NotSubscribed } else { Heard::Subscribed })
             }
             Ok(Event::Incoming(Incoming::Publish(mut publish))) => {
                 let payload = std::mem::take(&mut publish.payload).into();
@@ -208,7 +210,7 @@ impl Reading for Reading5 {
             }
             Ok(Event::Incoming(Incoming::SubAck(ack))) => {
                 let granted = ack.return_codes.iter().all(|code| matches!(code, Success(_)));
-                Ok(if granted { Heard::Alive } else { Heard::NotSubscribed })
+                Ok(if granted { Heard::Subscribed } else { Heard::NotSubscribed })
             }
             Ok(Event::Incoming(Incoming::Publish(publish))) => Ok(self.take(publish)),
             Ok(_) => Ok(Heard::Alive),
