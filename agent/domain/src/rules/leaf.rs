@@ -253,7 +253,9 @@ impl Leaf {
         else {
             return false;
         };
-        let silent = scene.now.since(since);
+        // By the clock of now: a report that is as old as that says that the sensor is silent, and not that
+        // it speaks.
+        let silent = scene.heard.since(since);
         if silent < after {
             let again = self.truth == Some(true);
             let text = if again { "heard again" } else { "heard" };
@@ -262,7 +264,7 @@ impl Leaf {
         self.turn(true, || {
             let last = heard.map_or("never heard".to_owned(), |h| format!("last heard {}", h.utc));
             let text = format!("nothing heard for {silent}, {last}");
-            Evidence::lasting(scene.now, "silent", silent, text)
+            Evidence::lasting(scene.heard, "silent", silent, text)
         })
     }
 
