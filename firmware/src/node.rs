@@ -391,8 +391,8 @@ impl Node {
 
     fn store(&mut self, actions: &mut Actions) {
         if let Watch::Bay(watch) = &self.watch
-            && watch.bay.learnt().is_some()
-            && self.record.baseline.is_none()
+            && let Some(learnt) = watch.bay.learnt()
+            && self.record.baseline.is_none_or(|kept| kept.is_other_vehicle(&learnt))
         {
             self.due.store.get_or_insert(self.now);
         }
