@@ -172,6 +172,15 @@ impl Queue {
         }
     }
 
+    /// As [`Queue::spill`], before the store is closed. On a full disk the first try makes the store give
+    /// its reserve back, and there may be no later one.
+    ///
+    /// # Errors
+    /// What is in memory is lost with it, and what is settled will be sent again.
+    pub(super) fn spill_at_end(&mut self) -> Result<(), StoreError> {
+        self.spill().or_else(|why| if why.is_disk_full() { self.spill() } else { Err(why) })
+    }
+
     /// Gives every open block its number, so that it can be sent.
     ///
     /// # Errors
