@@ -45,8 +45,8 @@ const BIN: Draw =
 /// left alone: cold and pulses take their part.
 const CELL: Cell = Cell { mah: 17_000 / 5 * 4, lost_permille: 10 };
 
-/// A bay of the simulated streets: ten vehicles, and an hour and a half in which something moves.
-const STREET: Street = Street { changes: 20, restless_s: 5_400 };
+/// A bay of the simulated streets: ten vehicles, and a quarter of an hour in which something moves.
+const STREET: Street = Street { changes: 20, restless_s: 900 };
 
 fn kinds() -> [(&'static str, Kind, Settings); 7] {
     let usual = Settings::INITIAL;

@@ -19,7 +19,9 @@ use heapless::String;
 use node::{Action, Event, Identity, Kind, Node, Phase, Reading, Sense};
 use panic_halt as _;
 use static_cell::StaticCell;
-use wire::{Ack, Body, Deframer, Down, FRAME_MAX, Frame, Header, Heard, KEY_LEN, Key, Temperature, Up};
+use wire::{
+    Ack, Body, Deframer, Down, FRAME_MAX, Frame, Header, Heard, KEY_LEN, Key, Temperature, Up,
+};
 
 /// Counter steps in a round of the counter, which is a millisecond: more than anything here takes.
 const ROUND: u32 = 12_500;
@@ -94,7 +96,8 @@ impl Bench {
                 let done = (now - begin).min(3 * SECOND) as i32;
                 a + (b - a) * done / (3 * SECOND as i32)
             };
-            self.field = Field { x: part(from.x, to.x), y: part(from.y, to.y), z: part(from.z, to.z) };
+            self.field =
+                Field { x: part(from.x, to.x), y: part(from.y, to.y), z: part(from.z, to.z) };
             self.wake(now);
         }
     }
@@ -107,8 +110,10 @@ impl Bench {
                 Action::Measure(Sense::Field) => {
                     let reading = Reading::Field(Some(self.field));
                     let (then, taking) = counted(|| self.node.step(Event::Read(reading), now));
-                    let is_at_rest = matches!(self.node.phase(), Some(Phase::Vacant | Phase::Occupied));
-                    let count = if was_at_rest && is_at_rest { &mut self.rest } else { &mut self.moving };
+                    let is_at_rest =
+                        matches!(self.node.phase(), Some(Phase::Vacant | Phase::Occupied));
+                    let count =
+                        if was_at_rest && is_at_rest { &mut self.rest } else { &mut self.moving };
                     count.add(asking + taking);
                     self.send(&then, now);
                 }
@@ -134,7 +139,8 @@ impl Bench {
             let (len, took) = counted(|| frame.encode(&mut room).map_or(0, <[u8]>::len));
             self.encode.add(took);
             let mut ear = Deframer::new();
-            let (_, took) = counted(|| room[..len].iter().filter_map(|byte| ear.push(*byte)).count());
+            let (_, took) =
+                counted(|| room[..len].iter().filter_map(|byte| ear.push(*byte)).count());
             self.decode.add(took);
             if let Frame { header, body: Body::Up(Up::Report(_)) } = frame {
                 let ack = Body::Down(Down::Ack(Ack { counter: header.counter }));
