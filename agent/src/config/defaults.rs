@@ -84,7 +84,7 @@ pub(super) const JT808_IDLE: Duration = Duration::from_secs(180);
 pub(super) const LOCAL_EVERY: Duration = Duration::from_secs(60);
 /// `[[source.chip]] debounce`: longer than contacts bounce, shorter than anybody notices.
 pub(super) const DEBOUNCE: Duration = Duration::from_millis(50);
-/// `[[source.chip]] arrive_nt`, `leave_nt`: as battery nodes are made.
+/// `[[source.chip]] arrive_nt`, `leave_nt`: more than battery nodes need, which follow what the neighbours do.
 pub(super) const ARRIVE_NT: u32 = 5000;
 /// See [`ARRIVE_NT`].
 pub(super) const LEAVE_NT: u32 = 2500;
