@@ -329,7 +329,7 @@ async fn remember(config: &Config, seed: u64, start: Utc) -> Result<(), DemoErro
         Ok::<_, OpenError>((outbox, past.unwrap_or_default()))
     });
     let (outbox, records) = made.await.map_err(|_| DemoError::Ended("the week before"))??;
-    let turn = Turn { records, messages: vec![], durable: true, now: None };
+    let turn = Turn { records, durable: true, ..Turn::default() };
     outbox.commit(turn).await.map_err(|e| DemoError::Past(e.to_string()))?;
     outbox.close().await.map_err(|e| DemoError::Past(e.to_string()))
 }
