@@ -40,6 +40,8 @@ pub(super) const COMMIT_EVERY: Duration = Duration::from_secs(1);
 
 /// `[http] listen`.
 pub(super) const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080));
+/// The deepest zoom that most tile servers have.
+pub(super) const TILES_MAX_ZOOM: u8 = 19;
 
 /// `[[source]] baud` of `node-link`.
 pub(super) const NODE_LINK_BAUD: u32 = 115_200;
