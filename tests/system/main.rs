@@ -35,6 +35,7 @@ mod command_line;
 mod configuration;
 mod demo;
 mod emulated_node;
+mod look_on;
 mod open311;
 mod outage;
 mod package;
