@@ -47,4 +47,5 @@ mod security;
 mod service;
 mod tickets;
 mod tidy;
+mod update;
 mod uplinks;

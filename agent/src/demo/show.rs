@@ -195,6 +195,7 @@ impl Stage {
             pace: Pace::Scaled { start, speed: options.speed },
             record: None,
             standing: None,
+            update: None,
             first: vec![],
         };
         let mut station = Station::start(config.clone(), launch).await?;
