@@ -50,8 +50,8 @@ impl Rig {
             // Of those with several answers, the last.
             heard.iter().any(|m| m.json["id"] == id && m.json["state"] != "received")
         });
-        let answers = self.subscriber.heard.iter().filter(|m| m.json["id"] == id);
-        answers.last().unwrap().json.clone()
+        let mut answers = self.subscriber.heard.iter().filter(|m| m.json["id"] == id);
+        answers.next_back().unwrap().json.clone()
     }
 
     /// Somebody comes to the local socket and goes without a word.

@@ -351,6 +351,12 @@ fn root_believes_nothing_that_the_service_could_have_written() {
     sign(rig.dir.path(), "others", &package);
     fs::copy(&signature, stage.join("package.deb.minisig")).unwrap();
     assert!(ask("a foreign signature").contains("the signature is wrong"));
+    // A trial without an end.
+    let endless = request.to_string().replace("\"within_s\":30", "\"within_s\":4294967295");
+    fs::write(stage.join("request.json"), endless).unwrap();
+    assert_eq!(rig.root().status().unwrap().code(), Some(1));
+    let status = fs::read_to_string(rig.path("root-state/status.json")).unwrap();
+    assert!(status.contains("3600 s at the most"), "{status}");
     // A whole folder that is a link.
     fs::rename(&stage, rig.path("elsewhere")).unwrap();
     std::os::unix::fs::symlink(rig.path("elsewhere"), &stage).unwrap();

@@ -12,6 +12,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use domain::commands::upkeep::CONFIRM_MAX_S;
 use rustix::fs::FlockOperation;
 
 use super::installed::Installed;
@@ -142,6 +143,9 @@ impl Place {
         let settings = settings.ok_or("[update] of the installation's file has no key")?;
         if request.size > settings.size_max {
             return Err(format!("the package is longer than {} bytes", settings.size_max));
+        }
+        if request.within_s > CONFIRM_MAX_S {
+            return Err(format!("a trial may last {CONFIRM_MAX_S} s at the most"));
         }
         has_room(&self.state, request.size)?;
         let words = |error: io::Error| format!("what was fetched cannot be read: {error}");
