@@ -71,7 +71,7 @@ deb-test: deb ## The package of this machine in a whole Debian: installed, run, 
 	packaging/deb-test $$(ls -t target/deb/steward_*_$$(dpkg --print-architecture).deb | head -n 1)
 
 .PHONY: deb-arm64-test
-deb-arm64-test: dashboard ## The arm64 package, and its program under qemu-user: a street of two hours
+deb-arm64-test: dashboard ## The arm64 package, and its program under qemu-user: a box and its broker for 20 s
 	packaging/deb arm64 $$(packaging/cross arm64) target/deb
 	packaging/emulated arm64 $$(ls -t target/deb/steward_*_arm64.deb | head -n 1)
 
@@ -94,7 +94,7 @@ board-image: needs
 
 .PHONY: needs
 needs: ## What the tests need from Debian: installed when it may be, named when not
-	@tests/needs mosquitto mosquitto-clients openssl systemd binutils fakeroot minisign gpsd gpsd-clients python3-gps python3-venv socat chromium
+	@tests/needs mosquitto mosquitto-clients openssl systemd binutils fakeroot minisign gpiod gpsd gpsd-clients python3-gps python3-venv socat chromium
 	@tests/needs qemu-system-arm rustc-web cargo-web rust-web-src binutils-arm-none-eabi || \
 		echo "Without them the emulated node is left out."
 

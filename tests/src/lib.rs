@@ -13,4 +13,5 @@ mod packets;
 pub mod parsers;
 pub mod program;
 pub mod publisher;
+pub mod shelf;
 pub mod subscriber;

@@ -131,6 +131,9 @@ pub(super) const CONFIDENCE: Permille = Permille::from_percent(50);
 /// `[[rule.test]] max_stay`: of the bay of an example.
 pub(super) const EXAMPLE_STAY: Span = Span::from_secs(HOUR);
 
+/// `[update] size_max`: many times what the program has.
+pub(super) const PACKAGE_MAX: u64 = 64 * 1024 * 1024;
+
 /// `[open311] photo_max`: what a telephone takes.
 pub(super) const PHOTO_MAX: u64 = 8 * 1024 * 1024;
 /// `[open311] photos_max`.
