@@ -113,6 +113,7 @@ impl Caller {
 }
 
 /// Commands, `window` of them at a time.
+#[expect(clippy::disallowed_methods, reason = "it measures time")]
 async fn calling(emulated: &mut Emulated, noise: Option<Noise>, count: u32, window: u32) -> Caller {
     let mut caller = Caller::new(emulated.line.take().unwrap(), noise);
     let started = Instant::now();
@@ -128,7 +129,7 @@ async fn calling(emulated: &mut Emulated, noise: Option<Noise>, count: u32, wind
         caller.bytes as f64 / 1000.0 / seconds,
         caller.faults
     )
-    .unwrap();
+    .expect("stderr takes a line");
     caller
 }
 
