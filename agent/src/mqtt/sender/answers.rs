@@ -67,17 +67,17 @@ impl Link<'_> {
 
     fn answer(&mut self, id: u16, verdict: Verdict) {
         match (self.flight.answered(id), verdict) {
-            (Some(mail), Verdict::Taken) => self.taken(mail),
+            (Some(mail), Verdict::Taken) => self.taken(mail.as_ref()),
             (Some(mail), Verdict::Refused(why)) => self.was_refused(mail, why),
             // Nothing is known of it: nothing is acknowledged by it.
             (None, _) => {}
         }
     }
 
-    fn taken(&mut self, mail: Option<Mail>) {
+    fn taken(&mut self, mail: Option<&Mail>) {
         self.answered = true;
         self.tally.acked += 1;
-        let Some(Mail { key, retained, .. }) = mail else { return };
+        let Some(&Mail { key, retained, .. }) = mail else { return };
         self.tally.lanes[key.lane as usize].acked += 1;
         self.memory.suspects.answered(key);
         self.refused.taken(key);
