@@ -2,6 +2,7 @@
 
 pub mod authority;
 pub mod broker;
+pub mod city;
 pub mod data;
 pub mod emulator;
 pub mod mosquitto;

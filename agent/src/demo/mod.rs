@@ -9,7 +9,7 @@
 
 pub mod street;
 
-mod chance;
+pub mod chance;
 pub mod world;
 
 pub mod sensors;
