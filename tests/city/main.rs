@@ -1,7 +1,7 @@
 //! The simulated city of one seed, or of one seed after the other until the time is over.
 //!
 //! ```text
-//! city [--seed N] [--size small|district] [--calm] [--minutes N]
+//! city [--seed N] [--size small|district] [--calm] [--about ASSET] [--minutes N]
 //! ```
 //! Without `--minutes` it runs the one seed. Exit code 1: a judge found something wrong; the command that
 //! repeats the seed stands beside it.
@@ -11,23 +11,25 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use system_tests::city::{Size, Verdict, run};
+use system_tests::city::{Plan, Size, Verdict, run};
 use tokio::runtime;
 
 struct Options {
     seed: u64,
     size: (&'static str, Size),
     calm: bool,
+    about: Option<String>,
     minutes: Option<u64>,
 }
 
 fn options(mut args: impl Iterator<Item = String>) -> Option<Options> {
-    let mut options =
-        Options { seed: 1, size: ("district", Size::DISTRICT), calm: false, minutes: None };
+    let size = ("district", Size::DISTRICT);
+    let mut options = Options { seed: 1, size, calm: false, about: None, minutes: None };
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--seed" => options.seed = args.next()?.parse().ok()?,
             "--minutes" => options.minutes = Some(args.next()?.parse().ok()?),
+            "--about" => options.about = Some(args.next()?),
             "--calm" => options.calm = true,
             "--size" => {
                 options.size = match args.next()?.as_str() {
@@ -49,7 +51,7 @@ fn now() -> Instant {
 
 fn main() -> ExitCode {
     let Some(options) = options(std::env::args().skip(1)) else {
-        println!("city [--seed N] [--size small|district] [--calm] [--minutes N]");
+        println!("city [--seed N] [--size small|district] [--calm] [--about ASSET] [--minutes N]");
         return ExitCode::from(2);
     };
     let begun = now();
@@ -79,7 +81,8 @@ fn live(seed: u64, options: &Options) -> (usize, u64) {
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime of one thread can be had");
     let (size, calm) = (options.size, options.calm);
-    let Verdict { wrong, figures } = runtime.block_on(run(seed, size.1, calm, dir.path()));
+    let plan = Plan { seed, size: size.1, calm, about: options.about.clone() };
+    let Verdict { wrong, figures } = runtime.block_on(run(&plan, dir.path()));
     println!("seed {seed}: {figures}; took {:.1} s", begun.elapsed().as_secs_f64());
     for what in wrong.iter().take(40) {
         println!("seed {seed}: {what}");

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use system_tests::city::{Size, Verdict, run};
+use system_tests::city::{Plan, Size, Verdict, run};
 use tokio::runtime;
 
 /// In memory where there is such a file system: it is kills that are simulated, not power cuts.
@@ -18,7 +18,8 @@ fn place() -> PathBuf {
 fn live(seed: u64, size: Size, calm: bool) -> Verdict {
     let dir = tempfile::Builder::new().prefix("city-").tempdir_in(place()).unwrap();
     let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(run(seed, size, calm, dir.path()))
+    let plan = Plan { seed, size, calm, about: None };
+    runtime.block_on(run(&plan, dir.path()))
 }
 
 /// Fails with everything that was wrong, and the command that repeats it.

@@ -25,10 +25,11 @@ mod gateway;
 mod judges;
 mod run;
 mod sensors;
+mod show;
 mod site;
 mod street;
 mod truth;
 mod weather;
 
-pub use self::run::{Figures, Verdict, run};
+pub use self::run::{Figures, Plan, Verdict, run};
 pub use self::truth::Size;

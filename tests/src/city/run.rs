@@ -12,6 +12,7 @@ use super::far_end::{FarEnd, Settled};
 use super::gateway::{Gateway, Owed};
 use super::judges::bounds::{Bounds, Load};
 use super::judges::{End as Over, Heard, Judge, bench};
+use super::show;
 use super::street::Ways;
 use super::truth::{HOUR, MINUTE, SECOND, Size, Truth};
 use super::weather::{End, Restart, Weather};
@@ -73,11 +74,29 @@ impl fmt::Display for Figures {
     }
 }
 
-/// Runs the city of `seed` in `dir`, in good weather if it is `calm`.
-pub async fn run(seed: u64, size: Size, calm: bool, dir: &Path) -> Verdict {
-    let truth = Truth::new(seed, size);
-    let weather = Weather::new(&truth, calm);
+/// Which city.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Its seed.
+    pub seed: u64,
+    /// How large it is.
+    pub size: Size,
+    /// In good weather.
+    pub calm: bool,
+    /// An asset (`bay/b-7`) of which everything is printed, to find out what a judge means.
+    pub about: Option<String>,
+}
+
+/// Runs the city of `plan` in `dir`.
+pub async fn run(plan: &Plan, dir: &Path) -> Verdict {
+    let truth = Truth::new(plan.seed, plan.size);
+    let weather = Weather::new(&truth, plan.calm);
     let mut city = City::new(&truth, &weather, dir);
+    city.about.clone_from(&plan.about);
+    if let Some(asset) = &plan.about {
+        show::plan(asset, &truth, &weather);
+    }
+    let size = plan.size;
     let mut at = 0;
     let mut restarts: VecDeque<Restart> = weather.restarts.clone().into();
     while at < size.until() {
@@ -115,6 +134,7 @@ struct City<'a> {
     judges: Vec<Box<dyn Judge>>,
     bounds: Bounds,
     seen: BTreeMap<Lane, std::collections::BTreeSet<u64>>,
+    about: Option<String>,
     /// What people send, and when; the first is not answered yet.
     commands: VecDeque<(u64, String)>,
     wrong: Vec<String>,
@@ -135,6 +155,7 @@ impl<'a> City<'a> {
             judges: bench(),
             bounds: Bounds::default(),
             seen: BTreeMap::new(),
+            about: None,
             commands: commands(truth),
             wrong: vec![],
             figures: Figures { days: truth.size.days, boots: 1, problems, ..Figures::default() },
@@ -236,6 +257,9 @@ impl<'a> City<'a> {
             let seen = self.seen.entry(arrived.lane).or_default();
             let first = arrived.seq.is_some_and(|seq| seen.insert(seq));
             let heard = Heard { arrived, body, first };
+            if let Some(asset) = self.about.as_ref().filter(|_| first) {
+                show::message(asset, &heard);
+            }
             self.judges.iter_mut().for_each(|judge| judge.hear(&heard));
         }
     }
