@@ -432,6 +432,20 @@ mod tests {
     }
 
     #[test]
+    fn what_was_measured_before_the_boot_is_told_apart_by_wall_time() {
+        // The box was down from 1000 s to 5000 s; a sensor kept two reports meanwhile.
+        let now = moment(2, 10_000, 5_010_000);
+        let (came, left) = (now.at(Utc::from_ms(2_000_000)), now.at(Utc::from_ms(3_000_000)));
+        assert_eq!((came.monotonic, left.monotonic), (Monotonic(0), Monotonic(0)));
+        assert_eq!(left.since(came), Span::from_secs(1000));
+        assert_eq!(now.since(left), Span::from_secs(2010));
+        assert!(left.deadline(Span::from_secs(20), now) <= now.monotonic, "long over");
+        // Nobody knows what a clock said that has not been set.
+        let unset = Moment { clock: ClockQuality::Unset, ..moment(2, 0, 77) };
+        assert_eq!(now.since(unset), Span::from_secs(10));
+    }
+
+    #[test]
     fn a_deadline_of_an_earlier_boot_is_carried_over_by_wall_time() {
         let began = moment(1, 900_000, 1_000_000);
         let now = moment(2, 5_000, 1_040_000);
