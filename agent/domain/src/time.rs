@@ -313,14 +313,22 @@ pub type Now = Moment;
 
 impl Moment {
     /// Time from `earlier` to `self`: by the monotonic clock inside a boot, by wall time across
-    /// boots. Never negative.
+    /// boots, and from before a boot. Never negative.
     #[must_use]
     pub fn since(self, earlier: Moment) -> Span {
-        if self.boot == earlier.boot {
+        if earlier.shares_monotonic(self) {
             self.monotonic.since(earlier.monotonic)
         } else {
             self.utc.since(earlier.utc)
         }
+    }
+
+    /// Whether the monotonic clock tells how long it was from this moment to `later`. What was measured before
+    /// the boot is held at its start ([`Moment::at`]), where only wall time tells it apart; if that is known.
+    fn shares_monotonic(self, later: Moment) -> bool {
+        let held =
+            self.monotonic == Monotonic(0) && self.clock.min(later.clock) >= ClockQuality::Ntp;
+        self.boot == later.boot && !held
     }
 
     /// The same boot's instant at wall time `utc`, with the monotonic clock moved by the same amount
@@ -348,10 +356,10 @@ impl Moment {
     }
 
     /// The monotonic instant `span` after this moment, seen from `now`'s boot: for a moment of an
-    /// earlier boot it is worked out from wall time.
+    /// earlier boot, or from before this one, it is worked out from wall time.
     #[must_use]
     pub fn deadline(self, span: Span, now: Now) -> Monotonic {
-        if self.boot == now.boot {
+        if self.shares_monotonic(now) {
             self.monotonic + span
         } else {
             let passed = now.since(self);
