@@ -454,6 +454,24 @@ mod tests {
     }
 
     #[test]
+    fn across_boots_a_clock_that_is_not_set_counts_for_nothing() {
+        const YEARS_10: i64 = 10 * 365 * 86_400_000;
+        let unset = |at: Moment, ahead| Moment {
+            clock: ClockQuality::Unset,
+            utc: Utc::from_ms(at.utc.as_ms() + ahead),
+            ..at
+        };
+        let (before, after) = (moment(1, 900_000, YEARS_10), moment(2, 60_000, YEARS_10));
+        for ahead in [YEARS_10, -YEARS_10] {
+            for (from, to) in [(before, unset(after, ahead)), (unset(before, ahead), after)] {
+                // It was a minute at least: that long this boot has been going on.
+                assert_eq!(to.since(from), Span::from_mins(1));
+                assert_eq!(from.deadline(Span::from_mins(5), to), Monotonic(300_000));
+            }
+        }
+    }
+
+    #[test]
     fn a_deadline_of_an_earlier_boot_is_carried_over_by_wall_time() {
         let began = moment(1, 900_000, 1_000_000);
         let now = moment(2, 5_000, 1_040_000);
