@@ -313,11 +313,15 @@ pub type Now = Moment;
 
 impl Moment {
     /// Time from `earlier` to `self`: by the monotonic clock inside a boot, by wall time across
-    /// boots, and from before a boot. Never negative.
+    /// boots, and from before a boot. Never negative. Where wall time is not known on both sides, it is what is
+    /// certain: the time since this boot began.
     #[must_use]
     pub fn since(self, earlier: Moment) -> Span {
         if earlier.shares_monotonic(self) {
             self.monotonic.since(earlier.monotonic)
+        } else if self.boot != earlier.boot && self.clock.min(earlier.clock) == ClockQuality::Unset
+        {
+            self.monotonic.since(Monotonic(0))
         } else {
             self.utc.since(earlier.utc)
         }
