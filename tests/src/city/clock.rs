@@ -20,7 +20,8 @@ impl Clock {
         let right = ORIGIN + Span::from_ms(at);
         Moment {
             boot: self.boot,
-            monotonic: Monotonic::from_ms(at - self.started),
+            // It runs for a moment before there is a core to ask it.
+            monotonic: Monotonic::from_ms(at - self.started + 700),
             utc: Utc::from_ms(right.as_ms() + telling.ahead),
             clock: telling.quality,
         }

@@ -69,7 +69,12 @@ fn time(value: &Value) -> Option<i64> {
 /// When nobody can know what happened on the bay.
 fn disturbed(bay: &Bay, end: &End<'_>) -> Vec<Window> {
     let faults = bay.silent.into_iter().chain(bay.stuck).map(|fault| fault.wider(HOUR + MINUTE));
-    let timeless = end.timeless.iter().map(|window| window.wider(5 * MINUTE));
+    let timeless = end.timeless.iter().map(|window| {
+        // What was kept while the box was down is dated by a box that does not know the time.
+        let down = end.downs.iter().find(|down| down.until.abs_diff(window.from) < 2 * MINUTE);
+        let from = down.map_or(window.from, |down| down.from);
+        Window { from, ..*window }.wider(5 * MINUTE)
+    });
     faults.chain(timeless).collect()
 }
 
