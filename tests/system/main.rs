@@ -38,6 +38,7 @@ mod demo;
 mod emulated_node;
 mod open311;
 mod outage;
+mod package;
 mod power;
 mod recordings;
 mod rules;

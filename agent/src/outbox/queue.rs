@@ -124,7 +124,8 @@ impl Queue {
     /// # Errors
     /// Nothing of it is stored.
     pub(super) fn commit(&mut self, turns: &[Turn]) -> Result<(), StoreError> {
-        let hold = self.may_hold() && !turns.iter().any(|turn| turn.durable);
+        let must_stay = |turn: &Turn| turn.durable || turn.passed_over != [0; 4];
+        let hold = self.may_hold() && !turns.iter().any(must_stay);
         self.commit_with(turns, hold, false)
     }
 
