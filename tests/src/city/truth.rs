@@ -375,7 +375,7 @@ fn sweeper(i: usize, chance: &mut Chance, days: u64) -> Sweeper {
     let day = chance.between(0, days - 1);
     // The day after shows whether the ticket is cleared, so the last one is never missed.
     let broken = if day + 1 < days { vec![day] } else { vec![] };
-    let silent = (i % 2 == 0).then(|| {
+    let silent = (i.is_multiple_of(2)).then(|| {
         let noon = chance.between(0, days - 1) * 24 * HOUR + 9 * HOUR;
         window(chance, (noon, noon + 8 * HOUR), (20 * MINUTE, 70 * MINUTE))
     });
