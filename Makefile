@@ -41,12 +41,20 @@ test: needs peers check no-std tests docs dashboard-test e2e-short deny ## Every
 	@echo "make test: everything passed"
 
 .PHONY: soak
-soak: ## Power cuts and kills by the thousand, a million messages, whole years: hours
+soak: ## Power cuts and kills by the thousand, a million messages, whole years, then cities until MINUTES are over
 	STEWARD_POWER_CUTS=5000 $(CARGO) test --release --locked -p steward --lib outbox::tests::power
 	$(CARGO) build --release --locked -p steward
 	STEWARD_KILLS=5000 $(CARGO) test --release --locked -p system-tests --test system outbox_kills
 	$(CARGO) test --release --locked -p system-tests --test system -- --ignored --nocapture --test-threads=1
 	$(MAKE) deb-test
+	# Seeds that nobody has seen yet, for as long as one likes.
+	$(MAKE) city SIZE=small SEED=$$(date +%s) MINUTES=$(or $(MINUTES),1000000)
+
+.PHONY: city
+city: ## A simulated city: SEED=n of it, or MINUTES=n of seeds from there (SIZE=small, CALM=1)
+	$(CARGO) build --release --locked -p system-tests --bin city
+	target/release/city --seed $(or $(SEED),1) --size $(or $(SIZE),district) \
+		$(if $(CALM),--calm) $(if $(MINUTES),--minutes $(MINUTES))
 
 .PHONY: fuzz
 fuzz: ## Every parser of bytes from outside under libFuzzer (PARSERS="gnss …" for some, MINUTES=60 each; cargo install cargo-fuzz)

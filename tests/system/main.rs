@@ -22,6 +22,7 @@ mod vision;
 mod waste;
 
 mod audit;
+mod city;
 mod link_hostile;
 mod link_unkind;
 mod outbox_chaos;
