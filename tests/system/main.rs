@@ -22,6 +22,8 @@ mod vision;
 mod waste;
 
 mod audit;
+mod cluster;
+mod fleet;
 mod link_hostile;
 mod link_unkind;
 mod outbox_chaos;

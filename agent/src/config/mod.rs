@@ -161,6 +161,9 @@ pub struct Broker {
     pub keep_alive: Duration,
     /// How long TCP, TLS and CONNACK together may take.
     pub connect_timeout: Duration,
+    /// The longest wait between two tries, and the time over which the boxes of a fleet come back when the
+    /// broker has ended their connections.
+    pub reconnect_spread: Duration,
     /// Most messages on their way without PUBACK, 1 to 1000.
     pub window: u16,
     /// Largest packet the broker takes, in bytes.

@@ -79,7 +79,8 @@ impl Pipe {
     /// # Errors
     /// The outbox is gone: the box must not go on without it.
     pub async fn run(self) -> Result<(), PipeError> {
-        self.run_at(Pace::default()).await
+        let pace = Pace::within(self.settings.reconnect_spread);
+        self.run_at(pace).await
     }
 
     /// As [`Pipe::run`], with another patience.

@@ -117,6 +117,8 @@ pub(super) struct Cut {
     pub(super) kind: CutKind,
     /// In words.
     pub(super) why: String,
+    /// The broker has ended it: it has not died on the way.
+    pub(super) by_broker: bool,
     /// What had happened and was not told yet.
     pub(super) leftovers: Vec<Signal>,
 }

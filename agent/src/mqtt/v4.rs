@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use rumqttc::{
     AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, Incoming, LastWill,
-    Outgoing, QoS,
+    Outgoing, QoS, StateError,
 };
 
 use super::event_loop::{Broken, Events};
@@ -82,10 +82,27 @@ impl Transport for V4 {
             Err(Broken { error, leftovers }) => Err(Cut {
                 kind: kind(&error),
                 why: in_words(&error),
+                by_broker: ended_by_broker(&error),
                 leftovers: leftovers.iter().map(|event| self.signal(event)).collect(),
             }),
         })
     }
+}
+
+/// Whether the broker has ended a connection, rather than the way to it.
+pub(super) fn ended_by_broker(error: &ConnectionError) -> bool {
+    match error {
+        ConnectionError::Io(e) | ConnectionError::MqttState(StateError::Io(e)) => is_hung_up(e),
+        ConnectionError::MqttState(StateError::ConnectionAborted)
+        | ConnectionError::Websocket(_) => true,
+        _ => false,
+    }
+}
+
+/// Whether the other side has closed or reset a connection.
+pub(super) fn is_hung_up(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
 /// What the end of a connection says about the version.

@@ -12,13 +12,16 @@ use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
     ConnAck, ConnectProperties, ConnectReturnCode, LastWill, PubAckReason, PublishProperties,
 };
-use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, Incoming, MqttOptions};
+use rumqttc::v5::{
+    AsyncClient, ConnectionError, Event, EventLoop, Incoming, MqttOptions, StateError,
+};
 
 use super::event_loop::{Broken, Events};
 use super::session::Access;
 use super::transport::{
     Cut, CutKind, Limits, Opening, Parcel, Refusal, Signal, Transport, Verdict,
 };
+use super::v4::is_hung_up;
 
 /// Fixed header of a packet at its longest, the length of the topic, the packet id, and the properties
 /// that a publish of ours can have.
@@ -133,6 +136,7 @@ impl Transport for V5 {
             Err(Broken { error, leftovers }) => Err(Cut {
                 kind: kind(&error),
                 why: in_words(&error),
+                by_broker: ended_by_broker(&error),
                 leftovers: leftovers.iter().map(|event| self.signal(event)).collect(),
             }),
         })
@@ -176,6 +180,18 @@ fn verdict(reason: PubAckReason) -> Verdict {
         | PubAckReason::ImplementationSpecificError
         | PubAckReason::PacketIdentifierInUse => Refusal::Unspecified,
     })
+}
+
+/// Whether the broker has ended a connection, rather than the way to it.
+pub(super) fn ended_by_broker(error: &ConnectionError) -> bool {
+    match error {
+        ConnectionError::Io(e) | ConnectionError::MqttState(StateError::Io(e)) => is_hung_up(e),
+        ConnectionError::MqttState(
+            StateError::ConnectionAborted | StateError::ServerDisconnect { .. },
+        )
+        | ConnectionError::Websocket(_) => true,
+        _ => false,
+    }
 }
 
 /// What the end of a connection says about the version.

@@ -27,13 +27,16 @@ impl Link<'_> {
         match signal {
             Ok(Signal::Accepted(limits)) => self.accepted(limits).await,
             Ok(signal) => self.follow(&signal),
-            Err(Cut { kind, why, leftovers }) => {
+            Err(Cut { kind, why, by_broker, leftovers }) => {
                 for signal in leftovers.iter().filter(|signal| **signal != Signal::Waits) {
                     // The connection is over anyway; what counts is which publishes arrived.
                     let _ = self.follow(signal);
                 }
                 if self.phase == Phase::Connecting {
                     self.memory.never_accepted(kind);
+                }
+                if by_broker {
+                    self.memory.backoff.ended_by_broker();
                 }
                 let parted = self.phase == Phase::Gone;
                 Err(if parted { End::Finished } else { self.broken(why) })
