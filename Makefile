@@ -47,6 +47,15 @@ soak: ## Power cuts and kills by the thousand, a million messages, whole years: 
 	STEWARD_KILLS=5000 $(CARGO) test --release --locked -p system-tests --test system outbox_kills
 	$(CARGO) test --release --locked -p system-tests --test system -- --ignored --nocapture --test-threads=1
 
+.PHONY: fleet
+fleet: ## Five hundred boxes and a broker that restarts: how they come back, and that nothing is lost
+	$(CARGO) test --release --locked -p system-tests --test system five_hundred_boxes -- --ignored --nocapture
+
+.PHONY: cluster
+cluster: ## Three RabbitMQ nodes of which one is killed and one is stopped: that nothing is lost
+	@tests/needs rabbitmq-server
+	$(CARGO) test --release --locked -p system-tests --test system a_cluster_that_loses -- --ignored --nocapture
+
 .PHONY: fuzz
 fuzz: ## Every parser of bytes from outside under libFuzzer (PARSERS="gnss …" for some, MINUTES=60 each; cargo install cargo-fuzz)
 	tests/fuzz/run $(or $(MINUTES),60) $(PARSERS)
@@ -75,7 +84,7 @@ board-image: needs
 
 .PHONY: needs
 needs: ## What the tests need from Debian: installed when it may be, named when not
-	@tests/needs mosquitto mosquitto-clients openssl systemd gpsd gpsd-clients python3-gps python3-venv socat chromium
+	@tests/needs mosquitto mosquitto-clients openssl systemd gpsd gpsd-clients python3-gps python3-venv socat chromium prometheus
 	@tests/needs qemu-system-arm rustc-web cargo-web rust-web-src binutils-arm-none-eabi || \
 		echo "Without them the emulated node is left out."
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use domain::ids::{BoxId, SiteId, TenantId};
 use domain::output::Lane;
 use domain::site::Identity;
+use domain::time::Boot;
 use steward::audit::judge::{self, Judge};
 use steward::clock::Clock;
 use steward::config::{Broker, Rate, Traffic};
@@ -18,13 +19,15 @@ use steward::mqtt::inbound::{self, Delivery};
 use steward::outbox::{Outbox, Turn};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::outbox::{Running, buffer, message, start_as, stored};
-use crate::subscriber::Subscriber;
+use crate::subscriber::Heard;
 
 /// Deliveries that may wait; nobody sends any here.
 const COMMANDS_MAX: usize = 16;
+/// Messages that a far end may have heard and nobody has taken. Full: the broker keeps what follows.
+const HEARD_MAX: usize = 100_000;
 /// How long the far end may take to hear what the broker has.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -200,30 +203,73 @@ async fn say(outbox: Outbox, every: Duration, quiet: CancellationToken) {
     }
 }
 
-/// Listens until `last` is heard of every lane, and judges what was heard, as `steward audit` does.
+/// A far end that hears everything as `steward audit` does, over a session that the broker keeps.
+#[derive(Debug)]
+pub struct Auditor {
+    heard: mpsc::Receiver<Heard>,
+    /// Ends the subscription.
+    _stop: DropGuard,
+}
+
+impl Auditor {
+    /// Subscribes at `broker`, and waits until it is connected.
+    ///
+    /// # Panics
+    /// It is never connected.
+    pub async fn start(broker: Broker) -> Auditor {
+        let (tell, heard) = mpsc::channel(HEARD_MAX);
+        let (deliveries, mut received) = mpsc::channel::<Delivery>(COMMANDS_MAX);
+        let (status, mut shown) = watch::channel(LinkStatus::default());
+        let stop = CancellationToken::new();
+        let ending = stop.clone();
+        tokio::spawn(async move {
+            let (filters, clock) = (["steward/v1/#".to_owned()], Clock::system(Boot(0)));
+            let subscribed = inbound::subscribe(
+                &broker, "auditor", &filters, deliveries, status, &clock, ending,
+            );
+            let taking = async {
+                while let Some(one) = received.recv().await {
+                    let text = String::from_utf8_lossy(&one.payload).into_owned();
+                    let json = serde_json::from_str(&text).unwrap_or_default();
+                    let heard = Heard { topic: one.topic, text, json, retained: one.retain };
+                    if tell.send(heard).await.is_err() {
+                        return;
+                    }
+                    // A session that has ended meanwhile delivers it again.
+                    let _ = one.done.send(());
+                }
+            };
+            let (subscribed, ()) = tokio::join!(subscribed, taking);
+            subscribed.expect("the filter is right");
+        });
+        shown.wait_for(|s| s.connected).await.expect("the broker is there");
+        Auditor { heard, _stop: stop.drop_guard() }
+    }
+
+    /// What has come since the last call.
+    pub fn take(&mut self) -> Vec<Heard> {
+        std::iter::from_fn(|| self.heard.try_recv().ok()).collect()
+    }
+}
+
+/// Listens until `last` is heard of every lane, and judges what was heard, as `steward audit` does. `take`
+/// gives what has come since it was asked last.
 ///
 /// # Panics
 /// It does not come in time.
-pub async fn judge(subscribers: &mut [&mut Subscriber], last: &Last) -> judge::Report {
+pub async fn judge(mut take: impl FnMut() -> Vec<Heard>, last: &Last) -> judge::Report {
     let mut judge = Judge::default();
     let heard_all = async {
         let mut missing = last.clone();
         missing.retain(|_, seq| *seq > 0);
         while !missing.is_empty() {
-            for subscriber in subscribers.iter_mut() {
-                subscriber.listen();
-                for one in subscriber.heard.drain(..) {
-                    let (topic, payload) = (one.topic.as_str(), one.text.as_bytes());
-                    judge.hear(judge::Heard { topic, payload, retained: one.retained });
-                    let place = one.topic.strip_prefix("steward/v1/").and_then(|rest| {
-                        let end = rest.match_indices('/').nth(2)?.0;
-                        Some((rest[..end].to_owned(), one.json["lane"].as_str()?.to_owned()))
-                    });
-                    if let Some(place) = place
-                        && missing.get(&place).is_some_and(|seq| one.json["seq"] == *seq)
-                    {
-                        missing.remove(&place);
-                    }
+            for one in take() {
+                let (topic, payload) = (one.topic.as_str(), one.text.as_bytes());
+                judge.hear(judge::Heard { topic, payload, retained: one.retained });
+                if let Some(place) = place(&one)
+                    && missing.get(&place).is_some_and(|seq| one.json["seq"] == *seq)
+                {
+                    missing.remove(&place);
                 }
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -232,6 +278,13 @@ pub async fn judge(subscribers: &mut [&mut Subscriber], last: &Last) -> judge::R
     let in_time = tokio::time::timeout(PATIENCE, heard_all).await;
     assert!(in_time.is_ok(), "the far end has not heard the last of everything: {}", told(&judge));
     judge.report()
+}
+
+/// The box and the lane of a message.
+fn place(heard: &Heard) -> Option<(String, String)> {
+    let rest = heard.topic.strip_prefix("steward/v1/")?;
+    let end = rest.match_indices('/').nth(2)?.0;
+    Some((rest[..end].to_owned(), heard.json["lane"].as_str()?.to_owned()))
 }
 
 fn told(judge: &Judge) -> String {

@@ -85,8 +85,8 @@ impl Cluster {
     /// It does not run.
     pub fn end(&mut self, n: usize, signal: &str) {
         let mut child = self.nodes[n].child.take().expect("it runs");
-        let told = Command::new("kill").args([signal, &child.id().to_string()]).status();
-        assert!(told.expect("kill exists").success());
+        assert!(self.signal(n, signal), "it was gone already");
+        // The script waits for the node.
         child.wait().expect("it is ours");
     }
 
@@ -102,13 +102,24 @@ impl Cluster {
     /// Resident memory of each node that runs, in bytes.
     #[must_use]
     pub fn memory(&self) -> Vec<u64> {
-        let of = |node: &Node| {
-            let path = format!("/proc/{}/status", node.child.as_ref()?.id());
+        let of = |n: usize| {
+            self.nodes[n].child.as_ref()?;
+            let path = format!("/proc/{}/status", self.pid(n)?);
             let text = fs::read_to_string(path).ok()?;
             let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
             line.split_whitespace().next()?.parse::<u64>().ok().map(|kb| kb * 1024)
         };
-        self.nodes.iter().filter_map(of).collect()
+        (0..self.nodes.len()).filter_map(of).collect()
+    }
+
+    /// The node itself; the child is the script that started it.
+    fn pid(&self, n: usize) -> Option<String> {
+        Some(fs::read_to_string(self.folder(n).join("pid")).ok()?.trim().to_owned())
+    }
+
+    fn signal(&self, n: usize, signal: &str) -> bool {
+        let told = self.pid(n).map(|pid| Command::new("kill").args([signal, &pid]).status());
+        told.is_some_and(|told| told.is_ok_and(|status| status.success()))
     }
 
     fn write_config(&self, n: usize) {
@@ -141,6 +152,7 @@ impl Cluster {
         let folder = self.folder(n);
         let log = fs::File::create(folder.join("out")).expect("the folder is ours");
         let child = Command::new(self.scripts.join("rabbitmq-server"))
+            .current_dir(&folder)
             .env("HOME", &self.dir)
             .env("ERL_EPMD_PORT", self.names_port.to_string())
             .env("RABBITMQ_NODENAME", &self.nodes[n].name)
@@ -148,6 +160,7 @@ impl Cluster {
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", self.dir.join("plugins"))
             .env("RABBITMQ_MNESIA_BASE", folder.join("mnesia"))
             .env("RABBITMQ_LOG_BASE", folder.join("log"))
+            .env("RABBITMQ_PID_FILE", folder.join("pid"))
             .env("RABBITMQ_DIST_PORT", free_port().to_string())
             // Three on one small machine: one scheduler each.
             .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "+S 1:1")
@@ -159,7 +172,6 @@ impl Cluster {
         self.nodes[n].child = Some(child);
     }
 
-    /// The script becomes the node itself, so that its process id is the node's.
     async fn ready(&mut self, n: usize) {
         let at = SocketAddr::from(([127, 0, 0, 1], self.nodes[n].mqtt));
         let log = self.folder(n).join("out");
@@ -178,10 +190,13 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        for child in self.nodes.iter_mut().filter_map(|node| node.child.as_mut()) {
-            // Ended already, or to be ended now: both are right.
-            let _ = child.kill();
-            let _ = child.wait();
+        for n in 0..self.nodes.len() {
+            if let Some(mut child) = self.nodes[n].child.take() {
+                // Ended already, or to be ended now: both are right.
+                self.signal(n, "-KILL");
+                let _ = child.kill();
+                let _ = child.wait();
+            }
         }
         let _ = self.names.kill();
         let _ = self.names.wait();

@@ -6,10 +6,9 @@ use std::time::Duration;
 use steward::config::{Broker, Secret};
 use steward::mqtt::backoff::Pace;
 use system_tests::data::say;
-use system_tests::fleet::{Fleet, Manner, judge};
+use system_tests::fleet::{Auditor, Fleet, Manner, judge};
 use system_tests::outbox::broker_at;
 use system_tests::rabbit::{Cluster, Door};
-use system_tests::subscriber::Subscriber;
 
 const BOXES: usize = 30;
 /// How long things go on between two events.
@@ -22,8 +21,6 @@ async fn a_cluster_that_loses_a_node_loses_nothing_of_what_boxes_said() {
     let (stores, of_cluster) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let Some(mut cluster) = Cluster::start(of_cluster.path()).await else { return };
     let door = Door::open(cluster.addresses()).await.unwrap();
-    // The first connection: at the node that is killed.
-    let mut subscriber = Subscriber::start(door.addr.port(), "auditor", "steward/v1/#");
     let broker = Broker {
         username: Some("guest".to_owned()),
         password: Some(Secret::new("guest".to_owned())),
@@ -32,6 +29,8 @@ async fn a_cluster_that_loses_a_node_loses_nothing_of_what_boxes_said() {
         reconnect_spread: Duration::from_secs(5),
         ..broker_at(door.addr, 64)
     };
+    // The first connection: at the node that is killed, and so is what the broker keeps for it.
+    let mut auditor = Auditor::start(broker.clone()).await;
     let pace = Pace::within(broker.reconnect_spread);
     let manner = Manner { pace, commands: false, every: Duration::from_secs(1) };
     let mut fleet = Fleet::start(stores.path(), &vec![broker; BOXES], manner);
@@ -51,7 +50,7 @@ async fn a_cluster_that_loses_a_node_loses_nothing_of_what_boxes_said() {
     say("another was stopped, and every box is connected");
 
     let last = fleet.finish().await;
-    let report = judge(&mut [&mut subscriber], &last).await;
+    let report = judge(|| auditor.take(), &last).await;
     let count = |of: fn(&steward::audit::judge::Lane) -> u64| -> u64 {
         report.lanes.iter().map(|(_, _, lane)| of(lane)).sum()
     };

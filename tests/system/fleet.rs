@@ -35,7 +35,14 @@ async fn restart(boxes: usize, manner: Manner, slice: Duration) -> Option<Vec<Du
         histogram(&back, slice)
     ));
     let last = fleet.finish().await;
-    let report = judge(&mut [&mut subscriber], &last).await;
+    let report = judge(
+        || {
+            subscriber.listen();
+            std::mem::take(&mut subscriber.heard)
+        },
+        &last,
+    )
+    .await;
     drop(mosquitto);
     assert!(report.complete, "{report:?}");
     let first = |(_, _, lane): &(String, String, steward::audit::judge::Lane)| lane.first == 1;

@@ -37,6 +37,7 @@ use super::{Broker, Buffer, Config, Http, defaults};
 
 pub(super) use self::broker::by_url as broker_by_url;
 pub(super) use self::rules::built_in as built_in_rules;
+pub(super) use self::sources::http_by_url;
 
 /// Sections that have their place in the configuration and are not built in yet.
 const LATER: [&str; 2] = ["gauge", "camera"];

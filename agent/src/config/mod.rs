@@ -51,6 +51,7 @@ pub use self::cameras::{
 pub use self::categories::{CategoryEntry, Code, CodeKind, catalogue};
 pub use self::explain::explain;
 pub use self::fault::{Fault, Faults, Level, Place};
+pub(crate) use self::file::FILE_MAX;
 pub use self::public::Open311;
 pub use self::ways::{
     Analog, CanBus, CanFrom, Chip, ChipKind, Chips, DigitalInput, HttpPoll, HttpUrl, HttpWay,
@@ -134,6 +135,12 @@ pub struct Config {
     pub open311: Option<Open311>,
     /// First 16 hex digits of the SHA-256 of the files read, for `P/info`.
     pub hash: String,
+}
+
+/// Reads a URL that can be asked over HTTP; `None` when it is none, or has a user or a password.
+#[must_use]
+pub(crate) fn http_by_url(text: &str) -> Option<HttpUrl> {
+    check::http_by_url(text)
 }
 
 /// The broker at a URL, as a command line names it; everything else is as by default.

@@ -21,7 +21,9 @@ pub struct Wanted {
 fn published() -> Vec<String> {
     let mut all: Vec<String> = ["status", "info", "health", "reply/+"].map(str::to_owned).into();
     for class in Class::ALL {
-        all.extend(["info", "state", "event", "tel"].map(|what| format!("{class}/+/{what}")));
+        all.extend(
+            ["info", "state", "figures", "event", "tel"].map(|what| format!("{class}/+/{what}")),
+        );
     }
     all.extend(["ticket/+/state", "ticket/+/event"].map(str::to_owned));
     all
@@ -77,6 +79,7 @@ mod tests {
             Topic::Info,
             Topic::AssetInfo(key.clone()),
             Topic::AssetState(key.clone()),
+            Topic::AssetFigures(key.clone()),
             Topic::AssetEvent(key.clone()),
             Topic::AssetTelemetry(key),
             Topic::TicketState(ticket.clone()),

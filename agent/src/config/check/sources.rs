@@ -29,6 +29,8 @@ use super::super::{
 };
 use super::broker;
 
+pub(in crate::config) use self::json::parse_url as http_by_url;
+
 /// The kinds there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tag {

@@ -65,7 +65,8 @@ pub(super) fn url(value: &Value<'_>) -> Option<HttpUrl> {
     found
 }
 
-fn parse_url(text: &str) -> Option<HttpUrl> {
+/// Reads `http://` and `https://`; user and password have no place in them.
+pub(crate) fn parse_url(text: &str) -> Option<HttpUrl> {
     let (tls, rest) = match text.split_once("://")? {
         ("http", rest) => (false, rest),
         ("https", rest) => (true, rest),
