@@ -9,6 +9,7 @@
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up cannot be measured")]
 
+mod counted;
 mod dashboard;
 mod decoders;
 mod engine;

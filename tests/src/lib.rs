@@ -3,6 +3,7 @@
 pub mod authority;
 pub mod broker;
 pub mod data;
+pub mod debian;
 pub mod emulator;
 pub mod fleet;
 pub mod mosquitto;

@@ -39,6 +39,7 @@ mod demo;
 mod emulated_node;
 mod open311;
 mod outage;
+mod package;
 mod payloads;
 mod power;
 mod prometheus;

@@ -101,13 +101,14 @@ impl Station {
         for ((feeder, status, outbox), settings) in feeders.into_iter().zip(&config.uplinks) {
             let link = watch::channel(LinkStatus::default()).1;
             let (name, profile) = (settings.name.clone(), settings.profile.as_str());
-            self.uplinks.push(Shown { name, profile, outbox, link, status });
+            let (health, _) = watch::channel(None);
+            self.uplinks.push(Shown { name, profile, outbox, link, status, health });
             let feeding = async { ("the way to an uplink", feeder.run().await) };
             self.feeders.spawn(self.pulses.watch("the way to an uplink", feeding));
         }
     }
 
-    /// Starts the connections that publish. `health` is what they send as `P/health`.
+    /// Starts the connections that publish. `health` is what the first sends as `P/health`.
     pub(super) fn spawn_links(&mut self, config: &Config, health: &watch::Sender<Option<Vec<u8>>>) {
         let first = Publishing {
             settings: &config.broker,
@@ -123,7 +124,7 @@ impl Station {
                 traffic: uplink.traffic,
                 outbox: self.uplinks[at].outbox.clone(),
                 dir: uplink.buffer.dir.clone(),
-                health: health.subscribe(),
+                health: self.uplinks[at].health.subscribe(),
             };
             self.uplinks[at].link = self.spawn_pipe(config, publishing);
         }
