@@ -23,6 +23,8 @@ pub mod mqtt;
 
 pub mod http;
 
+pub mod home_assistant;
+
 pub mod health;
 pub mod logging;
 pub mod pulse;

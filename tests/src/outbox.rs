@@ -132,6 +132,7 @@ pub fn start_as(
         dir: dir.to_owned(),
         clock: Clock::system(opened.boot),
         health: payloads,
+        greeting: None,
         status,
         stop: stop.clone(),
     };

@@ -37,6 +37,7 @@ mod command_line;
 mod configuration;
 mod demo;
 mod emulated_node;
+mod home_assistant;
 mod open311;
 mod outage;
 mod package;

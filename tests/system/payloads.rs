@@ -5,6 +5,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::json;
 use system_tests::mosquitto::free_port;
@@ -23,24 +24,37 @@ fn demo() -> Vec<Heard> {
     let fixed = ["demo", "--json", "--http", "127.0.0.1:0", "--for", "30s", "--speed", "180"];
     let demo = Running::start(&[&fixed[..], &["--mqtt", &addr]].concat());
     while TcpStream::connect(&addr).is_err() {
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(20));
     }
     let mut subscriber = Subscriber::start(port, "reader", "steward/v1/#");
+    // The subscription may come a moment after the connection: until it is there nobody is told.
+    let answered = |heard: &[Heard]| heard.iter().any(|m| m.topic.ends_with("/reply/desk"));
+    for n in 0..100 {
+        command(port, "ping", n, &json!({}));
+        std::thread::sleep(Duration::from_millis(100));
+        subscriber.listen();
+        if answered(&subscriber.heard) {
+            break;
+        }
+    }
     for (name, args) in [
-        ("ping", json!({})),
         ("tickets", json!({})),
         ("refresh", json!({})),
         ("ticket", json!({"ticket": "t-none", "action": "ack"})),
         ("config", json!({"action": "show"})),
     ] {
-        let command = json!({"id": format!("c-{name}"), "by": "desk", "args": args});
-        publish(port, &format!("{P}/cmd/{name}"), &command);
+        command(port, name, 0, &args);
     }
     subscriber.wait_until("the farewell", |heard| {
         heard.last().is_some_and(|m| m.topic.ends_with("/status") && m.json["state"] == "offline")
     });
     drop(demo);
     std::mem::take(&mut subscriber.heard)
+}
+
+fn command(port: u16, name: &str, n: u32, args: &serde_json::Value) {
+    let command = json!({"id": format!("{name}-{n}"), "by": "desk", "args": args});
+    publish(port, &format!("{P}/cmd/{name}"), &command);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod actors;
 mod assets;
 mod bins;
 mod broker;
+mod home_assistant;
 mod open311;
 mod parking;
 mod roads;
@@ -98,6 +99,7 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
             format!("documents are to be sent to the source {source}, but [http] is switched off");
         report.error(top, cause, "switch it on, or give the source a url");
     }
+    let home_assistant = home_assistant::read(tree);
     tree.finish(&LATER);
     if !tree.incomplete {
         warn_of_nothing(report, &sources, &assets);
@@ -122,6 +124,7 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
         http,
         actors,
         open311,
+        home_assistant,
         hash,
     })
 }

@@ -39,6 +39,7 @@ use domain::profile::Profile;
 use domain::site::Site;
 
 use crate::control::signed::Actors;
+use crate::home_assistant::HomeAssistant;
 use crate::mqtt::topics;
 use crate::outbox::Lanes;
 use crate::tls::Identity;
@@ -133,6 +134,8 @@ pub struct Config {
     pub actors: Actors,
     /// What the public may report to that server; `None`: nothing.
     pub open311: Option<Open311>,
+    /// Whether Home Assistant is told of the box; `None`: not.
+    pub home_assistant: Option<HomeAssistant>,
     /// First 16 hex digits of the SHA-256 of the files read, for `P/info`.
     pub hash: String,
 }

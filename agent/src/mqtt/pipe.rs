@@ -48,6 +48,9 @@ pub struct Pipe {
     pub clock: Clock,
     /// Ready-made payloads for `P/health`; each new one is sent once, none is waited for.
     pub health: watch::Receiver<Option<Vec<u8>>>,
+    /// A topic and what is retained there, sent after `online` over every connection, with no number and beside
+    /// the outbox.
+    pub greeting: Option<(String, Vec<u8>)>,
     /// Where the task shows how the link is doing.
     pub status: watch::Sender<LinkStatus>,
     /// Says goodbye and ends.

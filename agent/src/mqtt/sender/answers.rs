@@ -65,6 +65,7 @@ impl Link<'_> {
         let version = self.memory.versions.next();
         self.status.send_modify(|s| s.version = Some(version));
         self.send_status("online");
+        self.send_greeting();
         Ok(())
     }
 
