@@ -56,6 +56,15 @@ city: ## A simulated city: SEED=n of it, or MINUTES=n of seeds from there (SIZE=
 	target/release/city --seed $(or $(SEED),1) --size $(or $(SIZE),district) \
 		$(if $(CALM),--calm) $(if $(MINUTES),--minutes $(MINUTES))
 
+.PHONY: fleet
+fleet: ## Five hundred boxes and a broker that restarts: how they come back, and that nothing is lost
+	$(CARGO) test --release --locked -p system-tests --test system five_hundred_boxes -- --ignored --nocapture
+
+.PHONY: cluster
+cluster: ## Three RabbitMQ nodes of which one is killed and one is stopped: that nothing is lost
+	@tests/needs rabbitmq-server
+	$(CARGO) test --release --locked -p system-tests --test system a_cluster_that_loses -- --ignored --nocapture
+
 .PHONY: fuzz
 fuzz: ## Every parser of bytes from outside under libFuzzer (PARSERS="gnss …" for some, MINUTES=60 each; cargo install cargo-fuzz)
 	tests/fuzz/run $(or $(MINUTES),60) $(PARSERS)
@@ -102,7 +111,7 @@ board-image: needs
 
 .PHONY: needs
 needs: ## What the tests need from Debian: installed when it may be, named when not
-	@tests/needs mosquitto mosquitto-clients openssl systemd binutils fakeroot minisign gpiod gpsd gpsd-clients python3-gps python3-venv socat chromium
+	@tests/needs mosquitto mosquitto-clients openssl systemd binutils fakeroot minisign gpiod gpsd gpsd-clients python3-gps python3-venv socat chromium prometheus
 	@tests/needs qemu-system-arm rustc-web cargo-web rust-web-src binutils-arm-none-eabi || \
 		echo "Without them the emulated node is left out."
 

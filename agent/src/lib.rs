@@ -24,6 +24,8 @@ pub mod update;
 
 pub mod http;
 
+pub mod home_assistant;
+
 pub mod health;
 pub mod logging;
 pub mod pulse;

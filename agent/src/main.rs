@@ -3,6 +3,7 @@
 mod cli;
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -93,7 +94,18 @@ fn pack(BundleArgs { config, out }: BundleArgs) -> anyhow::Result<bool> {
 }
 
 fn describe(command: SchemaCommand) -> anyhow::Result<bool> {
-    let SchemaCommand::Acl { config, operators, viewers } = command;
+    let document = match command {
+        SchemaCommand::Asyncapi => schema::asyncapi::document(),
+        SchemaCommand::Json => schema::payloads::document(),
+        SchemaCommand::Acl { config, operators, viewers } => {
+            return write_acl(config, schema::acl::Wanted { operators, viewers });
+        }
+    };
+    writeln!(std::io::stdout(), "{document:#}")?;
+    Ok(true)
+}
+
+fn write_acl(config: Option<PathBuf>, wanted: schema::acl::Wanted) -> anyhow::Result<bool> {
     let config = match config {
         Some(file) => match check::load(&file)? {
             Some(config) => Some(config),
@@ -101,7 +113,6 @@ fn describe(command: SchemaCommand) -> anyhow::Result<bool> {
         },
         None => None,
     };
-    let wanted = schema::acl::Wanted { operators, viewers };
     write!(std::io::stdout(), "{}", schema::acl::mosquitto(config.as_ref(), &wanted))?;
     Ok(true)
 }

@@ -50,6 +50,7 @@ pub fn broker_at(addr: SocketAddr, window: u16) -> Broker {
         identity: None,
         keep_alive: Duration::from_secs(1),
         connect_timeout: Duration::from_secs(1),
+        reconnect_spread: Duration::from_secs(1),
         window,
         packet_max: 128 * 1024,
     }
@@ -106,21 +107,36 @@ pub struct Running {
 /// Starts a pipe from `opened`, whose directory is `dir`, to the broker that `settings` name.
 #[must_use]
 pub fn start(opened: Opened, dir: &Path, settings: Broker, traffic: Traffic) -> Running {
+    let identity = identity().expect("the ids are good");
+    start_as(identity, HASTY, opened, dir, settings, traffic)
+}
+
+/// As [`start`], of the box `identity` with its own patience.
+#[must_use]
+pub fn start_as(
+    identity: Identity,
+    pace: Pace,
+    opened: Opened,
+    dir: &Path,
+    settings: Broker,
+    traffic: Traffic,
+) -> Running {
     let (status, shown) = watch::channel(LinkStatus::default());
     let (health, payloads) = watch::channel(None);
     let stop = CancellationToken::new();
     let pipe = Pipe {
         settings,
         traffic,
-        identity: identity().expect("the ids are good"),
+        identity,
         outbox: opened.outbox.clone(),
         dir: dir.to_owned(),
         clock: Clock::system(opened.boot),
         health: payloads,
+        greeting: None,
         status,
         stop: stop.clone(),
     };
-    let pipe = tokio::spawn(pipe.run_at(HASTY));
+    let pipe = tokio::spawn(pipe.run_at(pace));
     Running { outbox: opened.outbox, stop, status: shown, health, pipe }
 }
 

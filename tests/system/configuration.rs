@@ -168,6 +168,50 @@ fn what_is_wrong_or_would_leave_messages_behind_is_refused_with_reasons() {
     rig.end();
 }
 
+/// Somebody who answers every question with `text`, for as long as the test runs. Answers where he is.
+fn web(text: String) -> String {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let at = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            // The question is shorter than that, and comes at once.
+            let _ = stream.read(&mut [0; 4096]).unwrap();
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", text.len());
+            stream.write_all((head + &text).as_bytes()).unwrap();
+        }
+    });
+    format!("http://{at}/boxes/xj-1.toml")
+}
+
+#[test]
+fn a_configuration_is_fetched_and_tried_when_it_is_what_the_command_means() {
+    let Some(mut rig) = Rig::new() else { return };
+    let text = rig.text(20);
+    let sha256 = steward::control::versions::sha256(text.as_bytes());
+    let url = web(text) + "?token=planted-secret";
+    let wrong = "0".repeat(64);
+    rig.command("c1", &json!({"action": "apply", "url": url, "sha256": wrong}));
+    let told = rig.wait("c1", "refused");
+    let why = told["error"]["msg"].as_str().unwrap();
+    assert!(why.contains("not what the command means"), "{why}");
+    let args = json!({"action": "apply", "url": url, "sha256": sha256,
+                      "confirmed_by": "connection"});
+    rig.command("c2", &args);
+    rig.wait("c2", "confirmed");
+    assert_eq!(rig.states("c2"), ["received", "checked", "applied", "connected", "confirmed"]);
+    let audit = fs::read_to_string(rig.dir.path().join("buffer/audit.jsonl")).unwrap();
+    assert!(audit.contains("/boxes/xj-1.toml"), "{audit}");
+    let log = rig.agent.log();
+    let heard = rig.end();
+    for (place, text) in [("audit", audit), ("log", log)] {
+        assert!(!text.contains("planted-secret"), "{place}: {text}");
+    }
+    let told = |m: &&Heard| !m.topic.contains("/cmd/");
+    assert!(!heard.iter().filter(told).any(|m| m.text.contains("planted-secret")));
+}
+
 #[test]
 fn a_changed_file_is_taken_at_a_hangup_when_it_is_right() {
     let Some(mut rig) = Rig::new() else { return };

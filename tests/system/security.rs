@@ -11,6 +11,8 @@ use system_tests::authority::Authority;
 use system_tests::debian::write_program;
 use system_tests::mosquitto::{Mosquitto, free_port};
 use system_tests::program::{self, Running, texts};
+use system_tests::publisher::publish;
+use system_tests::subscriber::Subscriber;
 
 const SITE: &str = "steward/v1/longcheng/xuejia";
 
@@ -135,6 +137,35 @@ fn a_box_works_within_its_rules_and_obeys_only_operators() {
     }
     let (status, log) = agent.terminate();
     assert!(status.success() && !log.contains("refused"), "{log}");
+}
+
+/// It would be obeyed at every reconnect, long after it was meant.
+#[test]
+fn a_retained_command_is_refused_and_the_next_one_is_obeyed() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(broker) = Mosquitto::start(dir.path()) else { return };
+    let config = dir.path().join("steward.toml");
+    let text = format!(
+        "[box]\nid = \"xj-1\"\ntenant = \"longcheng\"\nsite = \"xuejia\"\ntimezone = \"UTC\"\n\
+         [mqtt]\nurl = \"{}\"\n[buffer]\ndir = \"{}/buffer\"\n[http]\nenabled = false\n",
+        broker.url(),
+        dir.path().display()
+    );
+    fs::write(&config, text).unwrap();
+    let ping = |id: &str| json!({"id": id, "by": "desk", "args": {}}).to_string();
+    let kept = Command::new("mosquitto_pub")
+        .args(["-h", "127.0.0.1", "-p", &broker.port.to_string(), "-q", "1", "-r"])
+        .args(["-t", &format!("{SITE}/xj-1/cmd/ping"), "-m", &ping("kept")])
+        .status();
+    assert!(kept.unwrap().success());
+    let mut subscriber = Subscriber::start(broker.port, "auditor", &format!("{SITE}/+/reply/#"));
+    let mut agent = start(&config);
+    agent.wait_for("command refused: retained");
+    let now = json!({"id": "now", "by": "desk", "args": {}});
+    publish(broker.port, &format!("{SITE}/xj-1/cmd/ping"), &now);
+    subscriber.wait_until("the answer", |heard| heard.iter().any(|m| m.json["id"] == "now"));
+    assert!(!subscriber.heard.iter().any(|m| m.json["id"] == "kept"));
+    assert!(agent.terminate().0.success());
 }
 
 #[test]

@@ -106,3 +106,33 @@ fn the_page_knows_every_state_that_a_box_tells() {
     known.sort();
     assert_eq!(known, bins);
 }
+
+#[test]
+fn every_defence_that_is_promised_has_its_test() {
+    let tests: Vec<_> = ["agent", "tests", "firmware"].into_iter().flat_map(sources).collect();
+    let is_test = |name: &str| {
+        let head = format!("fn {name}(");
+        tests.iter().any(|(_, text)| {
+            text.match_indices(&head).any(|(at, _)| {
+                // Its attribute stands above it; inside proptest! as well.
+                let above = &text[text[..at].rfind("\n\n").unwrap_or(0)..at];
+                above.contains("#[test]") || above.contains("#[tokio::test")
+            })
+        })
+    };
+    let page = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let mut named = 0;
+    for row in page.lines().filter(|line| line.starts_with("| ")) {
+        let cell = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        if cell == "test" {
+            continue;
+        }
+        let names: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "a threat without a test: {row}");
+        for name in names {
+            named += 1;
+            assert!(is_test(name), "there is no test {name}");
+        }
+    }
+    assert!(named > 40, "{named}");
+}

@@ -43,7 +43,7 @@ pub(crate) enum Command {
     Watch(WatchArgs),
     /// Put what somebody far away needs to know into one file, without secrets
     Bundle(BundleArgs),
-    /// Write what others need to know of the box: rules for the broker
+    /// Write what others need to know of the box: its interface, schemas, rules for the broker
     #[command(subcommand)]
     Schema(SchemaCommand),
     /// Install another version of the program that came by command
@@ -169,6 +169,11 @@ pub(crate) enum SchemaCommand {
         #[arg(long = "viewer", value_name = "NAME")]
         viewers: Vec<String>,
     },
+    /// Every topic and what it carries, as an AsyncAPI 3 document
+    Asyncapi,
+    /// What every message looks like, as JSON Schemas (draft 7) in one document
+    #[command(visible_alias = "payloads")]
+    Json,
 }
 
 #[derive(Debug, Subcommand)]

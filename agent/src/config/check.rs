@@ -7,6 +7,7 @@ mod actors;
 mod assets;
 mod bins;
 mod broker;
+mod home_assistant;
 mod http;
 mod open311;
 mod parking;
@@ -100,6 +101,7 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
             format!("documents are to be sent to the source {source}, but [http] is switched off");
         report.error(top, cause, "switch it on, or give the source a url");
     }
+    let home_assistant = home_assistant::read(tree);
     tree.finish(&LATER);
     if !tree.incomplete {
         warn_of_nothing(report, &sources, &assets);
@@ -125,6 +127,7 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
         actors,
         open311,
         update,
+        home_assistant,
         hash,
     })
 }

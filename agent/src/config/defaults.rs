@@ -17,6 +17,10 @@ const HOUR: u64 = 3600;
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// `[mqtt] connect_timeout`.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// `[mqtt] reconnect_spread`: a fleet of five hundred comes back at five or six boxes a second.
+pub(super) const RECONNECT_SPREAD: Duration = Duration::from_secs(90);
+/// The same for a broker on this machine, which is no fleet's.
+pub(super) const RECONNECT_SPREAD_HERE: Duration = Duration::from_secs(5);
 /// `[mqtt] window`: fills a link with a quarter of a second of delay at 256 messages a second.
 pub(super) const WINDOW: u16 = 64;
 /// `[mqtt] packet_max`: eight times the largest message of the box.

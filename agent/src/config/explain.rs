@@ -137,10 +137,13 @@ fn link(broker: &Broker) -> String {
         marked(write_duration(broker.keep_alive), broker.keep_alive == defaults::KEEP_ALIVE);
     let connect = broker.connect_timeout;
     let connect = marked(write_duration(connect), connect == defaults::CONNECT_TIMEOUT);
+    let spread = write_duration(broker.reconnect_spread);
     let window = marked(broker.window, broker.window == defaults::WINDOW);
     let packet = broker.packet_max;
     let packet = marked(write_size(packet.into()), packet == defaults::PACKET_MAX);
-    format!("ping every {keep_alive}, connect in {connect}, window {window}, packets to {packet}")
+    format!(
+        "ping every {keep_alive}, connect in {connect}, again within {spread}, window {window}, packets to {packet}"
+    )
 }
 
 fn traffic(traffic: &Traffic) -> String {

@@ -15,7 +15,7 @@ use super::mend::{self, Mended};
 use super::section::{Report, Value};
 
 /// The longest file that is read. A street of a thousand bays is a fifth of it.
-const FILE_MAX: u64 = 2 * 1024 * 1024;
+pub(crate) const FILE_MAX: u64 = 2 * 1024 * 1024;
 /// The most files of one configuration.
 const FILES_MAX: usize = 200;
 

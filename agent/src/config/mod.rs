@@ -39,6 +39,7 @@ use domain::profile::Profile;
 use domain::site::Site;
 
 use crate::control::signed::Actors;
+use crate::home_assistant::HomeAssistant;
 use crate::mqtt::topics;
 use crate::outbox::Lanes;
 use crate::tls::Identity;
@@ -52,6 +53,7 @@ pub use self::cameras::{
 pub use self::categories::{CategoryEntry, Code, CodeKind, catalogue};
 pub use self::explain::explain;
 pub use self::fault::{Fault, Faults, Level, Place};
+pub(crate) use self::file::FILE_MAX;
 pub use self::public::Open311;
 pub use self::ways::{
     Analog, CanBus, CanFrom, Chip, ChipKind, Chips, DigitalInput, HttpPoll, HttpUrl, HttpWay,
@@ -135,6 +137,8 @@ pub struct Config {
     pub open311: Option<Open311>,
     /// Whose packages are installed by command; `None`: nobody's.
     pub update: Option<update::Settings>,
+    /// Whether Home Assistant is told of the box; `None`: not.
+    pub home_assistant: Option<HomeAssistant>,
     /// First 16 hex digits of the SHA-256 of the files read, for `P/info`.
     pub hash: String,
 }
@@ -150,7 +154,7 @@ pub fn broker_by_url(url: &str) -> Result<Broker, String> {
 /// An address that can be asked over HTTP, as a command names it.
 ///
 /// # Errors
-/// The text is none; says what to write.
+/// The text is none, or has a user or a password in it; says what to write.
 pub fn http_url(text: &str) -> Result<HttpUrl, String> {
     check::http_url(text)
 }
@@ -172,6 +176,9 @@ pub struct Broker {
     pub keep_alive: Duration,
     /// How long TCP, TLS and CONNACK together may take.
     pub connect_timeout: Duration,
+    /// The longest wait between two tries, and the time over which the boxes of a fleet come back when the
+    /// broker has ended their connections.
+    pub reconnect_spread: Duration,
     /// Most messages on their way without PUBACK, 1 to 1000.
     pub window: u16,
     /// Largest packet the broker takes, in bytes.

@@ -78,6 +78,11 @@ fn line(now: Now, via: &Via, name: &str, payload: &[u8], answer: &Value) -> Stri
         let of = text.as_str().unwrap_or_default();
         *text = json!({"sha256": sha256(of.as_bytes()), "bytes": of.len()});
     }
+    if let Some(Value::String(url)) = asked.get_mut("args").and_then(|args| args.get_mut("url")) {
+        // A query may hold a secret.
+        let end = url.find('?').unwrap_or(url.len());
+        url.truncate(end);
+    }
     let via = match via {
         Via::Mqtt(None) => "mqtt".to_owned(),
         Via::Mqtt(Some(uplink)) => format!("mqtt:{uplink}"),

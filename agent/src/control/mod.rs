@@ -4,6 +4,7 @@
 
 pub mod ask;
 pub mod audit;
+pub mod fetch;
 pub mod local;
 pub mod signed;
 pub mod stores;

@@ -1,4 +1,8 @@
 //! How long to wait before the next try. Pure: time and seed are arguments.
+//!
+//! Two kinds of loss are told apart. A box whose own way is broken, by a dead radio cell or a lost packet, is
+//! alone with it and tries again soon. When the broker ends a connection that was good, it has ended those
+//! of every box in the same moment: then nobody hurries, or they all come back together.
 
 use std::time::Duration;
 
@@ -7,7 +11,8 @@ use std::time::Duration;
 pub struct Pace {
     /// The ceiling of the wait after the first failure.
     pub wait_min: Duration,
-    /// The highest ceiling; each failure doubles it up to here.
+    /// The highest ceiling; each failure doubles it up to here. Also the time over which a fleet spreads
+    /// when the broker has ended good connections.
     pub wait_max: Duration,
     /// A connection that held this long was a good one: the next failure is the first again. A broker
     /// that accepts and then hangs up does not get there.
@@ -18,11 +23,22 @@ impl Default for Pace {
     fn default() -> Pace {
         Pace {
             wait_min: Duration::from_millis(100),
-            wait_max: Duration::from_secs(30),
+            wait_max: Duration::from_secs(90),
             stable_after: Duration::from_secs(30),
         }
     }
 }
+
+impl Pace {
+    /// With `wait_max` as the highest ceiling.
+    #[must_use]
+    pub fn within(wait_max: Duration) -> Pace {
+        Pace { wait_max, ..Pace::default() }
+    }
+}
+
+/// So many doublings reach every ceiling that settings can have: an hour is 36 000 times the first.
+const DOUBLINGS: u32 = 16;
 
 /// Waits between tries: full jitter below a ceiling that doubles, so that a thousand boxes that lost
 /// their broker together do not come back together. The same seed gives the same waits.
@@ -31,6 +47,8 @@ pub struct Backoff {
     pace: Pace,
     random: u64,
     failures: u32,
+    /// The connection of now has held for long enough to be a good one.
+    stable: bool,
 }
 
 impl Backoff {
@@ -43,15 +61,16 @@ impl Backoff {
     /// With a seed.
     #[must_use]
     pub fn new(seed: u64, pace: Pace) -> Backoff {
-        Backoff { pace, random: seed, failures: 0 }
+        Backoff { pace, random: seed, failures: 0, stable: false }
     }
 
     /// How long to wait now that a try has failed or a link has died: anything from nothing to the
     /// ceiling.
     pub fn wait(&mut self) -> Duration {
         let Pace { wait_min, wait_max, .. } = self.pace;
-        let ceiling = wait_min.saturating_mul(1 << self.failures.min(16)).min(wait_max);
+        let ceiling = wait_min.saturating_mul(1 << self.failures.min(DOUBLINGS)).min(wait_max);
         self.failures = self.failures.saturating_add(1);
+        self.stable = false;
         let ceiling_us = u64::try_from(ceiling.as_micros()).unwrap_or(u64::MAX - 1);
         Duration::from_micros(self.next() % (ceiling_us + 1))
     }
@@ -60,6 +79,16 @@ impl Backoff {
     pub fn held(&mut self, held: Duration) {
         if held >= self.pace.stable_after {
             self.failures = 0;
+            self.stable = true;
+        }
+    }
+
+    /// The broker has ended the connection. If it was a good one, that was no fault of this box, and the
+    /// other boxes have lost theirs too: the wait is anything up to the highest ceiling. One that was
+    /// hardly begun may have been ended for what this box sent, and counts as any failure.
+    pub fn ended_by_broker(&mut self) {
+        if self.stable {
+            self.failures = DOUBLINGS;
         }
     }
 
@@ -96,6 +125,48 @@ mod tests {
             backoff.held(pace.stable_after);
             prop_assert!(backoff.wait() <= pace.wait_min);
         }
+
+        /// However many boxes there are, and however long their broker was away.
+        #[test]
+        fn a_fleet_whose_broker_went_comes_back_over_more_than_a_minute(
+            boxes in 200_u32..2000, boot: u32, away_s in 1_u64..600,
+        ) {
+            let away = Duration::from_secs(away_s);
+            let back: Vec<Duration> = (0..boxes).map(|n| came_back(n, boot, away)).collect();
+            let (first, last) = (back.iter().min().unwrap(), back.iter().max().unwrap());
+            prop_assert!(*last - *first >= Duration::from_secs(60), "{:?}", *last - *first);
+            // In no second more than four times as many as if all seconds were alike, and a few.
+            let mut seconds = std::collections::BTreeMap::<u64, u32>::new();
+            for at in &back {
+                *seconds.entry((*at - away).as_secs()).or_default() += 1;
+            }
+            let most = seconds.values().max().copied().unwrap();
+            prop_assert!(most <= 4 * boxes / 90 + 10, "{most} of {boxes} in one second");
+        }
+    }
+
+    /// When box `n` is back, counted from the moment in which its broker ended a good connection, to be
+    /// there again `away` later.
+    fn came_back(n: u32, boot: u32, away: Duration) -> Duration {
+        let mut backoff = Backoff::of(&format!("box-{n}"), boot, Pace::default());
+        backoff.held(Pace::default().stable_after);
+        backoff.ended_by_broker();
+        let mut at = Duration::ZERO;
+        while at < away {
+            at += backoff.wait();
+        }
+        at
+    }
+
+    #[test]
+    fn a_box_alone_with_its_loss_comes_back_soon_and_one_that_is_thrown_out_early_ever_later() {
+        let mut backoff = Backoff::new(1, Pace::default());
+        backoff.held(Pace::default().stable_after);
+        assert!(backoff.wait() <= Pace::default().wait_min, "the link died unheard");
+        for doubling in 1..4 {
+            backoff.ended_by_broker();
+            assert!(backoff.wait() <= Pace::default().wait_min * (1 << doubling));
+        }
     }
 
     #[test]
@@ -103,8 +174,8 @@ mod tests {
         let mut tenths = [0; 10];
         for n in 0..1000 {
             let mut backoff = Backoff::of(&format!("box-{n}"), 1, Pace::default());
-            let wait = (0..10).fold(Duration::ZERO, |_, _| backoff.wait());
-            tenths[usize::try_from(wait.as_millis() / 3001).unwrap()] += 1;
+            let wait = (0..11).fold(Duration::ZERO, |_, _| backoff.wait());
+            tenths[usize::try_from(wait.as_millis() / 9001).unwrap()] += 1;
         }
         assert!(tenths.iter().all(|boxes| (60..=140).contains(boxes)), "{tenths:?}");
     }

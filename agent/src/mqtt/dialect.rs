@@ -128,6 +128,8 @@ pub(super) enum CutKind {
     Unanswered,
     /// It does not let the box in: name, password or its rules.
     Denied,
+    /// It has ended a connection: that has not died on the way.
+    Closed,
     /// Nothing.
     Other,
 }

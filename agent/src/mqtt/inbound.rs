@@ -118,7 +118,8 @@ impl Subscription<'_> {
         if let Some(bad) = filters.iter().find(|filter| !mqttbytes::valid_filter(filter)) {
             return Err(SubscribeError::Filter { filter: bad.clone() });
         }
-        let mut backoff = Backoff::of(client_id, clock.boot().0, Pace::default());
+        let pace = Pace::within(settings.reconnect_spread);
+        let mut backoff = Backoff::of(client_id, clock.boot().0, pace);
         let mut versions = Versions::new(protocol);
         let mut poisoned = 0;
         loop {
@@ -310,7 +311,7 @@ impl Link<'_> {
                 permit = self.deliveries.reserve(), if !self.waiting.is_empty() => {
                     hand_over(permit, &mut self.waiting)
                 }
-                heard = poll_fn(|cx| reading.poll_heard(cx)), if room => self.take(heard),
+                heard = poll_fn(|cx| reading.poll_heard(cx)), if room => self.take(heard, backoff),
                 _ = beat.tick() => self.beat(room, backoff),
             };
             if let Some(end) = ended {
@@ -319,11 +320,14 @@ impl Link<'_> {
         }
     }
 
-    fn take(&mut self, heard: Result<Heard, Ended>) -> Option<End> {
+    fn take(&mut self, heard: Result<Heard, Ended>, backoff: &mut Backoff) -> Option<End> {
         self.beats.heard();
         match heard {
             Err(Ended::TooLarge(bytes)) => Some(End::TooLarge(bytes)),
-            Err(Ended::Broken { kind, why }) => {
+            Err(Ended::Broken { kind, why, by_broker }) => {
+                if by_broker {
+                    backoff.ended_by_broker();
+                }
                 if !self.accepted {
                     self.versions.refused(kind);
                 }

@@ -48,6 +48,9 @@ pub struct Pipe {
     pub clock: Clock,
     /// Ready-made payloads for `P/health`; each new one is sent once, none is waited for.
     pub health: watch::Receiver<Option<Vec<u8>>>,
+    /// A topic and what is retained there, sent after `online` over every connection, with no number and beside
+    /// the outbox.
+    pub greeting: Option<(String, Vec<u8>)>,
     /// Where the task shows how the link is doing.
     pub status: watch::Sender<LinkStatus>,
     /// Says goodbye and ends.
@@ -78,7 +81,8 @@ impl Pipe {
     /// # Errors
     /// The outbox is gone: the box must not go on without it.
     pub async fn run(self) -> Result<(), PipeError> {
-        self.run_at(Pace::default()).await
+        let pace = Pace::within(self.settings.reconnect_spread);
+        self.run_at(pace).await
     }
 
     /// As [`Pipe::run`], with another patience.

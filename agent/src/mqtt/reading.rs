@@ -57,6 +57,8 @@ pub(super) enum Ended {
     Broken {
         kind: CutKind,
         why: String,
+        /// The broker has ended it: it has not died on the way.
+        by_broker: bool,
     },
 }
 
@@ -143,7 +145,11 @@ fn ended4(error: &ConnectionError) -> Ended {
         ConnectionError::MqttState(StateError::Deserialization(
             mqttbytes::Error::PayloadSizeLimitExceeded(bytes),
         )) => Ended::TooLarge(*bytes),
-        other => Ended::Broken { kind: v4::kind(other), why: in_words(other) },
+        other => Ended::Broken {
+            kind: v4::kind(other),
+            why: in_words(other),
+            by_broker: v4::ended_by_broker(other),
+        },
     }
 }
 
@@ -197,6 +203,7 @@ impl Reading for Reading5 {
             Err(error) => Err(Ended::Broken {
                 kind: publishing::kind(&error),
                 why: publishing::in_words(&error),
+                by_broker: publishing::ended_by_broker(&error),
             }),
             Ok(Event::Incoming(Incoming::ConnAck(ack))) => {
                 let pings = ack.properties.and_then(|told| told.server_keep_alive) != Some(0);
@@ -205,7 +212,7 @@ impl Reading for Reading5 {
                 } else {
                     let why =
                         "the broker wants no pings, so a dead link would not be seen".to_owned();
-                    Err(Ended::Broken { kind: CutKind::WrongVersion, why })
+                    Err(Ended::Broken { kind: CutKind::WrongVersion, why, by_broker: false })
                 }
             }
             Ok(Event::Incoming(Incoming::SubAck(ack))) => {

@@ -100,6 +100,7 @@ pub(super) struct Link<'a> {
     memory: &'a mut Memory,
     window: usize,
     compress: bool,
+    greeting: &'a Option<(String, Vec<u8>)>,
     /// What the broker allows.
     limits: Limits,
     /// How long the broker may keep a publish unanswered.
@@ -152,6 +153,7 @@ impl<'a> Link<'a> {
             memory,
             window: window.into(),
             compress: pipe.traffic.compress,
+            greeting: &pipe.greeting,
             limits: socket.limits(),
             patience,
             conn,

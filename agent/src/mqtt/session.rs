@@ -207,6 +207,7 @@ mod tests {
             identity: None,
             keep_alive: Duration::from_millis(500),
             connect_timeout: Duration::from_secs(3),
+            reconnect_spread: Duration::from_secs(1),
             window: 20,
             packet_max: 1024,
         }

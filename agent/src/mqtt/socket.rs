@@ -206,8 +206,8 @@ impl Socket {
             ready!(Pin::new(&mut *stream).poll_read(cx, &mut chunk))
                 .map_err(|why| unanswered(lost(&why)))?;
             if chunk.filled().is_empty() {
-                let why = Cut::other("the broker closed the connection");
-                return Poll::Ready(Err(unanswered(why)));
+                let why = "the broker closed the connection".to_owned();
+                return Poll::Ready(Err(unanswered(Cut { kind: CutKind::Closed, why })));
             }
             self.silent = false;
             self.incoming.extend_from_slice(chunk.filled());
@@ -263,8 +263,15 @@ impl Socket {
     }
 }
 
-fn lost(why: &io::Error) -> Cut {
-    Cut::other(format!("the connection broke: {why}"))
+fn lost(error: &io::Error) -> Cut {
+    let kind = if is_hung_up(error) { CutKind::Closed } else { CutKind::Other };
+    Cut { kind, why: format!("the connection broke: {error}") }
+}
+
+/// Whether the other side has closed or reset a connection.
+pub(super) fn is_hung_up(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use rumqttc::{ConnectReturnCode, ConnectionError, QoS, StateError};
 use super::dialect::{Cut, CutKind, Dialect, Limits, Opening, Parcel, Signal, Verdict};
 use super::packet::publish4;
 use super::session::{Access, in_words};
+use super::socket::is_hung_up;
 
 /// Fixed header of a packet at its longest, the length of the topic, and the packet id.
 const OVERHEAD: usize = 5 + 2 + 2;
@@ -69,6 +70,16 @@ impl Dialect for V4 {
 
 fn cut(error: &ConnectionError) -> Cut {
     Cut { kind: kind(error), why: in_words(error) }
+}
+
+/// Whether the broker has ended a connection, rather than the way to it.
+pub(super) fn ended_by_broker(error: &ConnectionError) -> bool {
+    match error {
+        ConnectionError::Io(e) | ConnectionError::MqttState(StateError::Io(e)) => is_hung_up(e),
+        ConnectionError::MqttState(StateError::ConnectionAborted)
+        | ConnectionError::Websocket(_) => true,
+        _ => false,
+    }
 }
 
 /// What the end of a connection says about the version.

@@ -15,6 +15,7 @@ use rumqttc::v5::{ConnectionError, MqttOptions, StateError};
 use super::dialect::{Cut, CutKind, Dialect, Limits, Opening, Parcel, Refusal, Signal, Verdict};
 use super::packet::publish5;
 use super::session::Access;
+use super::socket::is_hung_up;
 
 /// Fixed header of a packet at its longest, the length of the topic, the packet id, and the properties
 /// that a publish of ours can have.
@@ -91,7 +92,8 @@ impl Dialect for V5 {
             Ok(Packet::PubAck(ack)) => Signal::Answered(ack.pkid, verdict(ack.reason)),
             Ok(Packet::Disconnect(told)) => {
                 let reason = told.reason_code;
-                return Err(Cut::other(format!("the broker ended the connection: {reason:?}")));
+                let why = format!("the broker ended the connection: {reason:?}");
+                return Err(Cut { kind: CutKind::Closed, why });
             }
             Ok(_) => Signal::Alive,
             Err(Error::InsufficientBytes(_)) => return Ok(None),
@@ -149,6 +151,18 @@ fn verdict(reason: PubAckReason) -> Verdict {
         | PubAckReason::ImplementationSpecificError
         | PubAckReason::PacketIdentifierInUse => Refusal::Unspecified,
     })
+}
+
+/// Whether the broker has ended a connection, rather than the way to it.
+pub(super) fn ended_by_broker(error: &ConnectionError) -> bool {
+    match error {
+        ConnectionError::Io(e) | ConnectionError::MqttState(StateError::Io(e)) => is_hung_up(e),
+        ConnectionError::MqttState(
+            StateError::ConnectionAborted | StateError::ServerDisconnect { .. },
+        )
+        | ConnectionError::Websocket(_) => true,
+        _ => false,
+    }
 }
 
 /// What the end of a connection says about the version.

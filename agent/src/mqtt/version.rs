@@ -59,7 +59,7 @@ impl Versions {
                     self.change();
                 }
             }
-            CutKind::Unanswered | CutKind::Denied | CutKind::Other => {}
+            CutKind::Unanswered | CutKind::Denied | CutKind::Closed | CutKind::Other => {}
         }
     }
 

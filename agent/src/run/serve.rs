@@ -2,13 +2,15 @@
 //! until it has shown that it works.
 //!
 //! ```text
-//! command, SIGHUP ─► checked ─► stop, start under it ─► connected ─► confirmed
-//!                       └► refused          └──────────────┴► in time? else stop, start as before: reverted
+//! command, SIGHUP ─► (fetched) ─► checked ─► stop, start under it ─► connected ─► confirmed
+//!                        └► refused ◄┘               └──────────────┴► in time? else stop, start as before: reverted
 //! ```
 //! The buffer is closed and opened between the two and otherwise left alone. An update of the program runs
 //! beside all this: another program comes after this one, and root starts it.
 
 mod updating;
+
+mod signals;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,13 +18,14 @@ use std::time::Duration;
 use domain::commands::upkeep::{Apply, ConfigText, ConfirmedBy, Order, Progress, Stage, Upkeep};
 use domain::input::{Fault, Input, Trouble};
 use serde_json::{Map, Value, json};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use self::signals::Signals;
 use super::{Launch, Pace, RunError, Station};
 use crate::clock::{Clock, instant};
 use crate::config::Config;
+use crate::control::fetch::{Fetched, Fetching, fetched};
 use crate::control::trial::{Asked, Trial};
 use crate::control::versions::{Begun, Cut, Origin, Versions, fits, sha256};
 use crate::logging::LogFilter;
@@ -33,8 +36,6 @@ use crate::update::{News, Updates};
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 /// A file that somebody changed on the box must be connected in this time.
 const FILE_WITHIN: Duration = Duration::from_secs(120);
-/// What a UPS sends when the power fails: signal(7), the same number on ARM and x86.
-const SIGPWR: i32 = 30;
 
 /// What a box is started with.
 #[derive(Debug)]
@@ -68,6 +69,7 @@ pub async fn serve(start: Start) -> Result<(), RunError> {
         config,
         trial: None,
         updates,
+        fetching: None,
         record: start.record,
         log: start.log,
         log_until: None,
@@ -96,6 +98,7 @@ enum Event {
     Reload,
     Asked(Order),
     Update(News),
+    Fetched(Box<Fetched>),
     Connected,
     TooLate,
     LogIsOver,
@@ -107,6 +110,8 @@ struct Life {
     config: Config,
     trial: Option<Trial>,
     updates: Updates,
+    /// A configuration that is on its way here.
+    fetching: Option<Fetching>,
     record: Option<PathBuf>,
     log: LogFilter,
     /// When the log is as usual again.
@@ -168,6 +173,7 @@ impl Life {
             event = signals.next() => event,
             Some(order) = orders.recv() => Event::Asked(order),
             news = self.updates.next() => Event::Update(news),
+            fetched = fetched(&mut self.fetching) => Event::Fetched(Box::new(fetched)),
             Ok(_) = link.wait_for(|l| l.connected && l.acked > 0), if awaits_link => Event::Connected,
             () = until(late), if late.is_some() => Event::TooLate,
             () = until(self.log_until), if self.log_until.is_some() => Event::LogIsOver,
@@ -186,6 +192,7 @@ impl Life {
             Event::Reload => return self.reload(station).await,
             Event::Asked(order) => return self.carry_out(order, station).await,
             Event::Update(news) => self.updated(news, station).await,
+            Event::Fetched(fetched) => return self.try_fetched(*fetched, station).await,
             Event::Connected => self.connected(station).await?,
             Event::TooLate => {
                 let why = self.trial.as_ref().map_or("", Trial::lacking);
@@ -279,16 +286,7 @@ impl Life {
         let name = what.name();
         tracing::info!(name, by = %asked.by, "asked for");
         let outcome = match what {
-            Upkeep::Apply(apply) => {
-                match self.apply(&apply, Origin::Command, Some(asked.clone()), station).await? {
-                    Ok(version) => {
-                        let result = map(json!({"version": version}));
-                        station.tell(progress(asked, Stage::Checked, result, None)).await;
-                        return Ok(Some(Next::Anew));
-                    }
-                    Err(why) => Err(why),
-                }
-            }
+            Upkeep::Apply(apply) => return self.take_up(asked, apply, station).await,
             Upkeep::Confirm { version } => match &self.trial {
                 None => Err("no configuration is on trial".to_owned()),
                 Some(trial) => match trial.confirm(version) {
@@ -319,6 +317,66 @@ impl Life {
         Ok(None)
     }
 
+    /// A command brings a configuration, or says where it is.
+    async fn take_up(
+        &mut self,
+        asked: Asked,
+        apply: Apply,
+        station: &Station,
+    ) -> Result<Option<Next>, RunError> {
+        let at = match &apply.text {
+            ConfigText::Inline(_) => {
+                return self.try_out(asked, &apply, station).await;
+            }
+            ConfigText::At { url, sha256 } => (url.clone(), sha256.clone()),
+        };
+        if self.fetching.is_some() || self.trial.is_some() {
+            let why = "another configuration is being fetched or on trial; try again after it";
+            refuse(asked, why.to_owned(), station).await;
+            return Ok(None);
+        }
+        let ca_file = self.config.broker.ca_file.clone();
+        self.fetching = Some(Fetching::begin(asked, apply, at, ca_file));
+        Ok(None)
+    }
+
+    async fn try_fetched(
+        &mut self,
+        (asked, mut apply, text): Fetched,
+        station: &Station,
+    ) -> Result<Option<Next>, RunError> {
+        match text {
+            Ok(text) => {
+                apply.text = ConfigText::Inline(text);
+                self.try_out(asked, &apply, station).await
+            }
+            Err(why) => {
+                refuse(asked, why, station).await;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Puts a configuration that is here on trial, and tells whoever asked for it what came of that.
+    async fn try_out(
+        &mut self,
+        asked: Asked,
+        apply: &Apply,
+        station: &Station,
+    ) -> Result<Option<Next>, RunError> {
+        match self.apply(apply, Origin::Command, Some(asked.clone()), station).await? {
+            Ok(version) => {
+                let result = map(json!({"version": version}));
+                station.tell(progress(asked, Stage::Checked, result, None)).await;
+                Ok(Some(Next::Anew))
+            }
+            Err(why) => {
+                refuse(asked, why, station).await;
+                Ok(None)
+            }
+        }
+    }
+
     /// Back to the version before: at once from a trial, else by a trial of that one.
     async fn take_back(
         &mut self,
@@ -343,7 +401,7 @@ impl Life {
             }
             _ => "no configuration is kept from before this one".to_owned(),
         };
-        station.tell(progress(asked, Stage::Refused, Map::new(), Some(why))).await;
+        refuse(asked, why, station).await;
         Ok(None)
     }
 
@@ -360,7 +418,7 @@ impl Life {
             return Ok(Err(why));
         }
         let ConfigText::Inline(text) = &apply.text else {
-            return Ok(Err("this box takes configurations as text only".to_owned()));
+            return Ok(Err("its text has not been fetched".to_owned()));
         };
         let stored = station.stored_bytes().await?;
         let begun =
@@ -443,6 +501,11 @@ fn progress(asked: Asked, stage: Stage, result: Map<String, Value>, why: Option<
     Input::Progress(Progress { id, by, stage, result, why })
 }
 
+/// Tells that nothing was changed.
+async fn refuse(asked: Asked, why: String, station: &Station) {
+    station.tell(progress(asked, Stage::Refused, Map::new(), Some(why))).await;
+}
+
 fn map(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,
@@ -458,33 +521,5 @@ async fn until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
-    }
-}
-
-/// The signals that a box obeys.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-    power: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Signals> {
-        Ok(Signals {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-            power: signal(SignalKind::from_raw(SIGPWR))?,
-        })
-    }
-
-    async fn next(&mut self) -> Event {
-        tokio::select! {
-            _ = self.terminate.recv() => Event::Stop("asked to stop"),
-            _ = self.interrupt.recv() => Event::Stop("interrupted"),
-            _ = self.hangup.recv() => Event::Reload,
-            _ = self.power.recv() => Event::PowerFails,
-        }
     }
 }

@@ -6,6 +6,7 @@
 use domain::ids::Class;
 
 use crate::config::Config;
+use crate::home_assistant;
 use crate::mqtt::probe;
 
 /// Who else may come to the broker, and from which boxes on.
@@ -21,7 +22,9 @@ pub struct Wanted {
 fn published() -> Vec<String> {
     let mut all: Vec<String> = ["status", "info", "health", "reply/+"].map(str::to_owned).into();
     for class in Class::ALL {
-        all.extend(["info", "state", "event", "tel"].map(|what| format!("{class}/+/{what}")));
+        all.extend(
+            ["info", "state", "figures", "event", "tel"].map(|what| format!("{class}/+/{what}")),
+        );
     }
     all.extend(["ticket/+/state", "ticket/+/event"].map(str::to_owned));
     all
@@ -44,6 +47,12 @@ pub fn mosquitto(config: Option<&Config>, wanted: &Wanted) -> String {
     }
     text.push_str(&format!("pattern read {root}/%u/cmd/+\n"));
     text.push_str(&format!("pattern readwrite {root}/%u/{}\n", probe::PATH));
+    if let Some(settings) = config.and_then(|config| config.home_assistant.as_ref()) {
+        text.push_str(&format!(
+            "\n# Every box, for Home Assistant.\npattern write {}\n",
+            home_assistant::topic(&settings.prefix, "%u")
+        ));
+    }
     let mut party = |name: &str, commands: bool| {
         text.push_str(&format!("\nuser {name}\ntopic read {root}/#\n"));
         if commands {
@@ -77,6 +86,7 @@ mod tests {
             Topic::Info,
             Topic::AssetInfo(key.clone()),
             Topic::AssetState(key.clone()),
+            Topic::AssetFigures(key.clone()),
             Topic::AssetEvent(key.clone()),
             Topic::AssetTelemetry(key),
             Topic::TicketState(ticket.clone()),

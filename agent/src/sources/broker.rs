@@ -262,6 +262,7 @@ pub(super) mod tests {
             identity: None,
             keep_alive: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
+            reconnect_spread: Duration::from_secs(1),
             window: 20,
             packet_max: 256 * 1024,
         };

@@ -84,6 +84,11 @@ pub(super) fn of_source(section: &Section<'_>, own: Option<&Broker>) -> Option<B
 }
 
 fn with_defaults(url: BrokerUrl, username: Option<String>) -> Broker {
+    let reconnect_spread = if is_here(&url.host) {
+        defaults::RECONNECT_SPREAD_HERE
+    } else {
+        defaults::RECONNECT_SPREAD
+    };
     Broker {
         url,
         username,
@@ -92,6 +97,7 @@ fn with_defaults(url: BrokerUrl, username: Option<String>) -> Broker {
         identity: None,
         keep_alive: defaults::KEEP_ALIVE,
         connect_timeout: defaults::CONNECT_TIMEOUT,
+        reconnect_spread,
         window: defaults::WINDOW,
         packet_max: defaults::PACKET_MAX,
     }
@@ -107,6 +113,7 @@ fn settings(section: &Section<'_>, base: Option<Broker>) -> Option<Broker> {
     let seconds = |from, to| whole_seconds(Duration::from_secs(from)..=Duration::from_secs(to));
     let keep_alive = section.optional("keep_alive", seconds(5, 18 * 3600));
     let connect_timeout = section.optional("connect_timeout", seconds(1, 300));
+    let reconnect_spread = section.optional("reconnect_spread", seconds(1, 3600));
     let window = section.optional("window", values::integer(1..=1000_u16));
     // The upper end is the longest packet that MQTT can have.
     let packet_max = section.optional("packet_max", values::size(16 * 1024..=268_435_455));
@@ -123,6 +130,7 @@ fn settings(section: &Section<'_>, base: Option<Broker>) -> Option<Broker> {
     broker.identity = identity.or(broker.identity);
     broker.keep_alive = keep_alive.unwrap_or(broker.keep_alive);
     broker.connect_timeout = connect_timeout.unwrap_or(broker.connect_timeout);
+    broker.reconnect_spread = reconnect_spread.unwrap_or(broker.reconnect_spread);
     broker.window = window.unwrap_or(broker.window);
     broker.packet_max =
         packet_max.and_then(|size| u32::try_from(size).ok()).unwrap_or(broker.packet_max);

@@ -50,7 +50,7 @@ fn faults_of_included_files_name_them() {
              check the path and who may read the file",
             "box.toml:20:1: unknown key \"typo\" in [[source]]\n    there are: name, kind, url, \
              username, password_file, ca_file, cert_file, key_file, keep_alive, connect_timeout, \
-             window, packet_max, password, topic, decoded",
+             reconnect_spread, window, packet_max, password, topic, decoded",
             "more.toml:1:12: box.toml was read before\n    include each file once, and never the \
              file that includes it",
             "more.toml:5:10: the source is one device: it has no others\n    remove device",

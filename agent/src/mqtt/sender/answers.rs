@@ -38,6 +38,9 @@ impl Link<'_> {
                     let denied = u32::from(kind == CutKind::Denied);
                     self.status.send_modify(|s| s.denied = s.denied.saturating_add(denied));
                 }
+                if kind == CutKind::Closed {
+                    self.memory.backoff.ended_by_broker();
+                }
                 let parted = self.phase == Phase::Gone;
                 Err(if parted { End::Finished } else { self.broken(why) })
             }
@@ -62,6 +65,7 @@ impl Link<'_> {
         let version = self.memory.versions.next();
         self.status.send_modify(|s| s.version = Some(version));
         self.send_status("online");
+        self.send_greeting();
         Ok(())
     }
 

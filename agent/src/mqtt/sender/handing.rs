@@ -80,6 +80,19 @@ impl Link<'_> {
         self.flight.hand_over(id, None, self.beats.all);
     }
 
+    /// What is retained elsewhere, behind `online`.
+    pub(super) fn send_greeting(&mut self) {
+        let Some((topic, payload)) = self.greeting.clone() else { return };
+        if self.room() == 0 {
+            tracing::warn!(topic, "not sent: the broker takes one message at a time");
+            return;
+        }
+        let parcel = self.own(topic, payload, true, None);
+        let id = self.flight.next_id();
+        self.socket.publish(id, &parcel);
+        self.flight.hand_over(id, None, self.beats.all);
+    }
+
     pub(super) fn send_health(&mut self, payload: Option<Vec<u8>>) {
         let Some(payload) = payload else { return };
         if !self.socket.has_room() {

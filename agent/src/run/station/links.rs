@@ -15,6 +15,7 @@ use super::Station;
 use crate::config::{Broker, Config, Traffic, Uplink};
 use crate::control::audit::Via;
 use crate::control::{self, Desk, Door};
+use crate::home_assistant::{self, Greeting};
 use crate::mqtt::LinkStatus;
 use crate::mqtt::inbound::{self, COMMANDS_MAX, Post};
 use crate::mqtt::pipe::Pipe;
@@ -93,6 +94,7 @@ struct Publishing<'c> {
     outbox: Outbox,
     dir: PathBuf,
     health: watch::Receiver<Option<Vec<u8>>>,
+    greeting: Greeting,
 }
 
 impl Station {
@@ -116,8 +118,10 @@ impl Station {
             outbox: self.outbox.clone(),
             dir: config.buffer.dir.clone(),
             health: health.subscribe(),
+            greeting: home_assistant::greeting(config),
         };
         self.link = self.spawn_pipe(config, first);
+        self.spawn_forgetting(config);
         for (at, uplink) in config.uplinks.iter().enumerate() {
             let publishing = Publishing {
                 settings: &uplink.broker,
@@ -125,9 +129,22 @@ impl Station {
                 outbox: self.uplinks[at].outbox.clone(),
                 dir: uplink.buffer.dir.clone(),
                 health: self.uplinks[at].health.subscribe(),
+                greeting: None,
             };
             self.uplinks[at].link = self.spawn_pipe(config, publishing);
         }
+    }
+
+    /// A document that is not wanted any more is forgotten once the broker has taken it away.
+    fn spawn_forgetting(&mut self, config: &Config) {
+        let (config, link, rest) = (config.clone(), self.link.clone(), self.rest.clone());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = home_assistant::forget(&config, link) => rest.cancelled().await,
+                () = rest.cancelled() => {}
+            }
+            ("Home Assistant", Ok(()))
+        });
     }
 
     fn spawn_pipe(
@@ -135,7 +152,7 @@ impl Station {
         config: &Config,
         publishing: Publishing<'_>,
     ) -> watch::Receiver<LinkStatus> {
-        let Publishing { settings, traffic, outbox, dir, health } = publishing;
+        let Publishing { settings, traffic, outbox, dir, health, greeting } = publishing;
         let (status, link) = watch::channel(LinkStatus::default());
         let pipe = Pipe {
             settings: settings.clone(),
@@ -145,6 +162,7 @@ impl Station {
             dir,
             clock: self.clock.clone(),
             health,
+            greeting,
             status,
             stop: self.rest.clone(),
         };

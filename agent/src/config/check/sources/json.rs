@@ -65,6 +65,7 @@ pub(super) fn url(value: &Value<'_>) -> Option<HttpUrl> {
     found
 }
 
+/// Reads `http://` and `https://`; user and password have no place in them.
 pub(super) fn parse_url(text: &str) -> Option<HttpUrl> {
     let (tls, rest) = match text.split_once("://")? {
         ("http", rest) => (false, rest),
