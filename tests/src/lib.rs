@@ -6,6 +6,7 @@ pub mod data;
 pub mod emulator;
 pub mod mosquitto;
 pub mod node;
+pub mod onnx_runtime;
 pub mod outbox;
 mod packets;
 pub mod parsers;

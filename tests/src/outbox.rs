@@ -117,6 +117,7 @@ pub fn start(opened: Opened, dir: &Path, settings: Broker, traffic: Traffic) -> 
         dir: dir.to_owned(),
         clock: Clock::system(opened.boot),
         health: payloads,
+        pictures: None,
         status,
         stop: stop.clone(),
     };

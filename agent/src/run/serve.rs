@@ -22,6 +22,7 @@ use crate::clock::{Clock, instant};
 use crate::config::Config;
 use crate::control::trial::{Asked, Trial};
 use crate::control::versions::{Begun, Cut, Origin, Versions, fits, sha256};
+use crate::evidence::post::PAUSE;
 use crate::logging::LogFilter;
 use crate::mqtt::LinkStatus;
 
@@ -64,6 +65,7 @@ pub async fn serve(start: Start) -> Result<(), RunError> {
         record: start.record,
         log: start.log,
         log_until: None,
+        picture_at: None,
         first,
         certificates: vec![],
     };
@@ -102,6 +104,8 @@ struct Life {
     log: LogFilter,
     /// When the log is as usual again.
     log_until: Option<Instant>,
+    /// When a picture was sent last.
+    picture_at: Option<Instant>,
     /// What the engine is told first after the next start.
     first: Vec<Input>,
     /// The files of certificates as they were at the start.
@@ -288,6 +292,7 @@ impl Life {
                 self.set_log(Some(level.as_str()));
                 Ok(Map::new())
             }
+            Upkeep::Evidence { sha256 } => self.send_picture(&sha256, station),
         };
         let told = match outcome {
             Ok(result) => progress(asked, Stage::Done, result, None),
@@ -295,6 +300,22 @@ impl Life {
         };
         station.tell(told).await;
         Ok(None)
+    }
+
+    /// Has the picture of a finding sent, unless that was done just now.
+    fn send_picture(
+        &mut self,
+        sha256: &str,
+        station: &Station,
+    ) -> Result<Map<String, Value>, String> {
+        let now = instant();
+        if self.picture_at.is_some_and(|at| now < at + PAUSE) {
+            let pause = PAUSE.as_secs();
+            return Err(format!("one picture in {pause} s is sent; ask again later"));
+        }
+        let told = station.post.send(sha256)?;
+        self.picture_at = Some(now);
+        Ok(told)
     }
 
     /// Back to the version before: at once from a trial, else by a trial of that one.

@@ -75,7 +75,7 @@ pub enum Action {
         /// The permit, to check in with.
         permit: Option<PermitId>,
     },
-    /// `cmd/config`, `cmd/log`: what somebody wants done with the box itself.
+    /// `cmd/config`, `cmd/log`, `cmd/evidence`: what somebody wants done with the box itself.
     Upkeep(Upkeep),
 }
 
@@ -365,10 +365,10 @@ fn read_action(name: &str, args: Value) -> Result<Action, String> {
             }
             Ok(Action::Bay { bay: args.bay, step: args.action, permit: args.permit })
         }
-        "config" | "log" => upkeep::read(name, args).map(Action::Upkeep),
+        "config" | "log" | "evidence" => upkeep::read(name, args).map(Action::Upkeep),
         other => Err(format!(
-            "no command {other:?}; there are bay, config, coverage, device, log, ping, refresh, report, \
-             ticket, tickets"
+            "no command {other:?}; there are bay, config, coverage, device, evidence, log, ping, refresh, \
+             report, ticket, tickets"
         )),
     }
 }

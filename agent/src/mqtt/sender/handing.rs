@@ -10,6 +10,7 @@ use super::super::pipe::status_payload;
 use super::super::topics::{self, Prefix};
 use super::super::transport::Parcel;
 use super::{End, Link, Mail, Trial};
+use crate::evidence::post::Part;
 use crate::outbox::{DropReason, Entry, Outcome};
 
 /// A heartbeat that is older than three of them is worth nothing.
@@ -92,6 +93,32 @@ impl Link<'_> {
         if self.transport.publish(parcel).is_err() {
             tracing::debug!("health not sent: the link is busy");
         }
+    }
+
+    /// Sends a part of a picture. It is not the outbox's: one that is lost with its connection is asked
+    /// for again.
+    pub(super) fn send_part(&mut self, part: Part) -> Result<(), End> {
+        let topic = self.prefix.join(&part.path);
+        let bytes = self.transport.overhead() + topic.len() + part.bytes.len();
+        if bytes > usize::try_from(self.limits.packet_max).unwrap_or(usize::MAX) {
+            tracing::error!(topic, bytes, "a part of a picture is too large for the broker");
+            self.status.send_modify(|status| status.parts_dropped += 1);
+            return Ok(());
+        }
+        self.memory.allowance.spend(bytes as u64, true);
+        let parcel = Parcel {
+            topic,
+            payload: Bytes::from(part.bytes),
+            assured: true,
+            retain: false,
+            content_type: payload::JPEG,
+            replay: false,
+            correlation: None,
+            expires: None,
+        };
+        self.publish(parcel, None)?;
+        self.status.send_modify(|status| status.parts += 1);
+        Ok(())
     }
 
     /// A retained message that is not the outbox's.

@@ -15,6 +15,7 @@ use super::Station;
 use crate::config::{Broker, Config, Traffic, Uplink};
 use crate::control::audit::Via;
 use crate::control::{self, Desk, Door};
+use crate::evidence::post::Part;
 use crate::mqtt::LinkStatus;
 use crate::mqtt::inbound::{self, COMMANDS_MAX, Post};
 use crate::mqtt::pipe::Pipe;
@@ -93,6 +94,8 @@ struct Publishing<'c> {
     outbox: Outbox,
     dir: PathBuf,
     health: watch::Receiver<Option<Vec<u8>>>,
+    /// Pictures that somebody has asked for, where they go.
+    pictures: Option<mpsc::Receiver<Part>>,
 }
 
 impl Station {
@@ -107,14 +110,21 @@ impl Station {
         }
     }
 
-    /// Starts the connections that publish. `health` is what they send as `P/health`.
-    pub(super) fn spawn_links(&mut self, config: &Config, health: &watch::Sender<Option<Vec<u8>>>) {
+    /// Starts the connections that publish. `health` is what they send as `P/health`; `pictures` go over
+    /// the first one.
+    pub(super) fn spawn_links(
+        &mut self,
+        config: &Config,
+        health: &watch::Sender<Option<Vec<u8>>>,
+        pictures: mpsc::Receiver<Part>,
+    ) {
         let first = Publishing {
             settings: &config.broker,
             traffic: config.traffic,
             outbox: self.outbox.clone(),
             dir: config.buffer.dir.clone(),
             health: health.subscribe(),
+            pictures: Some(pictures),
         };
         self.link = self.spawn_pipe(config, first);
         for (at, uplink) in config.uplinks.iter().enumerate() {
@@ -124,6 +134,7 @@ impl Station {
                 outbox: self.uplinks[at].outbox.clone(),
                 dir: uplink.buffer.dir.clone(),
                 health: health.subscribe(),
+                pictures: None,
             };
             self.uplinks[at].link = self.spawn_pipe(config, publishing);
         }
@@ -134,7 +145,7 @@ impl Station {
         config: &Config,
         publishing: Publishing<'_>,
     ) -> watch::Receiver<LinkStatus> {
-        let Publishing { settings, traffic, outbox, dir, health } = publishing;
+        let Publishing { settings, traffic, outbox, dir, health, pictures } = publishing;
         let (status, link) = watch::channel(LinkStatus::default());
         let pipe = Pipe {
             settings: settings.clone(),
@@ -144,6 +155,7 @@ impl Station {
             dir,
             clock: self.clock.clone(),
             health,
+            pictures,
             status,
             stop: self.rest.clone(),
         };
