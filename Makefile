@@ -46,6 +46,7 @@ soak: ## Power cuts and kills by the thousand, a million messages, whole years: 
 	$(CARGO) build --release --locked -p steward
 	STEWARD_KILLS=5000 $(CARGO) test --release --locked -p system-tests --test system outbox_kills
 	$(CARGO) test --release --locked -p system-tests --test system -- --ignored --nocapture --test-threads=1
+	$(MAKE) deb-test
 
 .PHONY: fuzz
 fuzz: ## Every parser of bytes from outside under libFuzzer (PARSERS="gnss …" for some, MINUTES=60 each; cargo install cargo-fuzz)
@@ -55,6 +56,24 @@ fuzz: ## Every parser of bytes from outside under libFuzzer (PARSERS="gnss …" 
 bench: dashboard ## Figures: counts and ratios in one table, also in target/bench.json (AREAS="engine …" for some)
 	$(CARGO) build --release --locked -p steward -p system-tests --bin steward --bin bench
 	target/release/bench $(AREAS) --json target/bench.json
+
+# For other architectures with Debian's own compiler: what is needed for it stands in packaging/cross.
+.PHONY: deb
+deb: build ## Debian packages in target/deb (ARCHS="amd64 arm64 armhf"; by default this machine's)
+	for arch in $(or $(ARCHS),$$(dpkg --print-architecture)); do \
+		program=target/release/steward; \
+		[ $$arch = $$(dpkg --print-architecture) ] || program=$$(packaging/cross $$arch); \
+		packaging/deb $$arch $$program target/deb; \
+	done
+
+.PHONY: deb-test
+deb-test: deb ## The package of this machine in a whole Debian: installed, run, upgraded, removed, purged (root)
+	packaging/deb-test $$(ls -t target/deb/steward_*_$$(dpkg --print-architecture).deb | head -n 1)
+
+.PHONY: deb-arm64-test
+deb-arm64-test: dashboard ## The arm64 package, and its program under qemu-user: a street of two hours
+	packaging/deb arm64 $$(packaging/cross arm64) target/deb
+	packaging/emulated arm64 $$(ls -t target/deb/steward_*_arm64.deb | head -n 1)
 
 .PHONY: onnx
 onnx: target/onnx/installed ## ONNX Runtime, beside which the tests and the benchmark of cameras compare
@@ -86,7 +105,7 @@ board-image: needs
 
 .PHONY: needs
 needs: ## What the tests need from Debian: installed when it may be, named when not
-	@tests/needs mosquitto mosquitto-clients openssl systemd gpsd gpsd-clients python3-gps python3-venv socat chromium
+	@tests/needs mosquitto mosquitto-clients openssl systemd binutils fakeroot minisign gpsd gpsd-clients python3-gps python3-venv socat chromium
 	@tests/needs qemu-system-arm rustc-web cargo-web rust-web-src binutils-arm-none-eabi || \
 		echo "Without them the emulated node is left out."
 

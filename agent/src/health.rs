@@ -50,7 +50,7 @@ pub struct Health {
     pub sources: BTreeMap<SourceName, watch::Receiver<sources::Status>>,
     /// Whether every task goes on.
     pub pulses: Pulses,
-    /// Ready-made payloads for the link. A newer one takes the place of one not yet sent.
+    /// Ready-made payloads for the link of `[mqtt]`. A newer one takes the place of one not yet sent.
     pub payloads: watch::Sender<Option<Vec<u8>>>,
     /// Ends the task.
     pub stop: CancellationToken,
@@ -75,8 +75,11 @@ impl Health {
                 continue;
             };
             let payload = self.payload(&stats, &others);
-            let payload = serde_json::to_vec(&payload).expect("it is plain data");
-            self.payloads.send_replace(Some(payload));
+            self.payloads.send_replace(Some(bytes(&payload)));
+            for (uplink, stats) in self.uplinks.iter().zip(&others) {
+                let own = towards(payload.clone(), uplink, stats, self.clock.now().utc);
+                uplink.health.send_replace(Some(bytes(&own)));
+            }
             let now = self.engine.borrow().turns;
             if now == turns {
                 tracing::error!(turns, "the engine stands still: the watchdog is not fed");
@@ -175,6 +178,19 @@ fn buffer(stats: &Stats, now: domain::time::Utc) -> Map<String, Value> {
         (lane.lane.as_str().to_owned(), figures)
     };
     stats.lanes.iter().map(lane).collect()
+}
+
+/// What the broker of `uplink` is told: the store and the link that it hears of are its own, and so are the
+/// numbers that are missing there.
+fn towards(mut health: Value, uplink: &Shown, stats: &Stats, now: domain::time::Utc) -> Value {
+    health["buffer"] = buffer(stats, now).into();
+    health["buffer_max_b"] = stats.bytes_max.into();
+    health["link"] = link_figures(&uplink.link.borrow());
+    health
+}
+
+fn bytes(payload: &Value) -> Vec<u8> {
+    serde_json::to_vec(payload).expect("it is plain data")
 }
 
 /// By name, the same figures of the brokers beside the first.

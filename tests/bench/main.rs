@@ -9,10 +9,12 @@
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up cannot be measured")]
 
+mod counted;
 mod dashboard;
 mod decoders;
 mod engine;
 mod link;
+mod node;
 mod outbox;
 mod process;
 mod sweeping;
@@ -31,6 +33,7 @@ type Area = (&'static str, fn(&mut Table));
 /// In the order the data flows.
 const AREAS: &[Area] = &[
     ("decoders", decoders::rows),
+    ("node", node::rows),
     ("engine", engine::rows),
     ("tickets", tickets::rows),
     ("outbox", outbox::rows),

@@ -1,9 +1,8 @@
 //! What one vehicle costs: instructions per fix, counted, and the share of a core that makes at 1 Hz.
 //!
-//! `perf stat` counts the instructions of this program with and without the fixes; where the kernel does not
-//! let it, callgrind does; where neither is there the row says so.
+//! The instructions of this program are counted with and without the fixes; where nothing can count them the
+//! row says so.
 
-use std::process::Command;
 use std::time::Instant;
 
 use domain::Engine;
@@ -14,6 +13,7 @@ use domain::site::Site;
 use domain::time::{Boot, ClockQuality, Moment, Monotonic, Now, Span, Utc};
 use domain::units::{Millimetres, MillimetresPerSecond};
 
+use crate::counted;
 use crate::table::Table;
 
 /// The word by which this program is asked to do nothing but so many fixes.
@@ -93,32 +93,6 @@ pub(crate) fn drive(seconds: u64) -> usize {
     bytes
 }
 
-/// Instructions of this program with so many fixes, and who counted them.
-fn instructions(fixes: u64) -> Option<(u64, &'static str)> {
-    let program = std::env::current_exe().ok()?;
-    let counted = Command::new("perf")
-        .args(["stat", "-x", ",", "-e", "instructions:u"])
-        .arg(&program)
-        .args([ONLY, &fixes.to_string()])
-        .output();
-    if let Ok(out) = counted {
-        let said = String::from_utf8_lossy(&out.stderr).into_owned();
-        let count = said.lines().find(|line| line.contains("instructions"));
-        if let Some(n) = count.and_then(|line| line.split(',').next()?.parse().ok()) {
-            return Some((n, "perf stat"));
-        }
-    }
-    let out = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(&program)
-        .args([ONLY, &fixes.to_string()])
-        .output()
-        .ok()?;
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    let line = said.lines().find(|line| line.contains("Collected :"))?;
-    Some((line.rsplit(' ').next()?.parse().ok()?, "callgrind"))
-}
-
 pub(crate) fn rows(table: &mut Table) {
     let started = Instant::now();
     let bytes = drive(FIXES);
@@ -128,7 +102,8 @@ pub(crate) fn rows(table: &mut Table) {
     table
         .row("stored of an hour of sweeping", per_hour, "KB")
         .how("records of vehicle and streets");
-    let counted = instructions(0).zip(instructions(FIXES));
+    let count = |fixes: u64| counted::instructions(&[ONLY, &fixes.to_string()]);
+    let counted = count(0).zip(count(FIXES));
     let Some(((none, _), (all, who))) = counted else {
         table
             .row("instructions per fix", f64::NAN, "")

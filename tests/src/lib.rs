@@ -3,9 +3,11 @@
 pub mod authority;
 pub mod broker;
 pub mod data;
+pub mod debian;
 pub mod emulator;
 pub mod mosquitto;
 pub mod node;
+pub mod noise;
 pub mod onnx_runtime;
 pub mod outbox;
 mod packets;

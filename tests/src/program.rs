@@ -53,7 +53,16 @@ impl Running {
     /// It cannot be started.
     #[must_use]
     pub fn start(args: &[&str]) -> Running {
-        let mut child = Command::new(path())
+        Running::start_as(&path(), args)
+    }
+
+    /// As [`Running::start`], with a `steward` that is elsewhere.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    #[must_use]
+    pub fn start_as(program: &Path, args: &[&str]) -> Running {
+        let mut child = Command::new(program)
             .args(args)
             .env("RUST_LOG", "info")
             .stdin(Stdio::null())

@@ -14,9 +14,9 @@ use steward::outbox::{Outbox, Outcome, Turn};
 use system_tests::outbox::{buffer, identity, message, value_of};
 
 /// Room for the store's reserve and a few megabytes more.
-const SIZE: &str = "size=18m";
+const SIZE: &str = "size=22m";
 /// Kept by somebody else, and given back in the middle of the test.
-const FILLER: usize = 8 << 20;
+const FILLER: usize = 12 << 20;
 
 /// A file system of its own, unmounted at the end.
 struct Small<'d>(&'d Path);

@@ -397,6 +397,7 @@ mod tests {
                 outbox: opened.outbox.clone(),
                 link: watch::channel(status).1,
                 status: watch::channel(uplinks::Status { no_form: 9, ..Default::default() }).1,
+                health: watch::channel(None).0,
             }],
             sources: BTreeMap::from([
                 (SourceName::new("gnss").unwrap(), watch::channel(sources::Status::default()).1),

@@ -3,7 +3,6 @@
 //! A connection is used once: client and event loop are made new each time, so that nothing rumqttc
 //! remembers of an old link can be mistaken for the present one.
 
-use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::task::{Context, Poll, ready};
 
@@ -16,9 +15,6 @@ pub(super) trait Turning: Send + 'static {
 
     /// The next event; connects first, when there is no connection.
     fn turn(&mut self) -> impl Future<Output = Result<Self::Event, Self::Error>> + Send;
-
-    /// What has been read and not been told.
-    fn leftovers(&mut self) -> VecDeque<Self::Event>;
 }
 
 impl Turning for rumqttc::EventLoop {
@@ -27,10 +23,6 @@ impl Turning for rumqttc::EventLoop {
 
     fn turn(&mut self) -> impl Future<Output = Result<Self::Event, Self::Error>> + Send {
         self.poll()
-    }
-
-    fn leftovers(&mut self) -> VecDeque<Self::Event> {
-        std::mem::take(&mut self.state.events)
     }
 }
 
@@ -41,23 +33,7 @@ impl Turning for rumqttc::v5::EventLoop {
     fn turn(&mut self) -> impl Future<Output = Result<Self::Event, Self::Error>> + Send {
         self.poll()
     }
-
-    fn leftovers(&mut self) -> VecDeque<Self::Event> {
-        std::mem::take(&mut self.state.events)
-    }
 }
-
-/// The end of a connection.
-#[derive(Debug)]
-pub(super) struct Broken<E, V> {
-    /// What ended it.
-    pub(super) error: E,
-    /// What had been read before it ended and not yet been told. Acknowledgements are among it.
-    pub(super) leftovers: VecDeque<V>,
-}
-
-/// The end of a connection of `L`.
-pub(super) type BrokenOf<L> = Broken<<L as Turning>::Error, <L as Turning>::Event>;
 
 struct Turned<L: Turning> {
     event_loop: Box<L>,
@@ -82,24 +58,15 @@ impl<L: Turning> Events<L> {
 
     /// The next event. Can be dropped and called again without losing anything: a turn that has begun
     /// goes on where it was, whereas rumqttc's own poll, dropped half-way, can lose a packet.
-    pub(super) async fn next(&mut self) -> Result<L::Event, BrokenOf<L>> {
+    pub(super) async fn next(&mut self) -> Result<L::Event, L::Error> {
         poll_fn(|cx| self.poll(cx)).await
     }
 
     /// As [`Events::next`].
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<L::Event, BrokenOf<L>>> {
-        let Turned { mut event_loop, result } = ready!(self.turning.poll(cx));
-        Poll::Ready(match result {
-            Ok(event) => {
-                self.turning.set(turn(event_loop));
-                Ok(event)
-            }
-            Err(error) => {
-                let leftovers = event_loop.leftovers();
-                // Nobody is to ask again; but if somebody does, it is a new try and not a panic.
-                self.turning.set(turn(event_loop));
-                Err(Broken { error, leftovers })
-            }
-        })
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<L::Event, L::Error>> {
+        let Turned { event_loop, result } = ready!(self.turning.poll(cx));
+        // After the end nobody is to ask again; but if somebody does, it is a new try and not a panic.
+        self.turning.set(turn(event_loop));
+        Poll::Ready(result)
     }
 }

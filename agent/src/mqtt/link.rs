@@ -68,5 +68,6 @@ pub(super) fn found(status: &watch::Sender<LinkStatus>, clock: &Clock, client_id
         s.conn = conn;
         s.since = Some(clock.now().utc);
         s.last_error = None;
+        s.denied = 0;
     });
 }

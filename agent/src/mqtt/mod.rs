@@ -1,8 +1,10 @@
 //! The only room that names rumqttc: what the outbox holds goes out, commands come in.
 //!
 //! * `topics` and `payload` are pure: what a message is called and what it looks like.
-//! * `session` turns settings into one connection, `backoff` knows how long to wait for the next.
-//! * `transport` is what the pipe asks of a connection; `v5` and `v4` do it, `version` chooses.
+//! * `session` turns settings into the way of one connection, `backoff` knows how long to wait for the next.
+//! * `dial` is the way to the broker, `socket` one connection over it, that writes and reads many packets
+//!   at once. `dialect` is what the versions of the protocol say differently when the box publishes; `v5`
+//!   and `v4` do it, `packet` writes what there is most of, `version` chooses.
 //! * `pipe` publishes: it takes from the outbox, and a PUBACK, nothing else, acknowledges there.
 //!   `sender` is one connection of it, with small pure parts beside it: `flight` (what is on its way),
 //!   `refused`, `suspect`, `meter` and `allowance`; `letters` keeps what cannot be delivered.
@@ -10,9 +12,9 @@
 //!   connection of it, in either version.
 //! * `broker`: the embedded broker of the demo and of a box without one.
 //!
-//! rumqttc is a pipe here and nothing more. Its own memory of a session is thrown away with every
-//! connection: it forgets publishes when the broker forgets the session, and can wait for ever for a
-//! packet id; the outbox does neither.
+//! The box publishes with rumqttc's codec and without its event loop: that forgets publishes when the broker
+//! forgets the session, can wait for ever for a packet id, and writes every packet by itself. Subscriptions
+//! use the event loop, each for one connection.
 
 pub mod topics;
 
@@ -25,7 +27,10 @@ mod session;
 
 mod link;
 
-mod transport;
+mod dial;
+mod dialect;
+mod packet;
+mod socket;
 mod v4;
 mod v5;
 mod version;
@@ -51,8 +56,8 @@ use std::collections::BTreeMap;
 
 use domain::time::Utc;
 
+pub use self::dialect::Refusal;
 pub use self::session::SessionError;
-pub use self::transport::Refusal;
 
 use crate::config::Version;
 
@@ -70,6 +75,9 @@ pub struct LinkStatus {
     pub reconnects: u64,
     /// What ended the last connection or try, in words.
     pub last_error: Option<String>,
+    /// Tries in which the broker did not let the box in (CONNACK: user name, password or its rules), since
+    /// it did last.
+    pub denied: u32,
     /// The version of MQTT that the last accepted connection speaks; only of the publishing link.
     pub version: Option<Version>,
     /// Messages written to the broker, those written again included.

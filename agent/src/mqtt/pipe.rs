@@ -14,13 +14,14 @@ use tokio_util::sync::CancellationToken;
 use super::LinkStatus;
 use super::allowance::Allowance;
 use super::backoff::{Backoff, Pace};
+use super::dialect::{CutKind, Dialect, Opening};
 use super::letters::Letters;
 use super::link::lost;
 use super::sender::{End, Link};
 use super::session::{Access, SessionError};
+use super::socket::Socket;
 use super::suspect::Suspects;
 use super::topics::Prefix;
-use super::transport::{CutKind, Opening, Transport};
 use super::v4::V4;
 use super::v5::V5;
 use super::version::Versions;
@@ -29,10 +30,8 @@ use crate::config::{Broker, Traffic, Version};
 use crate::evidence::post::Part;
 use crate::outbox::{Outbox, OutboxError};
 
-/// The largest window (the settings say so too): packet ids are 16 bits, and four times it must fit.
+/// The largest window; the settings say so too.
 const WINDOW_MAX: u16 = 1000;
-/// Requests beside the window that may wait for the event loop: status, health, disconnect.
-pub(super) const EXTRA: u16 = 8;
 
 /// Everything the publishing task works with.
 pub struct Pipe {
@@ -113,9 +112,9 @@ impl Pipe {
         let mut conn = 0_u32;
         loop {
             conn = conn.saturating_add(1);
-            let why = match self.transport(prefix, conn, memory.versions.next()) {
+            let why = match self.socket(prefix, conn, memory.versions.next()) {
                 Err(error) => error.to_string(),
-                Ok(transport) => match self.connection(prefix, conn, transport, memory).await? {
+                Ok(socket) => match self.connection(prefix, conn, socket, memory).await? {
                     End::Finished => return Ok(()),
                     End::Broken(why) => why,
                 },
@@ -134,10 +133,10 @@ impl Pipe {
         &self,
         prefix: &Prefix,
         conn: u32,
-        transport: Box<dyn Transport>,
+        socket: Socket,
         memory: &mut Memory,
     ) -> Result<End, PipeError> {
-        let mut link = Link::new(self, prefix, transport, conn, memory);
+        let mut link = Link::new(self, prefix, socket, conn, memory);
         let end = link.run().await;
         // What the broker has answered for first, then everything else is free again.
         let settled = link.finish();
@@ -150,28 +149,21 @@ impl Pipe {
         self.settings.window.clamp(1, WINDOW_MAX)
     }
 
-    fn transport(
-        &self,
-        prefix: &Prefix,
-        conn: u32,
-        version: Version,
-    ) -> Result<Box<dyn Transport>, SessionError> {
+    fn socket(&self, prefix: &Prefix, conn: u32, version: Version) -> Result<Socket, SessionError> {
         let id = self.identity.id.as_str();
         let access = Access::of(&self.settings, id, Some(id))?;
         let will = status_payload("lost", self.clock.boot(), conn, self.clock.now());
-        let window = self.window();
         let opening = Opening {
             client_id: id,
             will: (prefix.status(), will),
-            window,
-            // So that no packet id comes round while it is still waited for.
-            ids: 4 * window + EXTRA,
+            window: self.window(),
             packet_max: self.settings.packet_max,
         };
-        Ok(match version {
-            Version::V5 => Box::new(V5::open(&access, opening)),
-            Version::V311 => Box::new(V4::open(&access, opening)),
-        })
+        let dialect: Box<dyn Dialect> = match version {
+            Version::V5 => Box::new(V5::new(&access, opening)),
+            Version::V311 => Box::new(V4::new(&access, opening)),
+        };
+        Ok(Socket::open(&access, dialect))
     }
 }
 

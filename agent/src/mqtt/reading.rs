@@ -13,9 +13,9 @@ use rumqttc::{
     SubscribeReasonCode, mqttbytes, v5,
 };
 
-use super::event_loop::{Broken, Events};
+use super::dialect::CutKind;
+use super::event_loop::Events;
 use super::session::{Access, Connection, Session, in_words};
-use super::transport::CutKind;
 use super::{v4, v5 as publishing};
 
 /// Deliveries read and not yet acknowledged. Full: nothing more is read, and the broker keeps it.
@@ -107,7 +107,7 @@ impl Reading4 {
 impl Reading for Reading4 {
     fn poll_heard(&mut self, cx: &mut Context<'_>) -> Poll<Result<Heard, Ended>> {
         Poll::Ready(match ready!(self.connection.poll(cx)) {
-            Err(broken) => Err(ended4(&broken.error)),
+            Err(error) => Err(ended4(&error)),
             Ok(Event::Incoming(Incoming::ConnAck(_))) => Ok(Heard::Accepted),
             Ok(Event::Incoming(Incoming::SubAck(ack))) => {
                 let refused = ack.return_codes.contains(&SubscribeReasonCode::Failure);
@@ -194,7 +194,7 @@ impl Reading for Reading5 {
         use v5::mqttbytes::v5::SubscribeReasonCode::Success;
         use v5::{Event, Incoming};
         Poll::Ready(match ready!(self.events.poll(cx)) {
-            Err(Broken { error, .. }) => Err(Ended::Broken {
+            Err(error) => Err(Ended::Broken {
                 kind: publishing::kind(&error),
                 why: publishing::in_words(&error),
             }),

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use domain::output::Lane;
 
-use super::transport::Refusal;
+use super::dialect::Refusal;
 use crate::outbox::Key;
 
 /// Refused messages of a lane that wait here at most. With so many, no more of the lane is taken.

@@ -1,7 +1,6 @@
 //! One connection, and everything that is on its way through it.
 //!
-//! A `Written(id)` binds the oldest publish that was handed over to the id, an `Answered(id)` settles it
-//! ([`super::flight`]).
+//! Every publish gets its packet id here, and an answer for that id settles it ([`super::flight`]).
 //!
 //! The window is kept here: no more than `window` publishes are on their way. A quarter of it is kept for
 //! what is live: what is sent late waits on a shelf, lane by lane and in order, until the allowance and
@@ -22,12 +21,13 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use self::handing::mail;
+use super::dialect::{Cut, Limits, Parcel, Signal};
 use super::flight::Flight;
 use super::link::{BEAT, Beats};
 use super::pipe::{Memory, Pipe};
 use super::refused::Refused;
+use super::socket::Socket;
 use super::topics::Prefix;
-use super::transport::{Cut, Limits, Parcel, Signal, Transport};
 use super::{LaneTraffic, LinkStatus};
 use crate::clock::Clock;
 use crate::evidence::post::Part;
@@ -97,6 +97,7 @@ pub(super) struct Link<'a> {
     memory: &'a mut Memory,
     window: usize,
     compress: bool,
+    /// What the broker allows.
     limits: Limits,
     /// How long the broker may keep a publish unanswered.
     patience: Duration,
@@ -104,7 +105,7 @@ pub(super) struct Link<'a> {
     phase: Phase,
     /// The beat in which the present phase must end, for those that may not last.
     phase_until: u32,
-    transport: Box<dyn Transport>,
+    socket: Socket,
     /// What has happened on the connection and was not looked at yet.
     heard: Vec<Result<Signal, Cut>>,
     /// What the status has not been told yet.
@@ -131,7 +132,7 @@ impl<'a> Link<'a> {
     pub(super) fn new(
         pipe: &'a Pipe,
         prefix: &'a Prefix,
-        transport: Box<dyn Transport>,
+        socket: Socket,
         conn: u32,
         memory: &'a mut Memory,
     ) -> Link<'a> {
@@ -148,12 +149,12 @@ impl<'a> Link<'a> {
             memory,
             window: window.into(),
             compress: pipe.traffic.compress,
-            limits: transport.limits(),
+            limits: socket.limits(),
             patience,
             conn,
             phase: Phase::Connecting,
             phase_until: u32::MAX,
-            transport,
+            socket,
             heard: Vec::with_capacity(SIGNALS_MAX),
             tally: Tally::default(),
             beats: Beats::default(),
@@ -183,9 +184,9 @@ impl<'a> Link<'a> {
                 self.start_taking();
             }
             let idle = self.may_send_a_part();
-            let (transport, heard) = (&mut self.transport, &mut self.heard);
+            let (socket, heard) = (&mut self.socket, &mut self.heard);
             let step = tokio::select! {
-                () = poll_fn(|cx| listen(&mut **transport, cx, heard)) => self.on_signals().await,
+                () = poll_fn(|cx| listen(socket, cx, heard)) => self.on_signals().await,
                 entries = next_entries(&mut self.taking), if self.taking.is_some() => {
                     self.on_entries(entries);
                     Ok(())
@@ -199,15 +200,19 @@ impl<'a> Link<'a> {
                     self.send_health(payload);
                     Ok(())
                 }
-                Some(part) = next_part(&mut self.memory.pictures), if idle => self.send_part(part),
+                Some(part) = next_part(&mut self.memory.pictures), if idle => {
+                    self.send_part(part);
+                    Ok(())
+                }
                 () = self.stop.cancelled(), if stoppable => self.begin_to_part(),
                 _ = beat.tick() => self.on_beat(),
             };
-            let step = step.and_then(|()| self.pump()).and_then(|()| self.part());
-            self.tell();
             if let Err(end) = step {
                 return end;
             }
+            self.pump();
+            self.part();
+            self.tell();
         }
     }
 
@@ -269,46 +274,46 @@ impl<'a> Link<'a> {
     }
 
     /// Hands over what may go now.
-    fn pump(&mut self) -> Result<(), End> {
+    fn pump(&mut self) {
         if self.phase != Phase::Live {
-            return Ok(());
+            return;
         }
         if self.trial != Trial::None {
-            self.go_on_trial()?;
+            self.go_on_trial();
         }
         if self.trial != Trial::None || self.refused.is_silent(self.beats.all) {
-            return Ok(());
+            return;
         }
         while self.room() > 0
+            && self.socket.has_room()
             && let Some(mail) = self.refused.due(self.beats.all)
         {
-            self.send(mail)?;
+            self.send(mail);
         }
         for lane in Lane::ALL {
             let before = self.shelf[lane as usize].len();
             while self.may_go(lane)
                 && let Some(mail) = self.shelf[lane as usize].pop_front()
             {
-                self.send(mail)?;
+                self.send(mail);
             }
             if before > 0 && self.shelf[lane as usize].is_empty() {
                 self.more = true;
             }
         }
-        Ok(())
     }
 
     /// Whether the first on the shelf of `lane` may go.
-    fn may_go(&self, lane: Lane) -> bool {
+    fn may_go(&mut self, lane: Lane) -> bool {
         let Some(mail) = self.shelf[lane as usize].front() else { return false };
         let replay = mail.parcel.replay;
         let kept = if replay { self.window / 4 } else { 0 };
-        self.room() > kept && self.memory.allowance.allows(lane, replay)
+        self.room() > kept && self.memory.allowance.allows(lane, replay) && self.socket.has_room()
     }
 
     /// Whether a part of a picture may go now: nothing waits that is more than a series, there is room for
     /// what comes next, and what is late or of little weight may be sent.
-    fn may_send_a_part(&self) -> bool {
+    fn may_send_a_part(&mut self) -> bool {
         let urgent = self.shelf[..Lane::Telemetry as usize].iter().any(|lane| !lane.is_empty());
         self.phase == Phase::Live
             && self.trial == Trial::None
@@ -317,6 +322,7 @@ impl<'a> Link<'a> {
             && self.taking.is_none()
             && self.room() > self.window / 4
             && self.memory.allowance.allows(Lane::Telemetry, true)
+            && self.socket.has_room()
     }
 
     /// Tells the outbox what is settled, unless it is busy: then later.
@@ -335,7 +341,7 @@ impl<'a> Link<'a> {
         self.memory.allowance.beat(self.clock.now().utc);
         self.show();
         let connected = self.phase != Phase::Connecting;
-        let silence_max = self.limits.silence_max;
+        let silence_max = self.socket.silence_max();
         if let Some(why) = self.beats.pass(connected, silence_max, &mut self.memory.backoff) {
             return Err(self.broken(why));
         }
@@ -396,21 +402,20 @@ impl<'a> Link<'a> {
     }
 
     /// Goes on with the goodbye as far as it can.
-    fn part(&mut self) -> Result<(), End> {
+    fn part(&mut self) {
         if self.flight.len() > 0 {
-            return Ok(());
+            return;
         }
         match self.phase {
             Phase::Draining => {
                 self.enter(Phase::Parting);
-                self.send_status("offline")
+                self.send_status("offline");
             }
             Phase::Parting => {
                 self.enter(Phase::Gone);
-                let asked = self.transport.disconnect();
-                asked.map_err(|e| End::Broken(format!("the goodbye could not be sent: {e}")))
+                self.socket.disconnect();
             }
-            Phase::Connecting | Phase::Live | Phase::Gone => Ok(()),
+            Phase::Connecting | Phase::Live | Phase::Gone => {}
         }
     }
 }
@@ -429,12 +434,12 @@ async fn next_part(pictures: &mut Option<mpsc::Receiver<Part>>) -> Option<Part> 
 
 /// Everything that has happened on a connection by now, as far as one round goes; waits for the first.
 fn listen(
-    transport: &mut dyn Transport,
+    socket: &mut Socket,
     cx: &mut Context<'_>,
     heard: &mut Vec<Result<Signal, Cut>>,
 ) -> Poll<()> {
     while heard.len() < SIGNALS_MAX
-        && let Poll::Ready(signal) = transport.poll_signal(cx)
+        && let Poll::Ready(signal) = socket.poll_signal(cx)
     {
         let over = signal.is_err();
         heard.push(signal);

@@ -4,6 +4,7 @@
 //! broker's session.
 
 use std::io;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,8 +12,9 @@ use rumqttc::{
     AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, NetworkOptions, TlsConfiguration,
     Transport,
 };
+use tokio_rustls::rustls::ClientConfig;
 
-use super::event_loop::{BrokenOf, Events};
+use super::event_loop::Events;
 use crate::config::{Broker, Scheme};
 use crate::tls::{self, TlsError};
 
@@ -28,11 +30,17 @@ pub enum SessionError {
 }
 
 /// How a broker is reached and who comes, whichever version of the protocol is spoken.
+#[derive(Clone)]
 pub(super) struct Access {
+    /// Name or address, without brackets.
+    pub(super) host: String,
     /// As rumqttc wants it.
     pub(super) address: String,
     pub(super) port: u16,
     pub(super) transport: Transport,
+    /// TLS, where it is used.
+    pub(super) tls: Option<Arc<ClientConfig>>,
+    pub(super) web_socket: bool,
     /// Whole seconds, 1 s to 18 h.
     pub(super) keep_alive: Duration,
     pub(super) login: Option<(String, String)>,
@@ -49,11 +57,14 @@ impl Access {
         client_id: &str,
         default_user: Option<&str>,
     ) -> Result<Access, SessionError> {
-        let transport = match broker.url.scheme {
-            Scheme::Mqtt => Transport::tcp(),
-            Scheme::Ws => Transport::ws(),
-            Scheme::Mqtts => Transport::tls_with_config(tls(broker)?),
-            Scheme::Wss => Transport::wss_with_config(tls(broker)?),
+        let secure = matches!(broker.url.scheme, Scheme::Mqtts | Scheme::Wss);
+        let tls = if secure { Some(tls(broker)?) } else { None };
+        let web_socket = matches!(broker.url.scheme, Scheme::Ws | Scheme::Wss);
+        let transport = match (tls.clone().map(TlsConfiguration::Rustls), web_socket) {
+            (None, false) => Transport::tcp(),
+            (None, true) => Transport::ws(),
+            (Some(tls), false) => Transport::tls_with_config(tls),
+            (Some(tls), true) => Transport::wss_with_config(tls),
         };
         let password = broker.password.as_ref().map_or("", |secret| secret.reveal());
         // A password without a name is not allowed in MQTT 3.1.1 (3.1.2.9).
@@ -63,9 +74,12 @@ impl Access {
         network.set_tcp_nodelay(true);
         network.set_connection_timeout(broker.connect_timeout.as_secs().max(1));
         Ok(Access {
+            host: bare(broker).to_owned(),
             address: address(broker),
             port: broker.url.port,
             transport,
+            tls,
+            web_socket,
             // The protocol counts whole seconds in 16 bits.
             keep_alive: broker
                 .keep_alive
@@ -76,7 +90,7 @@ impl Access {
         })
     }
 
-    /// The longest time an event loop that lives can go without an event, when it pings every
+    /// The longest time a connection that lives can go without a sign of it, when it pings every
     /// `keep_alive`.
     pub(super) fn silence_max(&self, keep_alive: Duration) -> Duration {
         keep_alive + self.connect_timeout + SILENCE_MARGIN
@@ -117,8 +131,7 @@ impl Session {
 
 /// rumqttc wants a host for plain and TLS connections, and the whole URL for WebSockets.
 fn address(broker: &Broker) -> String {
-    let url = &broker.url;
-    let bare = url.host.trim_start_matches('[').trim_end_matches(']');
+    let (url, bare) = (&broker.url, bare(broker));
     let bracketed = if bare.contains(':') { format!("[{bare}]") } else { bare.to_owned() };
     match url.scheme {
         Scheme::Mqtt => bracketed,
@@ -130,9 +143,12 @@ fn address(broker: &Broker) -> String {
     }
 }
 
-fn tls(broker: &Broker) -> Result<TlsConfiguration, SessionError> {
-    let config = tls::client(broker.ca_file.as_deref(), broker.identity.as_ref())?;
-    Ok(TlsConfiguration::from(config))
+fn bare(broker: &Broker) -> &str {
+    broker.url.host.trim_start_matches('[').trim_end_matches(']')
+}
+
+fn tls(broker: &Broker) -> Result<Arc<ClientConfig>, SessionError> {
+    Ok(Arc::new(tls::client(broker.ca_file.as_deref(), broker.identity.as_ref())?))
 }
 
 /// One connection: the client to ask with, and the event loop that does it.
@@ -152,15 +168,12 @@ impl Connection {
     }
 
     /// As [`Connection::event`].
-    pub(super) fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Event, BrokenOf<EventLoop>>> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, ConnectionError>> {
         self.events.poll(cx)
     }
 
     /// The next event. Can be dropped and called again without losing anything.
-    pub(super) async fn event(&mut self) -> Result<Event, BrokenOf<EventLoop>> {
+    pub(super) async fn event(&mut self) -> Result<Event, ConnectionError> {
         self.events.next().await
     }
 }

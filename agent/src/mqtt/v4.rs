@@ -1,71 +1,61 @@
-//! One connection for publishing over MQTT 3.1.1.
+//! MQTT 3.1.1, for publishing.
 
 use std::io;
-use std::task::{Context, Poll, ready};
 
-use rumqttc::{
-    AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, Incoming, LastWill,
-    Outgoing, QoS,
-};
+use bytes::BytesMut;
+use rumqttc::mqttbytes::Error;
+use rumqttc::mqttbytes::v4::{Connect, LastWill, Login, Packet};
+use rumqttc::{ConnectReturnCode, ConnectionError, QoS, StateError};
 
-use super::event_loop::{Broken, Events};
-use super::session::{Access, Session, in_words};
-use super::transport::{Cut, CutKind, Limits, Opening, Parcel, Signal, Transport, Verdict};
+use super::dialect::{Cut, CutKind, Dialect, Limits, Opening, Parcel, Signal, Verdict};
+use super::packet::publish4;
+use super::session::{Access, in_words};
 
 /// Fixed header of a packet at its longest, the length of the topic, and the packet id.
 const OVERHEAD: usize = 5 + 2 + 2;
 
 pub(super) struct V4 {
-    client: AsyncClient,
-    events: Events<EventLoop>,
+    connect: Connect,
     limits: Limits,
 }
 
 impl V4 {
-    /// Prepares the connection; it begins with the first question for a signal.
-    pub(super) fn open(access: &Access, opening: Opening<'_>) -> V4 {
-        let Opening { client_id, will: (topic, payload), window, ids, packet_max } = opening;
-        let mut session = Session::with(access, client_id);
-        let packet_bytes = usize::try_from(packet_max).unwrap_or(usize::MAX);
-        session
-            .options
-            .set_clean_session(true)
-            .set_last_will(LastWill::new(topic, payload, QoS::AtLeastOnce, true))
-            .set_inflight(ids)
-            .set_max_packet_size(packet_bytes, packet_bytes);
-        let limits = Limits {
-            window,
-            packet_max,
-            silence_max: session.silence_max,
-            retains: true,
-            assures: true,
-            narrow: false,
-        };
-        let (client, mut event_loop) = AsyncClient::new(session.options, ids.into());
-        event_loop.set_network_options(session.network);
-        V4 { client, events: Events::of(event_loop), limits }
-    }
-
-    fn signal(&self, event: &Event) -> Signal {
-        match event {
-            Event::Incoming(Incoming::ConnAck(_)) => Signal::Accepted(self.limits),
-            Event::Incoming(Incoming::PubAck(ack)) => Signal::Answered(ack.pkid, Verdict::Taken),
-            Event::Outgoing(Outgoing::Publish(id)) if *id != 0 => Signal::Written(*id),
-            Event::Outgoing(Outgoing::AwaitAck(_)) => Signal::Waits,
-            _ => Signal::Alive,
-        }
+    pub(super) fn new(access: &Access, opening: Opening<'_>) -> V4 {
+        let Opening { client_id, will: (topic, payload), window, packet_max } = opening;
+        let mut connect = Connect::new(client_id);
+        connect.keep_alive = u16::try_from(access.keep_alive.as_secs()).unwrap_or(u16::MAX);
+        connect.clean_session = true;
+        connect.last_will = Some(LastWill::new(topic, payload, QoS::AtLeastOnce, true));
+        connect.login = access.login.clone().map(|(user, password)| Login::new(user, password));
+        let keep_alive = access.keep_alive;
+        let limits = Limits { window, packet_max, keep_alive, retains: true, assures: true };
+        V4 { connect, limits }
     }
 }
 
-impl Transport for V4 {
-    fn publish(&self, parcel: Parcel) -> Result<(), String> {
-        let qos = if parcel.assured { QoS::AtLeastOnce } else { QoS::AtMostOnce };
-        let Parcel { topic, payload, retain, .. } = parcel;
-        self.client.try_publish(topic, qos, retain, payload).map_err(|e| e.to_string())
+impl Dialect for V4 {
+    fn connect(&self, out: &mut BytesMut) -> Result<(), String> {
+        self.connect.write(out).map(drop).map_err(|e| e.to_string())
     }
 
-    fn disconnect(&self) -> Result<(), String> {
-        self.client.try_disconnect().map_err(|e| e.to_string())
+    fn publish(&self, id: u16, parcel: &Parcel, out: &mut BytesMut) {
+        publish4(id, parcel, out);
+    }
+
+    fn read(&self, bytes: &mut BytesMut) -> Result<Option<Signal>, Cut> {
+        let packet_max = usize::try_from(self.limits.packet_max).unwrap_or(usize::MAX);
+        Ok(Some(match Packet::read(bytes, packet_max) {
+            Ok(Packet::ConnAck(ack)) if ack.code == ConnectReturnCode::Success => {
+                Signal::Accepted(self.limits)
+            }
+            Ok(Packet::ConnAck(ack)) => {
+                return Err(cut(&ConnectionError::ConnectionRefused(ack.code)));
+            }
+            Ok(Packet::PubAck(ack)) => Signal::Answered(ack.pkid, Verdict::Taken),
+            Ok(_) => Signal::Alive,
+            Err(Error::InsufficientBytes(_)) => return Ok(None),
+            Err(error) => return Err(cut(&ConnectionError::MqttState(StateError::from(error)))),
+        }))
     }
 
     fn limits(&self) -> Limits {
@@ -75,17 +65,10 @@ impl Transport for V4 {
     fn overhead(&self) -> usize {
         OVERHEAD
     }
+}
 
-    fn poll_signal(&mut self, cx: &mut Context<'_>) -> Poll<Result<Signal, Cut>> {
-        Poll::Ready(match ready!(self.events.poll(cx)) {
-            Ok(event) => Ok(self.signal(&event)),
-            Err(Broken { error, leftovers }) => Err(Cut {
-                kind: kind(&error),
-                why: in_words(&error),
-                leftovers: leftovers.iter().map(|event| self.signal(event)).collect(),
-            }),
-        })
-    }
+fn cut(error: &ConnectionError) -> Cut {
+    Cut { kind: kind(error), why: in_words(error) }
 }
 
 /// What the end of a connection says about the version.
@@ -94,6 +77,11 @@ pub(super) fn kind(error: &ConnectionError) -> CutKind {
         ConnectionError::ConnectionRefused(ConnectReturnCode::RefusedProtocolVersion) => {
             CutKind::WrongVersion
         }
+        ConnectionError::ConnectionRefused(
+            ConnectReturnCode::BadUserNamePassword
+            | ConnectReturnCode::NotAuthorized
+            | ConnectReturnCode::BadClientId,
+        ) => CutKind::Denied,
         ConnectionError::NotConnAck(_) | ConnectionError::MqttState(_) => CutKind::Unanswered,
         ConnectionError::Io(e) if e.kind() == io::ErrorKind::ConnectionAborted => {
             CutKind::Unanswered

@@ -1,24 +1,20 @@
-//! One connection for publishing over MQTT 5.
+//! MQTT 5, for publishing.
 //!
-//! What rumqttc leaves to its user here: the reason in a PUBACK (it forgets the publish whatever the
-//! broker says), and a flush that never ends (there is no time-out for it: the pipe watches for silence).
+//! What rumqttc leaves to its user here: the reason in a PUBACK.
 
 use std::io;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use rumqttc::Outgoing;
-use rumqttc::v5::mqttbytes::QoS;
+use bytes::{Bytes, BytesMut};
 use rumqttc::v5::mqttbytes::v5::{
-    ConnAck, ConnectProperties, ConnectReturnCode, LastWill, PubAckReason, PublishProperties,
+    ConnAck, Connect, ConnectProperties, ConnectReturnCode, LastWill, Login, Packet, PubAckReason,
 };
-use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, Incoming, MqttOptions};
+use rumqttc::v5::mqttbytes::{Error, QoS};
+use rumqttc::v5::{ConnectionError, MqttOptions, StateError};
 
-use super::event_loop::{Broken, Events};
+use super::dialect::{Cut, CutKind, Dialect, Limits, Opening, Parcel, Refusal, Signal, Verdict};
+use super::packet::publish5;
 use super::session::Access;
-use super::transport::{
-    Cut, CutKind, Limits, Opening, Parcel, Refusal, Signal, Transport, Verdict,
-};
 
 /// Fixed header of a packet at its longest, the length of the topic, the packet id, and the properties
 /// that a publish of ours can have.
@@ -27,50 +23,32 @@ const OVERHEAD: usize = 5 + 2 + 2 + 96;
 const KEEP_ALIVE_MIN: Duration = Duration::from_secs(5);
 
 pub(super) struct V5 {
-    client: AsyncClient,
-    events: Events<EventLoop>,
+    connect: Packet,
     /// As asked for; the broker may allow less.
     limits: Limits,
-    ids: u16,
-    /// From the broker's time between pings to the longest silence.
-    silence_max: Box<dyn Fn(Duration) -> Duration + Send>,
 }
 
 impl V5 {
-    /// Prepares the connection; it begins with the first question for a signal.
-    pub(super) fn open(access: &Access, opening: Opening<'_>) -> V5 {
-        let Opening { client_id, will: (topic, payload), window, ids, packet_max } = opening;
-        let mut options = options(access, client_id);
-        let keep_alive = options.keep_alive();
-        options
-            .set_clean_start(true)
-            .set_last_will(LastWill::new(topic, payload, QoS::AtLeastOnce, true, None))
-            .set_outgoing_inflight_upper_limit(ids)
-            .set_connect_properties(properties(packet_max));
-        let patience = access.silence_max(Duration::ZERO);
-        let silence_max = Box::new(move |keep_alive| patience + keep_alive);
-        let limits = Limits {
-            window,
-            packet_max,
-            silence_max: silence_max(keep_alive),
-            retains: true,
-            assures: true,
-            narrow: false,
+    pub(super) fn new(access: &Access, opening: Opening<'_>) -> V5 {
+        let Opening { client_id, will: (topic, payload), window, packet_max } = opening;
+        let connect = Connect {
+            keep_alive: u16::try_from(access.keep_alive.as_secs()).unwrap_or(u16::MAX),
+            client_id: client_id.to_owned(),
+            clean_start: true,
+            properties: Some(properties(packet_max)),
         };
-        let (client, event_loop) = AsyncClient::new(options, ids.into());
-        V5 { client, events: Events::of(event_loop), limits, ids, silence_max }
-    }
-
-    fn signal(&self, event: &Event) -> Signal {
-        match event {
-            Event::Incoming(Incoming::ConnAck(ack)) => Signal::Accepted(self.allowed(ack)),
-            Event::Incoming(Incoming::PubAck(ack)) => {
-                Signal::Answered(ack.pkid, verdict(ack.reason))
-            }
-            Event::Outgoing(Outgoing::Publish(id)) if *id != 0 => Signal::Written(*id),
-            Event::Outgoing(Outgoing::AwaitAck(_)) => Signal::Waits,
-            _ => Signal::Alive,
-        }
+        let will = LastWill {
+            topic: Bytes::from(topic),
+            message: Bytes::from(payload),
+            qos: QoS::AtLeastOnce,
+            retain: true,
+            properties: None,
+        };
+        let login = access.login.clone().map(|(user, password)| Login::new(user, password));
+        let connect = Packet::Connect(connect, Some(will), login);
+        let keep_alive = access.keep_alive;
+        let limits = Limits { window, packet_max, keep_alive, retains: true, assures: true };
+        V5 { connect, limits }
     }
 
     /// What the broker allows of what we asked for.
@@ -79,44 +57,46 @@ impl V5 {
         let Some(told) = &ack.properties else { return limits };
         if let Some(receive_max) = told.receive_max {
             limits.window = limits.window.min(receive_max);
-            limits.narrow = receive_max < self.ids;
         }
         if let Some(packet_max) = told.max_packet_size {
             limits.packet_max = limits.packet_max.min(packet_max);
         }
         if let Some(seconds) = told.server_keep_alive {
-            limits.silence_max = (self.silence_max)(Duration::from_secs(seconds.into()));
+            limits.keep_alive = Duration::from_secs(seconds.into());
         }
         limits.retains = told.retain_available != Some(0);
-        // Without pings a dead link would never be seen, and rumqttc would send them without a pause.
+        // Without pings a dead link would never be seen.
         limits.assures = told.max_qos != Some(0) && told.server_keep_alive != Some(0);
         limits
     }
 }
 
-impl Transport for V5 {
-    fn publish(&self, parcel: Parcel) -> Result<(), String> {
-        let Parcel { topic, payload, assured, retain, content_type, replay, correlation, expires } =
-            parcel;
-        let qos = if assured { QoS::AtLeastOnce } else { QoS::AtMostOnce };
-        let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
-        let told = PublishProperties {
-            payload_format_indicator: content_type.ends_with("json").then_some(1),
-            message_expiry_interval: expires.map(seconds),
-            user_properties: replay
-                .then(|| ("replay".to_owned(), "true".to_owned()))
-                .into_iter()
-                .collect(),
-            content_type: Some(content_type.to_owned()),
-            correlation_data: correlation.filter(|data| !data.is_empty()).map(Into::into),
-            ..PublishProperties::default()
-        };
-        let asked = self.client.try_publish_with_properties(topic, qos, retain, payload, told);
-        asked.map_err(|e| e.to_string())
+impl Dialect for V5 {
+    fn connect(&self, out: &mut BytesMut) -> Result<(), String> {
+        self.connect.write(out, None).map(drop).map_err(|e| e.to_string())
     }
 
-    fn disconnect(&self) -> Result<(), String> {
-        self.client.try_disconnect().map_err(|e| e.to_string())
+    fn publish(&self, id: u16, parcel: &Parcel, out: &mut BytesMut) {
+        publish5(id, parcel, out);
+    }
+
+    fn read(&self, bytes: &mut BytesMut) -> Result<Option<Signal>, Cut> {
+        Ok(Some(match Packet::read(bytes, Some(self.limits.packet_max)) {
+            Ok(Packet::ConnAck(ack)) if ack.code == ConnectReturnCode::Success => {
+                Signal::Accepted(self.allowed(&ack))
+            }
+            Ok(Packet::ConnAck(ack)) => {
+                return Err(cut(&ConnectionError::ConnectionRefused(ack.code)));
+            }
+            Ok(Packet::PubAck(ack)) => Signal::Answered(ack.pkid, verdict(ack.reason)),
+            Ok(Packet::Disconnect(told)) => {
+                let reason = told.reason_code;
+                return Err(Cut::other(format!("the broker ended the connection: {reason:?}")));
+            }
+            Ok(_) => Signal::Alive,
+            Err(Error::InsufficientBytes(_)) => return Ok(None),
+            Err(error) => return Err(cut(&ConnectionError::MqttState(StateError::from(error)))),
+        }))
     }
 
     fn limits(&self) -> Limits {
@@ -126,17 +106,10 @@ impl Transport for V5 {
     fn overhead(&self) -> usize {
         OVERHEAD
     }
+}
 
-    fn poll_signal(&mut self, cx: &mut Context<'_>) -> Poll<Result<Signal, Cut>> {
-        Poll::Ready(match ready!(self.events.poll(cx)) {
-            Ok(event) => Ok(self.signal(&event)),
-            Err(Broken { error, leftovers }) => Err(Cut {
-                kind: kind(&error),
-                why: in_words(&error),
-                leftovers: leftovers.iter().map(|event| self.signal(event)).collect(),
-            }),
-        })
-    }
+fn cut(error: &ConnectionError) -> Cut {
+    Cut { kind: kind(error), why: in_words(error) }
 }
 
 /// How `client_id` comes over `access`.
@@ -185,6 +158,14 @@ pub(super) fn kind(error: &ConnectionError) -> CutKind {
             ConnectReturnCode::UnsupportedProtocolVersion
             | ConnectReturnCode::RefusedProtocolVersion,
         ) => CutKind::WrongVersion,
+        ConnectionError::ConnectionRefused(
+            ConnectReturnCode::BadUserNamePassword
+            | ConnectReturnCode::NotAuthorized
+            | ConnectReturnCode::BadClientId
+            | ConnectReturnCode::ClientIdentifierNotValid
+            | ConnectReturnCode::Banned
+            | ConnectReturnCode::BadAuthenticationMethod,
+        ) => CutKind::Denied,
         ConnectionError::NotConnAck(_)
         | ConnectionError::MqttState(_)
         | ConnectionError::Timeout(_) => CutKind::Unanswered,

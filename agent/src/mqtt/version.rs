@@ -4,7 +4,7 @@
 //! cannot read, or hangs up without a word, as a sick broker does too. So 3.1.1 is tried after
 //! [`UNANSWERED_MAX`] tries without an answer, and kept once a broker has accepted it.
 
-use super::transport::CutKind;
+use super::dialect::CutKind;
 use crate::config::Version;
 
 /// Tries of a version without an answer before the other is tried, for a broker that has accepted none.
@@ -59,7 +59,7 @@ impl Versions {
                     self.change();
                 }
             }
-            CutKind::Unanswered | CutKind::Other => {}
+            CutKind::Unanswered | CutKind::Denied | CutKind::Other => {}
         }
     }
 

@@ -87,7 +87,7 @@ impl Committer {
             match request {
                 Some(Request::Commit { turn, reply }) => next = self.group(turn, reply),
                 Some(Request::Close { reply }) => {
-                    let flushed = self.queue.spill();
+                    let flushed = self.queue.spill_at_end();
                     // Closed before anybody is told so.
                     drop(self.queue);
                     return answer(reply, flushed);
@@ -98,7 +98,7 @@ impl Committer {
                     }
                 }
                 None => {
-                    if let Err(error) = self.queue.spill() {
+                    if let Err(error) = self.queue.spill_at_end() {
                         tracing::warn!(error = %error, "telemetry in memory is lost, and acknowledged messages will be sent again");
                     }
                     return;

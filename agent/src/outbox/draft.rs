@@ -107,8 +107,11 @@ impl<'q> Draft<'q> {
     /// Adds everything in `turns`.
     pub(super) fn add(&mut self, turns: &[Turn]) -> Result<(), StoreError> {
         self.records(turns.iter().flat_map(|turn| &turn.records))?;
-        for message in turns.iter().flat_map(|turn| &turn.messages) {
-            self.message(message);
+        for turn in turns {
+            for (ledger, count) in self.ledgers.iter_mut().zip(turn.passed_over) {
+                ledger.pass_over(count);
+            }
+            turn.messages.iter().for_each(|message| self.message(message));
         }
         Ok(())
     }

@@ -31,6 +31,8 @@ pub enum DropReason {
     /// Held in memory when the program was killed or the power failed. Some of the numbers may have
     /// arrived, and some may never have been given away.
     NotStored,
+    /// Never came into this store: it took nothing for too long, and the rest of the box went on.
+    PassedOver,
 }
 
 impl DropReason {
@@ -47,6 +49,7 @@ impl DropReason {
             DropReason::Poison => "poison",
             DropReason::Damaged => "damaged",
             DropReason::NotStored => "not_stored",
+            DropReason::PassedOver => "passed_over",
         }
     }
 
@@ -62,7 +65,8 @@ impl DropReason {
             | DropReason::DiskFull
             | DropReason::TooOld
             | DropReason::Damaged
-            | DropReason::NotStored => false,
+            | DropReason::NotStored
+            | DropReason::PassedOver => false,
         }
     }
 }
@@ -206,6 +210,19 @@ impl Ledger {
         }
         let reserved = Position { seq: held.reserved, sub: 0 };
         self.last = self.last.max(reserved);
+    }
+
+    /// `count` messages never came here. They have their numbers all the same, so that the far end can
+    /// see that something is missing, and is told what.
+    pub(super) fn pass_over(&mut self, count: u64) {
+        if count == 0 {
+            return;
+        }
+        let (reason, from, to) = (DropReason::PassedOver, self.last.seq + 1, self.last.seq + count);
+        self.last = Position { seq: to, sub: 0 };
+        self.accepted += count;
+        *self.dropped.entry(reason).or_default() += count;
+        self.note(Gap { reason, from, to, count });
     }
 
     /// Everything that should be stored is not there.

@@ -81,6 +81,8 @@ pub struct Turn {
     pub messages: Vec<Message>,
     /// Nothing of it may stay in memory: a source will be told that it is safe.
     pub durable: bool,
+    /// Messages in front of these that are given up, by lane, highest first: each takes a number.
+    pub passed_over: [u64; 4],
     /// The time, where it can be trusted: what has become too old by it makes room.
     pub now: Option<Utc>,
 }

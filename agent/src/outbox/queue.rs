@@ -124,7 +124,8 @@ impl Queue {
     /// # Errors
     /// Nothing of it is stored.
     pub(super) fn commit(&mut self, turns: &[Turn]) -> Result<(), StoreError> {
-        let hold = self.may_hold() && !turns.iter().any(|turn| turn.durable);
+        let must_stay = |turn: &Turn| turn.durable || turn.passed_over != [0; 4];
+        let hold = self.may_hold() && !turns.iter().any(must_stay);
         self.commit_with(turns, hold, false)
     }
 
@@ -169,6 +170,15 @@ impl Queue {
         } else {
             self.flush()
         }
+    }
+
+    /// As [`Queue::spill`], before the store is closed. On a full disk the first try makes the store give
+    /// its reserve back, and there may be no later one.
+    ///
+    /// # Errors
+    /// What is in memory is lost with it, and what is settled will be sent again.
+    pub(super) fn spill_at_end(&mut self) -> Result<(), StoreError> {
+        self.spill().or_else(|why| if why.is_disk_full() { self.spill() } else { Err(why) })
     }
 
     /// Gives every open block its number, so that it can be sent.

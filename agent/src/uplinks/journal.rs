@@ -14,6 +14,9 @@ use serde_json::{Map, Value};
 const KIND: &str = "uplink";
 /// The record of an uplink's own store that says up to which number it has taken.
 const TAKEN: &str = "taken";
+/// The record, in the first store and in an uplink's own, that says how many messages were passed over for
+/// it, by lane, since there are such records.
+const PASSED: &str = "passed";
 
 #[derive(Serialize, Deserialize)]
 struct Line {
@@ -73,6 +76,37 @@ pub(super) fn taken_up_to(records: &[Record]) -> u64 {
     let found = records.iter().find(|record| record.key == TAKEN);
     let text = found.and_then(|record| std::str::from_utf8(record.value.as_deref()?).ok());
     text.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// The record in the first store of how many messages were passed over for the uplink `name`.
+pub(super) fn passed(name: &UplinkName, counts: [u64; 4]) -> Record {
+    Record { key: format!("{KIND}/{name}/{PASSED}"), value: Some(text(counts)) }
+}
+
+/// The uplink that a record of [`passed`] is about, and the counts; `None` for any other record.
+pub(super) fn parse_passed(record: &Record) -> Option<(UplinkName, [u64; 4])> {
+    let (name, kind) = record.key.strip_prefix(KIND)?.strip_prefix('/')?.split_once('/')?;
+    let counts = (kind == PASSED).then(|| counts(record.value.as_deref()))?;
+    Some((UplinkName::new(name).ok()?, counts))
+}
+
+/// The record by which an uplink's store knows how many of those it has given numbers.
+pub(super) fn passed_told(counts: [u64; 4]) -> Record {
+    Record { key: PASSED.to_owned(), value: Some(text(counts)) }
+}
+
+/// How many of them the store has given numbers that holds `records`.
+pub(super) fn passed_told_in(records: &[Record]) -> [u64; 4] {
+    let found = records.iter().find(|record| record.key == PASSED);
+    found.map_or([0; 4], |record| counts(record.value.as_deref()))
+}
+
+fn text(counts: [u64; 4]) -> Vec<u8> {
+    serde_json::to_vec(&counts).expect("four numbers into memory cannot fail")
+}
+
+fn counts(value: Option<&[u8]>) -> [u64; 4] {
+    value.and_then(|text| serde_json::from_slice(text).ok()).unwrap_or_default()
 }
 
 fn line(message: &Message) -> Line {
@@ -143,6 +177,9 @@ mod tests {
         {
             assert_eq!(parse_key(other), None, "{other}");
         }
+        assert_eq!(parse_passed(&passed(&name, [1, 0, 2, 3])), Some((name.clone(), [1, 0, 2, 3])));
+        assert_eq!((parse_key(&passed(&name, [0; 4]).key), parse_passed(&taken(3))), (None, None));
+        assert_eq!(passed_told_in(&[taken(3), passed_told([4, 3, 2, 1])]), [4, 3, 2, 1]);
         assert_eq!(taken_up_to(&[taken(3)]), 3);
         assert_eq!(taken_up_to(&[]), 0);
     }

@@ -11,17 +11,18 @@
 //!   a kill in between neither loses a message nor tells it twice.
 //! * Telemetry that may be lost with the power is not journaled, as it is not in the first store either.
 //! * A slow or dead uplink keeps nobody waiting. When its store takes nothing for 64 turns, what
-//!   would follow is passed over and counted.
+//!   would follow is passed over and counted. It takes numbers in that store once it takes turns again, so
+//!   that the far end sees the gap, and `P/health` says why.
 
 mod journal;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::ids::{TicketId, UplinkName};
-use domain::output::{Lane, Message, Outputs, Record, Topic};
+use domain::output::{Body, Lane, Message, Outputs, Record, Topic};
 use domain::profile::Profile;
 use domain::tickets::Ticket;
 use domain::time::Utc;
@@ -62,6 +63,8 @@ pub struct Shown {
     pub link: watch::Receiver<LinkStatus>,
     /// The rest.
     pub status: watch::Receiver<Status>,
+    /// Ready-made payloads for `P/health` at its broker.
+    pub health: watch::Sender<Option<Vec<u8>>>,
 }
 
 /// What is handed to an uplink's store as one.
@@ -72,6 +75,8 @@ struct Handed {
     messages: Vec<Message>,
     durable: bool,
     now: Option<Utc>,
+    /// How many were passed over before this turn, by lane, since that is counted.
+    passed: [u64; 4],
 }
 
 /// The way from the engine to one uplink's store.
@@ -90,6 +95,8 @@ struct Way {
     journaled: VecDeque<u64>,
     /// Up to which the store has taken.
     taken: Arc<AtomicU64>,
+    /// Messages passed over, by lane, as the first store knows it.
+    passed: [u64; 4],
 }
 
 /// Every uplink beside the first, as the engine's task works with them.
@@ -206,6 +213,11 @@ impl Way {
                 "the uplink's store is stuck: messages are passed over for it"
             );
             self.status.send_modify(|status| status.passed_over += count);
+            // What is empty has no number to miss.
+            for message in messages.iter().filter(|message| message.body != Body::Empty) {
+                self.passed[message.lane as usize] += 1;
+            }
+            records.push(journal::passed(&self.name, self.passed));
             return None;
         };
         let must_stay = |message: &&Message| durable || message.lane != Lane::Telemetry;
@@ -216,7 +228,7 @@ impl Way {
             self.next += 1;
             self.next - 1
         });
-        Some((permit, Handed { number, messages, durable, now }))
+        Some((permit, Handed { number, messages, durable, now, passed: self.passed }))
     }
 }
 
@@ -237,6 +249,8 @@ pub struct Feeder {
     outbox: Outbox,
     taken: Arc<AtomicU64>,
     status: watch::Sender<Status>,
+    /// Messages passed over that have their numbers, by lane.
+    passed_told: [u64; 4],
 }
 
 impl Feeder {
@@ -255,13 +269,21 @@ impl Feeder {
     }
 
     /// Stores a turn, however long that takes; at a stop once: the journal has it.
-    async fn store(&self, handed: Handed) -> Result<(), String> {
-        let Handed { number, messages, durable, now } = handed;
-        let records = number.map(journal::taken).into_iter().collect();
-        let mut turn = Turn { records, messages, durable, now };
+    async fn store(&mut self, handed: Handed) -> Result<(), String> {
+        let Handed { number, messages, durable, now, passed } = handed;
+        let mut records: Vec<Record> = number.map(journal::taken).into_iter().collect();
+        let passed_over =
+            std::array::from_fn(|lane| passed[lane].saturating_sub(self.passed_told[lane]));
+        if passed_over != [0; 4] {
+            records.push(journal::passed_told(passed));
+        }
+        let mut turn = Turn { records, messages, durable, now, passed_over };
         loop {
             let Err(error) = self.outbox.commit(turn).await else {
                 self.trouble(None);
+                for (told, passed) in self.passed_told.iter_mut().zip(passed) {
+                    *told = passed.max(*told);
+                }
                 if let Some(number) = number {
                     self.taken.store(number, Ordering::Release);
                 }
@@ -318,6 +340,14 @@ pub fn connect(
     let (mut uplinks, mut feeders) = (Uplinks::default(), vec![]);
     let mut journal: Vec<(UplinkName, u64, Record)> = vec![];
     let ours = |record: &mut Record| journal::parse_key(&record.key).is_some();
+    let mut passed: BTreeMap<UplinkName, [u64; 4]> = BTreeMap::new();
+    records.retain(|record| match journal::parse_passed(record) {
+        Some((name, counts)) => {
+            passed.insert(name, counts);
+            false
+        }
+        None => true,
+    });
     for record in records.extract_if(.., ours) {
         let (name, number) = journal::parse_key(&record.key).expect("it was one just now");
         journal.push((name, number, record));
@@ -329,6 +359,10 @@ pub fn connect(
         let (sender, receiver) = mpsc::channel(TURNS_MAX);
         let (status, shown) = watch::channel(Status::default());
         let shared = Arc::new(AtomicU64::new(taken));
+        let passed_told = journal::passed_told_in(records);
+        // The first store may be younger than this one.
+        let before = passed.get(&settings.name).copied().unwrap_or_default();
+        let passed = std::array::from_fn(|lane| before[lane].max(passed_told[lane]));
         uplinks.ways.push(Way {
             name: settings.name.clone(),
             filter: settings.filter.clone(),
@@ -339,6 +373,7 @@ pub fn connect(
             next: taken.max(last) + 1,
             journaled: of_this.iter().map(|(_, number, _)| *number).collect(),
             taken: Arc::clone(&shared),
+            passed,
         });
         let left = of_this.into_iter().filter(|(_, number, _)| *number > taken);
         let feeder = Feeder {
@@ -348,6 +383,7 @@ pub fn connect(
             outbox: outbox.clone(),
             taken: shared,
             status,
+            passed_told,
         };
         feeders.push((feeder, shown));
     }
@@ -368,7 +404,8 @@ fn left_over(name: &UplinkName, number: u64, record: &Record) -> Handed {
         tracing::error!(uplink = name.as_str(), number, "a turn in the journal cannot be read");
     }
     let messages = messages.unwrap_or_default();
-    Handed { number: Some(number), messages, durable: true, now: None }
+    // What was passed over is told with the first turn of this boot, behind what was left.
+    Handed { number: Some(number), messages, durable: true, now: None, passed: [0; 4] }
 }
 
 #[cfg(test)]

@@ -169,6 +169,53 @@ async fn an_uplink_whose_store_is_stuck_keeps_nobody_waiting() {
     assert_eq!(both.values().await.len(), TURNS_MAX);
 }
 
+/// What was passed over takes numbers, once, also when a kill comes before that is stored; and the store
+/// says why they are missing.
+#[tokio::test]
+async fn what_is_passed_over_is_a_gap_that_is_explained() {
+    for killed in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut both = Box2::start(dir.path());
+        let most = TURNS_MAX as u64;
+        for value in 1..=most + 3 {
+            both.turn(vec![message(Lane::Ticket, value)], false).await;
+        }
+        if killed {
+            both.kill().await;
+            both = Box2::start(dir.path());
+            for handed in std::mem::take(&mut both.feeder.left) {
+                both.feeder.store(handed).await.unwrap();
+            }
+        }
+        for _ in 0..if killed { 0 } else { TURNS_MAX } {
+            let handed = both.feeder.turns.recv().await.unwrap();
+            both.feeder.store(handed).await.unwrap();
+        }
+        for value in [100, 101] {
+            both.turn(vec![message(Lane::Ticket, value)], false).await;
+            let handed = both.feeder.turns.recv().await.unwrap();
+            both.feeder.store(handed).await.unwrap();
+        }
+        let ledger = both.second.stats().await.unwrap().lanes.remove(0).ledger;
+        assert_eq!(ledger.accepted, ledger.stored + 3);
+        let [gap] = &ledger.gaps[..] else { panic!("{:?}", ledger.gaps) };
+        assert_eq!((gap.from, gap.to, gap.count), (most + 1, most + 3, 3));
+        assert_eq!(gap.reason.as_str(), "passed_over");
+        let found = both.values().await;
+        assert_eq!(
+            found[TURNS_MAX - 1..],
+            [
+                (Lane::Ticket, most, most),
+                (Lane::Ticket, most + 4, 100),
+                (Lane::Ticket, most + 5, 101),
+            ]
+        );
+        let mut both = Box2::start(dir.path());
+        both.turn(vec![message(Lane::Ticket, 102)], false).await;
+        assert_eq!(both.values().await.last(), Some(&(Lane::Ticket, most + 6, 102)), "told once");
+    }
+}
+
 #[tokio::test]
 async fn what_an_uplink_that_is_gone_had_on_its_way_is_cleared() {
     let dir = tempfile::tempdir().unwrap();

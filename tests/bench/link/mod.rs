@@ -4,6 +4,7 @@
 mod process;
 mod raw;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -18,12 +19,16 @@ use system_tests::outbox::{
 
 use self::process::Used;
 use self::raw::Counter;
+use crate::counted;
+use crate::outbox::sink;
 use crate::table::Table;
 
 /// Messages of one run.
 const COUNT: u64 = 50_000;
 /// On their way at once.
 const WINDOW: u16 = 100;
+/// Messages of the run whose system calls and instructions are counted.
+const COUNTED: &str = "20000";
 /// Messages committed as one turn.
 const TURN: u64 = 100;
 /// Tickets whose way is timed.
@@ -87,6 +92,7 @@ pub(crate) fn rows(table: &mut Table) {
             .row(format!("memory, {name}"), run.used.rss as f64 / 1e6, "MB")
             .how("resident at the end; ours is this whole program");
     }
+    per_message(table);
     let lost = bridge_killed();
     table
         .row("lost to SIGKILL, mosquitto's bridge", lost as f64, "messages")
@@ -94,6 +100,40 @@ pub(crate) fn rows(table: &mut Table) {
     runtime.block_on(latency(table, broker.port));
     for form in ["points", "columns", "compressed"] {
         runtime.block_on(on_the_wire(table, broker.port, form));
+    }
+}
+
+/// What the kernel and the processor are asked for, for one message from memory to its PUBACK.
+fn per_message(table: &mut Table) {
+    let dir = tempfile::tempdir().unwrap();
+    let (addr, _) = sink::start();
+    let (place, addr) = (dir.path().to_str().unwrap(), addr.to_string());
+    let args = |count: &'static str| ["load", "link", place, count, &addr].map(ToOwned::to_owned);
+    let (none, all) = (args("0"), args(COUNTED));
+    let both = [&none, &all].map(|args| args.each_ref().map(String::as_str));
+    let messages: f64 = COUNTED.parse().unwrap();
+    if let [Some(none), Some(all)] = both.map(|args| counted::system_calls(&args)) {
+        let more: BTreeMap<&str, f64> = all
+            .iter()
+            .map(|(name, calls)| {
+                let before = none.get(name).copied().unwrap_or(0);
+                (name.as_str(), (*calls as f64 - before as f64) / messages)
+            })
+            .collect();
+        let part = |name| more.get(name).copied().unwrap_or(0.0);
+        table.row("system calls for a message", more.values().sum(), "calls").at_most(1.0).how(
+            format!(
+                "strace, {COUNTED} messages, all threads; writes to the socket {:.3}, reads {:.3}",
+                part("sendto"),
+                part("recvfrom")
+            ),
+        );
+    }
+    if let [Some((none, who)), Some((all, _))] = both.map(|args| counted::instructions(&args)) {
+        let each = all.saturating_sub(none) as f64 / messages;
+        table
+            .row("instructions for a message", each, "")
+            .how(format!("{who}, user mode; its commit to memory included"));
     }
 }
 

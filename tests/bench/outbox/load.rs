@@ -10,7 +10,8 @@ use domain::ids::{AssetId, AssetKey, Class};
 use domain::output::{Body, Lane, Message, Quality, Topic};
 use domain::time::{ClockQuality, Utc};
 use serde_json::{Map, Value, json};
-use steward::config::{Buffer, Version};
+use steward::config::{Broker, Buffer, Version};
+use steward::mqtt::LinkStatus;
 use steward::outbox::{Opened, Outbox, Outcome, Turn};
 use system_tests::outbox::{Running, broker_at, identity, message, only, start};
 use tokio::task::JoinSet;
@@ -236,6 +237,25 @@ async fn pipe(dir: &Path, readings: u64, durable: bool, addr: SocketAddr) -> Val
     figures
 }
 
+/// Messages of one reading from memory over a link: what the link costs, without a disk.
+async fn link(dir: &Path, messages: u64, addr: SocketAddr) -> Value {
+    let opened = Outbox::in_memory(&buffer(dir), &identity().unwrap()).unwrap();
+    for first in (0..messages).step_by(100) {
+        let values = first..messages.min(first + 100);
+        let messages = values.map(|n| message(Lane::Event, n as u32 % 50, n).unwrap()).collect();
+        opened.outbox.commit(Turn { messages, ..Turn::default() }).await.unwrap();
+    }
+    let settings = Broker { keep_alive: Duration::from_secs(60), ..broker_at(addr, 100) };
+    let mut running = start(opened, dir, settings, only(Version::V311));
+    let all =
+        |link: &LinkStatus| link.connected && link.lanes[Lane::Event as usize].acked >= messages;
+    running.status.wait_for(all).await.unwrap();
+    running.stop.cancel();
+    running.pipe.await.unwrap().unwrap();
+    running.outbox.close().await.unwrap();
+    json!({"messages": messages})
+}
+
 /// Runs the load named by the program's arguments, if there is one: `load NAME DIR NUMBER ADDR`.
 pub(crate) fn run(args: &[String]) -> bool {
     let [word, name, dir, number, addr] = args else { return false };
@@ -253,6 +273,7 @@ pub(crate) fn run(args: &[String]) -> bool {
             "drain" => drained(dir).await,
             "online" => online(dir, number).await,
             "tickets" => tickets(dir, number).await,
+            "link" => link(dir, number, addr).await,
             "pipe" => pipe(dir, number, true, addr).await,
             "pipe-online" => pipe(dir, number, false, addr).await,
             other => panic!("{other} is no load"),

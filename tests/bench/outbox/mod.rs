@@ -4,7 +4,7 @@
 //! (`write_bytes` of /proc/self/io): without the file system's journal, which is the same for all.
 
 mod load;
-mod sink;
+pub(crate) mod sink;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -159,35 +159,46 @@ fn buffering(table: &mut Table, place: &Path) {
 
 fn backlog(table: &mut Table, place: &Path) {
     let empty = load("drain", &place.join("empty"), 0, nowhere());
-    let dir = place.join("backlog");
-    let fill = load("fill", &dir, MILLION, nowhere());
+    table
+        .row("cold open, empty", figure(&empty, "open") * 1e3, "ms")
+        .at_most(50.0)
+        .how("until it takes turns");
+    for millions in [1, 5] {
+        backlog_of(table, place, millions);
+    }
+}
+
+/// An outage in which so many million readings gather, and its end.
+fn backlog_of(table: &mut Table, place: &Path, millions: u64) {
+    let dir = place.join(format!("backlog-{millions}"));
+    let fill = load("fill", &dir, millions * MILLION, nowhere());
     let stored = on_disk(&dir);
     let drain = load("drain", &dir, 0, nowhere());
-    let million = MILLION as f64;
+    let readings = (millions * MILLION) as f64;
+    let of = format!("backlog of {millions} M");
+    table.row(format!("{of} on disk"), stored / readings, "bytes").how("per reading, all files");
     table
-        .row("backlog of a million on disk", stored / million, "bytes")
-        .how("per reading, all files");
-    table
-        .row("… written while it grew", figure(&fill, "written") / million, "bytes")
+        .row(format!("{of}, written while it grew"), figure(&fill, "written") / readings, "bytes")
         .at_most(40.0)
         .how("per reading");
     table
-        .row("… memory while it grew, peak", figure(&fill, "peak"), "bytes")
+        .row(format!("{of}, memory while it grew"), figure(&fill, "peak"), "bytes")
         .at_most(25e6)
-        .how("resident, the load's own turns included");
-    for (state, figures) in [("empty", &empty), ("a million", &drain)] {
-        table
-            .row(format!("cold open, {state}"), figure(figures, "open") * 1e3, "ms")
-            .at_most(50.0)
-            .how("until it takes turns");
-    }
+        .how("resident at most, the load's own turns included");
     table
-        .row("drain of a million", figure(&drain, "seconds"), "s")
+        .row(format!("{of}, cold open"), figure(&drain, "open") * 1e3, "ms")
+        .at_most(50.0)
+        .how("until it takes turns");
+    table
+        .row(format!("{of}, drain of a million"), figure(&drain, "seconds") / millions as f64, "s")
         .at_most(0.5)
-        .how(format!("taken and acknowledged, {} messages", drain["messages"]));
-    table.row("… memory, peak", figure(&drain, "peak"), "bytes").at_most(25e6).how("resident");
+        .how(format!("taken and acknowledged, {} messages in all", drain["messages"]));
     table
-        .row("left on disk after it", on_disk(&dir), "bytes")
+        .row(format!("{of}, memory while it drains"), figure(&drain, "peak"), "bytes")
+        .at_most(25e6)
+        .how("resident at most");
+    table
+        .row(format!("{of}, left on disk after it"), on_disk(&dir), "bytes")
         .at_most(4.0 * 1024.0 * 1024.0)
         .how("all files, the 4 MiB in reserve for a full disk apart");
 }
@@ -205,6 +216,9 @@ fn whole_pipe(table: &mut Table, place: &Path) {
         .row("whole pipe, durable, blocks on the wire", rate, "readings/s")
         .at_least(1e6)
         .how(format!("commit, sync, publish, PUBACK, delete; bare socket, same blocks: {raw:.0}"));
+    table
+        .row("… against a bare socket with the same blocks", rate / raw, "x")
+        .how("the bare socket neither stores, syncs, packs nor deletes");
     table
         .row("… CPU per reading", figure(&figures, "cpu") * 1e6 / million, "us")
         .how("the sender only, without the making of the turns");

@@ -9,14 +9,14 @@ use std::thread;
 
 /// What it has taken so far.
 #[derive(Debug, Default)]
-pub(super) struct Taken {
-    pub(super) publishes: AtomicU64,
+pub(crate) struct Taken {
+    pub(crate) publishes: AtomicU64,
     /// Of PUBLISH packets, their headers included.
-    pub(super) bytes: AtomicU64,
+    pub(crate) bytes: AtomicU64,
 }
 
 /// Starts it on a free port; it ends with the program.
-pub(super) fn start() -> (SocketAddr, Arc<Taken>) {
+pub(crate) fn start() -> (SocketAddr, Arc<Taken>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let addr = listener.local_addr().unwrap();
     let taken = Arc::new(Taken::default());
@@ -85,7 +85,7 @@ fn answer(first: u8, body: &[u8], answers: &mut Vec<u8>) {
 }
 
 /// The reference: the same payloads over a bare socket, at most `window` unacknowledged. Answers seconds.
-pub(super) fn raw(addr: SocketAddr, payloads: &[Vec<u8>], window: usize) -> f64 {
+pub(crate) fn raw(addr: SocketAddr, payloads: &[Vec<u8>], window: usize) -> f64 {
     let mut stream = TcpStream::connect(addr).unwrap();
     stream.set_nodelay(true).unwrap();
     stream.write_all(&[0x10, 13, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 60, 0, 1, b'r']).unwrap();

@@ -1,8 +1,8 @@
 //! What a broker answers, and what follows from it.
 
+use super::super::dialect::{Cut, CutKind, Limits, Refusal, Signal, Verdict};
 use super::super::link::found;
 use super::super::refused::Sentence;
-use super::super::transport::{Cut, Limits, Refusal, Signal, Verdict};
 use super::{End, Link, Mail, Phase, SETTLE_AT, Trial};
 use crate::outbox::{DropReason, Key, Outcome};
 
@@ -26,14 +26,17 @@ impl Link<'_> {
         self.beats.heard();
         match signal {
             Ok(Signal::Accepted(limits)) => self.accepted(limits).await,
-            Ok(signal) => self.follow(&signal),
-            Err(Cut { kind, why, leftovers }) => {
-                for signal in leftovers.iter().filter(|signal| **signal != Signal::Waits) {
-                    // The connection is over anyway; what counts is which publishes arrived.
-                    let _ = self.follow(signal);
-                }
+            Ok(Signal::Answered(id, verdict)) => {
+                self.answer(id, verdict);
+                Ok(())
+            }
+            // There may be more to hand over, which is looked at after every round.
+            Ok(Signal::Room | Signal::Alive) => Ok(()),
+            Err(Cut { kind, why }) => {
                 if self.phase == Phase::Connecting {
                     self.memory.never_accepted(kind);
+                    let denied = u32::from(kind == CutKind::Denied);
+                    self.status.send_modify(|s| s.denied = s.denied.saturating_add(denied));
                 }
                 let parted = self.phase == Phase::Gone;
                 Err(if parted { End::Finished } else { self.broken(why) })
@@ -58,31 +61,17 @@ impl Link<'_> {
         found(self.status, self.clock, self.client_id, self.conn);
         let version = self.memory.versions.next();
         self.status.send_modify(|s| s.version = Some(version));
-        self.send_status("online")
+        self.send_status("online");
+        Ok(())
     }
 
-    /// Follows publishes through the event loop.
-    fn follow(&mut self, signal: &Signal) -> Result<(), End> {
-        match *signal {
-            Signal::Written(id) => {
-                if !self.flight.written(id) {
-                    return Err(End::Broken("a publish of unknown origin was written".to_owned()));
-                }
-            }
-            Signal::Answered(id, verdict) => match (self.flight.answered(id), verdict) {
-                (Some(mail), Verdict::Taken) => self.taken(mail.map(|mail| mail.key)),
-                (Some(mail), Verdict::Refused(why)) => self.was_refused(mail, why),
-                (None, _) => {}
-            },
-            // A broker that allows few publishes at once makes ids come round early. Otherwise one has
-            // been left unanswered for four windows.
-            Signal::Waits if !self.limits.narrow => {
-                let why = "a packet id came round unacknowledged";
-                return Err(self.broken(why.to_owned()));
-            }
-            Signal::Waits | Signal::Accepted(_) | Signal::Alive => {}
+    fn answer(&mut self, id: u16, verdict: Verdict) {
+        match (self.flight.answered(id), verdict) {
+            (Some(mail), Verdict::Taken) => self.taken(mail.map(|mail| mail.key)),
+            (Some(mail), Verdict::Refused(why)) => self.was_refused(mail, why),
+            // Nothing is known of it: nothing is acknowledged by it.
+            (None, _) => {}
         }
-        Ok(())
     }
 
     fn taken(&mut self, key: Option<Key>) {

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::super::dialect::Parcel;
 use super::super::letters::Letter;
 use super::super::payload::{self, mark_replay};
 use super::super::pipe::status_payload;
 use super::super::topics::{self, Prefix};
-use super::super::transport::Parcel;
-use super::{End, Link, Mail, Trial};
+use super::{Link, Mail, Trial};
 use crate::evidence::post::Part;
 use crate::outbox::{DropReason, Entry, Outcome};
 
@@ -18,14 +18,14 @@ const HEALTH_EXPIRES: Duration = Duration::from_secs(90);
 
 impl Link<'_> {
     /// Sends the suspect when everything that was sent before it has arrived, and nothing beside it.
-    pub(super) fn go_on_trial(&mut self) -> Result<(), End> {
+    pub(super) fn go_on_trial(&mut self) {
         if self.flight.len() > 0 || !self.answered {
-            return Ok(());
+            return;
         }
         let Trial::Waiting(key) = self.trial else {
             // It was answered for.
             self.trial = Trial::None;
-            return Ok(());
+            return;
         };
         let shelf = &mut self.shelf[key.lane as usize];
         match shelf.iter().position(|mail| mail.key == key) {
@@ -37,73 +37,70 @@ impl Link<'_> {
                     "a message that was first in line of dying connections is tried alone"
                 );
                 self.trial = Trial::Sent(key);
-                self.send(mail)
+                self.send(mail);
             }
             None => {
                 // Not among the first any more; if nothing was taken yet it may come.
                 if self.asked {
                     self.trial = Trial::None;
                 }
-                Ok(())
             }
         }
     }
 
-    pub(super) fn send(&mut self, mut mail: Mail) -> Result<(), End> {
+    pub(super) fn send(&mut self, mut mail: Mail) {
         let parcel = &mut mail.parcel;
         let beside = parcel.correlation.as_ref().map_or(0, Vec::len);
-        let bytes = self.transport.overhead() + parcel.topic.len() + parcel.payload.len() + beside;
+        let bytes = self.socket.overhead() + parcel.topic.len() + parcel.payload.len() + beside;
         if bytes > usize::try_from(self.limits.packet_max).unwrap_or(usize::MAX) {
             self.give_up(&mail, DropReason::TooLarge);
-            return Ok(());
+            return;
         }
         if !rumqttc::valid_topic(&parcel.topic) || parcel.topic.len() > usize::from(u16::MAX) {
             self.give_up(&mail, DropReason::BadTopic);
-            return Ok(());
+            return;
         }
         parcel.retain &= self.limits.retains;
         let (lane, replay) = (mail.key.lane, parcel.replay);
         self.memory.allowance.spend(bytes as u64, replay);
-        self.publish(parcel.clone(), Some(mail))?;
+        let id = self.flight.next_id();
+        self.socket.publish(id, parcel);
+        self.flight.hand_over(id, Some(mail), self.beats.all);
         self.tally.sent += 1;
         let counted = &mut self.tally.lanes[lane as usize];
         counted.sent += 1;
         counted.replayed += u64::from(replay);
         counted.bytes += bytes as u64;
-        Ok(())
     }
 
-    /// Hands an assured parcel to the event loop, and notes it.
-    pub(super) fn publish(&mut self, parcel: Parcel, mail: Option<Mail>) -> Result<(), End> {
-        let asked = self.transport.publish(parcel);
-        asked.map_err(|e| End::Broken(format!("a publish could not be handed over: {e}")))?;
-        self.flight.hand_over(mail, self.beats.all);
-        Ok(())
-    }
-
-    pub(super) fn send_status(&mut self, state: &str) -> Result<(), End> {
+    pub(super) fn send_status(&mut self, state: &str) {
         let payload = status_payload(state, self.clock.boot(), self.conn, self.clock.now());
-        self.publish(self.own(self.prefix.status(), payload, true, None), None)
+        let parcel = self.own(self.prefix.status(), payload, true, None);
+        let id = self.flight.next_id();
+        self.socket.publish(id, &parcel);
+        self.flight.hand_over(id, None, self.beats.all);
     }
 
-    pub(super) fn send_health(&self, payload: Option<Vec<u8>>) {
+    pub(super) fn send_health(&mut self, payload: Option<Vec<u8>>) {
         let Some(payload) = payload else { return };
-        // Not assured: no place in the list. When the event loop is busy the next one will do.
-        let parcel = self.own(self.prefix.health(), payload, false, Some(HEALTH_EXPIRES));
-        if self.transport.publish(parcel).is_err() {
+        if !self.socket.has_room() {
             tracing::debug!("health not sent: the link is busy");
+            return;
         }
+        // Not assured: no id, and no place among what is on its way. The next one will do as well.
+        let parcel = self.own(self.prefix.health(), payload, false, Some(HEALTH_EXPIRES));
+        self.socket.publish(0, &parcel);
     }
 
     /// Sends a part of a picture. It is not the outbox's: one that is lost with its connection is asked
     /// for again.
-    pub(super) fn send_part(&mut self, part: Part) -> Result<(), End> {
+    pub(super) fn send_part(&mut self, part: Part) {
         let topic = self.prefix.join(&part.path);
-        let bytes = self.transport.overhead() + topic.len() + part.bytes.len();
+        let bytes = self.socket.overhead() + topic.len() + part.bytes.len();
         if bytes > usize::try_from(self.limits.packet_max).unwrap_or(usize::MAX) {
             tracing::error!(topic, bytes, "a part of a picture is too large for the broker");
             self.status.send_modify(|status| status.parts_dropped += 1);
-            return Ok(());
+            return;
         }
         self.memory.allowance.spend(bytes as u64, true);
         let parcel = Parcel {
@@ -116,9 +113,10 @@ impl Link<'_> {
             correlation: None,
             expires: None,
         };
-        self.publish(parcel, None)?;
+        let id = self.flight.next_id();
+        self.socket.publish(id, &parcel);
+        self.flight.hand_over(id, None, self.beats.all);
         self.status.send_modify(|status| status.parts += 1);
-        Ok(())
     }
 
     /// A retained message that is not the outbox's.

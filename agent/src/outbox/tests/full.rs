@@ -59,6 +59,30 @@ fn a_full_disk_takes_nothing_loses_nothing_and_is_over_when_it_is_over() {
     }
 }
 
+#[test]
+fn the_reserve_is_for_the_last_commit_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let reserve = dir.path().join("core.reserve");
+    let kept = reserve.clone();
+    // Full but for what is kept in reserve.
+    let sync = move |_: &Path, file: &fs::File| match kept.exists() {
+        true => Err(io::ErrorKind::StorageFull.into()),
+        false => file.sync_data(),
+    };
+    let medium = Medium { sync: Arc::new(sync), ..Medium::default() };
+    let (store, _) = DiskStore::open(dir.path(), &medium).unwrap();
+    fs::remove_file(&reserve).unwrap();
+    let mut queue = restore(Box::new(store), None, settings_of(u64::MAX)).unwrap().queue;
+    queue.commit(&[turn(vec![message(Lane::Ticket, 1, 1), message(Lane::Ticket, 1, 2)])]).unwrap();
+    queue.link_up(1).unwrap();
+    let taken = queue.take(1).unwrap();
+    queue.settle(taken[0].key, Outcome::Acknowledged);
+    fs::write(&reserve, "").unwrap();
+    queue.spill_at_end().unwrap();
+    assert!(!queue.is_settled() && !reserve.exists());
+    assert_eq!(ledger(&queue, Lane::Ticket).stored, 1, "it was sent, and is deleted");
+}
+
 /// A store that stands where little is free.
 struct Cramped(MemoryStore, Arc<AtomicU32>);
 

@@ -104,14 +104,15 @@ impl Station {
         for ((feeder, status, outbox), settings) in feeders.into_iter().zip(&config.uplinks) {
             let link = watch::channel(LinkStatus::default()).1;
             let (name, profile) = (settings.name.clone(), settings.profile.as_str());
-            self.uplinks.push(Shown { name, profile, outbox, link, status });
+            let (health, _) = watch::channel(None);
+            self.uplinks.push(Shown { name, profile, outbox, link, status, health });
             let feeding = async { ("the way to an uplink", feeder.run().await) };
             self.feeders.spawn(self.pulses.watch("the way to an uplink", feeding));
         }
     }
 
-    /// Starts the connections that publish. `health` is what they send as `P/health`; `pictures` go over
-    /// the first one.
+    /// Starts the connections that publish. `health` is what the first sends as `P/health`; `pictures` go
+    /// over it, too.
     pub(super) fn spawn_links(
         &mut self,
         config: &Config,
@@ -133,7 +134,7 @@ impl Station {
                 traffic: uplink.traffic,
                 outbox: self.uplinks[at].outbox.clone(),
                 dir: uplink.buffer.dir.clone(),
-                health: health.subscribe(),
+                health: self.uplinks[at].health.subscribe(),
                 pictures: None,
             };
             self.uplinks[at].link = self.spawn_pipe(config, publishing);

@@ -162,10 +162,17 @@ fn film(
     changes
 }
 
+/// Looks at every frame, whether or not something moved.
+fn watchful() -> Settings {
+    let mut settings = settings(problem());
+    settings.gate.moved_permille = 0;
+    settings
+}
+
 /// A zone as wide as the picture, for what drives through it.
 fn lane() -> Settings {
     let polygon = Polygon::new(vec![(0.0, 0.45), (1.0, 0.45), (1.0, 0.8), (0.0, 0.8)]).unwrap();
-    let mut settings = settings(problem());
+    let mut settings = watchful();
     settings.zones[0].polygon = polygon;
     settings
 }
@@ -205,10 +212,10 @@ fn a_detection_that_flickers_is_found_when_enough_of_it_is_left() {
     let gone = |every: u64| {
         move |n: u64| if n % every == 0 { street(&[]) } else { street(&[(1, 2, RED)]) }
     };
-    let often = film(&mut Scene::new(settings(problem()), &models), &mut models, gone(4), 90);
+    let often = film(&mut Scene::new(watchful(), &models), &mut models, gone(4), 90);
     assert!(matches!(often[..], [(20..=30, true)]), "three of four: {often:?}");
     let rarely = |n: u64| if n % 2 == 0 { street(&[]) } else { street(&[(1, 2, RED)]) };
-    let mut strict = settings(problem());
+    let mut strict = watchful();
     if let Task::Problem(terms) = &mut strict.zones[0].task {
         terms.hits = (3, 4);
     }
@@ -244,7 +251,7 @@ fn a_dark_night_is_no_fault_and_clears_nothing_and_endless_darkness_is_one() {
 #[test]
 fn a_frozen_picture_is_a_fault_and_not_all_clear() {
     let mut models = models(swatch::CLASSES);
-    let mut frozen = settings(problem());
+    let mut frozen = watchful();
     frozen.gate.frozen_after = Some(30 * SECOND);
     let mut scene = Scene::new(frozen, &models);
     let (full, empty) = (street(&[(1, 2, RED)]), street(&[]));

@@ -13,6 +13,9 @@ use tokio_util::sync::CancellationToken;
 use crate::mqtt::LinkStatus;
 use crate::sources::Arrival;
 
+/// Refusals in a row before they are told: a broker that is being set up, or reads its passwords anew,
+/// refuses once or twice.
+const DENIED_MAX: u32 = 5;
 /// Between two looks at a link.
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -63,6 +66,12 @@ fn look(name: &str, link: &LinkStatus, told: &mut BTreeSet<&'static str>) -> Vec
         );
         tell(why, true, text);
     }
+    let why = link.last_error.as_deref().unwrap_or("no reason given");
+    let text = format!(
+        "{name} has not let the box in for {DENIED_MAX} tries ({why}); everything is kept until it does: \
+         look at user name, password and the broker's rules"
+    );
+    tell("denied", link.denied >= DENIED_MAX, text);
     let text = format!(
         "{name} cannot be given some messages at all; they are in the folder \"undelivered\" of its \
          buffer, with the reason"
@@ -94,6 +103,15 @@ mod tests {
         link.refusals.insert(Refusal::Quota, 1);
         link.undelivered = 1;
         assert_eq!(look("mqtt", &link, &mut told).len(), 2);
+        for denied in 0..20 {
+            link.denied = denied;
+            let found = look("mqtt", &link, &mut told);
+            assert_eq!(found.len(), usize::from(denied == DENIED_MAX), "{denied}: {found:?}");
+        }
+        link.denied = 0;
+        assert!(look("mqtt", &link, &mut told).is_empty());
+        link.denied = DENIED_MAX;
+        assert!(look("mqtt", &link, &mut told)[0].contains("password"), "told anew");
         for day in 0..3 {
             link.lanes[Lane::Event as usize].held_back = true;
             let found = look("city", &link, &mut told);

@@ -1,12 +1,11 @@
-//! What the pipe asks of one connection, whichever version of the protocol it speaks.
+//! What the two versions of the protocol say differently when the box publishes.
 //!
-//! [`super::v5`] and [`super::v4`] do it. A connection is used once and then thrown away: what was on its
-//! way is known by the outbox.
+//! [`super::v5`] and [`super::v4`] do it. Pure: packets to bytes and bytes to signals; [`super::socket`]
+//! moves the bytes.
 
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 /// What a connection for publishing is opened with.
 #[derive(Debug)]
@@ -16,8 +15,6 @@ pub(super) struct Opening<'a> {
     pub(super) will: (String, Vec<u8>),
     /// Assured parcels on their way at most.
     pub(super) window: u16,
-    /// Packet ids used in turn, and requests that may wait for the event loop; more are refused.
-    pub(super) ids: u16,
     /// Bytes of a packet at most, in either direction.
     pub(super) packet_max: u32,
 }
@@ -45,10 +42,8 @@ pub(super) struct Parcel {
 pub(super) enum Signal {
     /// The broker has accepted the connection.
     Accepted(Limits),
-    /// An assured parcel, the oldest that was handed over, was written under this packet id.
-    Written(u16),
-    /// The oldest parcel that was handed over waits, because its packet id is still in use.
-    Waits,
+    /// There was no room for more parcels, and now there is.
+    Room,
     /// The broker has answered for a packet id.
     Answered(u16, Verdict),
     /// A sign of life.
@@ -100,58 +95,63 @@ pub(super) struct Limits {
     pub(super) window: u16,
     /// Bytes of a packet at most.
     pub(super) packet_max: u32,
-    /// The longest time without an event.
-    pub(super) silence_max: Duration,
+    /// The time between pings.
+    pub(super) keep_alive: Duration,
     /// Whether it keeps retained messages. To send one to a broker that does not is a protocol error.
     pub(super) retains: bool,
     /// Whether it takes what is to be acknowledged. Without that nothing can be delivered.
     pub(super) assures: bool,
-    /// Packet ids come round early, because few publishes may be on their way.
-    pub(super) narrow: bool,
 }
 
 /// The end of a connection.
 #[derive(Debug)]
 pub(super) struct Cut {
-    /// What it says about the version of the protocol.
+    /// What it says about the broker.
     pub(super) kind: CutKind,
     /// In words.
     pub(super) why: String,
-    /// What had happened and was not told yet.
-    pub(super) leftovers: Vec<Signal>,
 }
 
-/// What the end of a connection says about the version of the protocol.
+impl Cut {
+    /// One that says nothing about the broker.
+    pub(super) fn other(why: impl Into<String>) -> Cut {
+        Cut { kind: CutKind::Other, why: why.into() }
+    }
+}
+
+/// What the end of a connection says about the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CutKind {
-    /// The broker does not speak it.
+    /// The broker does not speak this version of the protocol.
     WrongVersion,
     /// There was a connection and no answer to CONNECT that could be read: perhaps for that reason.
     Unanswered,
+    /// It does not let the box in: name, password or its rules.
+    Denied,
     /// Nothing.
     Other,
 }
 
-/// One connection for publishing.
-pub(super) trait Transport: Send {
-    /// Hands a parcel over, to be written.
+/// One version of the protocol, towards one broker.
+pub(super) trait Dialect: Send {
+    /// Appends CONNECT to `out`.
     ///
     /// # Errors
-    /// The event loop is busy or has ended, in words. The parcel is not handed over.
-    fn publish(&self, parcel: Parcel) -> Result<(), String>;
+    /// The settings make no packet, in words.
+    fn connect(&self, out: &mut BytesMut) -> Result<(), String>;
 
-    /// Says goodbye when everything that was handed over is written.
+    /// Appends a PUBLISH to `out`, under the packet id `id` if the parcel is assured.
+    fn publish(&self, id: u16, parcel: &Parcel, out: &mut BytesMut);
+
+    /// Takes the first packet off `bytes`; `None`: it is not whole yet.
     ///
     /// # Errors
-    /// As [`Transport::publish`].
-    fn disconnect(&self) -> Result<(), String>;
+    /// What it says, or that it cannot be read, ends the connection.
+    fn read(&self, bytes: &mut BytesMut) -> Result<Option<Signal>, Cut>;
 
     /// What is allowed before the broker has said so.
     fn limits(&self) -> Limits;
 
     /// Bytes of a packet beside its topic and payload, at most.
     fn overhead(&self) -> usize;
-
-    /// What happens next. Loses nothing when it is dropped and asked again.
-    fn poll_signal(&mut self, cx: &mut Context<'_>) -> Poll<Result<Signal, Cut>>;
 }
