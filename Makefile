@@ -93,12 +93,23 @@ deb-arm64-test: dashboard ## The arm64 package, and its program under qemu-user:
 	packaging/emulated arm64 $$(ls -t target/deb/steward_*_arm64.deb | head -n 1)
 
 .PHONY: onnx
-onnx: target/onnx/installed ## ONNX Runtime, beside which the vision area of make bench measures
+onnx: target/onnx/installed ## ONNX Runtime, beside which the tests and the benchmark of cameras compare
 
 target/onnx/installed:
 	python3 -m venv target/onnx
-	target/onnx/bin/pip install --quiet --disable-pip-version-check onnxruntime numpy
+	target/onnx/bin/pip install --quiet --disable-pip-version-check onnxruntime onnx numpy
 	@touch $@
+
+# Debian's compiler has a library for arm64, and the emulator runs what it makes. Debug: the crates that
+# calculate are optimised all the same, and how long the emulator takes says nothing.
+.PHONY: vision-arm64
+vision-arm64: ## Networks on an emulated arm64 machine see what they see here
+	@tests/needs rustc-web cargo-web libstd-rust-web-dev:arm64 gcc-aarch64-linux-gnu qemu-user-static
+	PATH="/usr/bin:$$PATH" CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+		/usr/bin/cargo build --locked --target aarch64-unknown-linux-gnu --target-dir target/arm64 \
+		-p vision --example expect
+	$(CARGO) test --locked -p system-tests --test system vision::arm64 -- --ignored --nocapture
+	rm -rf target/arm64
 
 .PHONY: firmware
 firmware: ## The images of the sensor nodes, with their sizes against the budgets

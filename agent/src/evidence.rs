@@ -3,6 +3,8 @@
 //! A picture is on disk, and synced, before anything names it. There are at most [`BYTES_MAX`] of them:
 //! the oldest ones go first. What comes here was redacted; nothing else is ever written.
 
+pub mod post;
+
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

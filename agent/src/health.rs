@@ -234,6 +234,7 @@ fn link_figures(link: &LinkStatus) -> Value {
         "protocol": link.version.map(|version| version.to_string()),
         "sent": link.sent, "acked": link.acked, "refused": refused,
         "undelivered": link.undelivered, "undelivered_gone": link.undelivered_gone,
+        "picture_parts": link.parts, "picture_parts_dropped": link.parts_dropped,
         "day_b": link.day_bytes, "lanes": lanes,
     })
 }

@@ -3,6 +3,8 @@
 //! Does what a box does with each picture, one by one: decode, look, say what is there. Annotated copies
 //! are redacted like the pictures of findings.
 
+mod accuracy;
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,6 +18,7 @@ use vision::redact::Private;
 use vision::zone::Polygon;
 use vision::{evidence, manifest::Manifest};
 
+pub use self::accuracy::Marked;
 use crate::clock::Clock;
 use crate::config;
 
@@ -32,6 +35,8 @@ pub struct Request {
     pub annotate: Option<PathBuf>,
     /// Say how long it took.
     pub bench: bool,
+    /// Say how much of what people marked is found.
+    pub marked: Option<Marked>,
 }
 
 /// Looks at every picture; answers whether the model works and all of them could be read. What is wrong
@@ -69,6 +74,9 @@ pub fn look(request: &Request, out: &mut impl Write, err: &mut impl Write) -> io
     }
     if request.bench {
         write_times(&mut times, out)?;
+    }
+    if let Some(marked) = &request.marked {
+        all &= accuracy::measure(&mut model, &request.pictures, marked, out, err)?;
     }
     Ok(all)
 }
@@ -190,7 +198,44 @@ mod tests {
             json,
             annotate: Some(dir.join("out")),
             bench: !json,
+            marked: None,
         }
+    }
+
+    #[test]
+    fn what_people_marked_is_compared_with_what_is_found_and_with_a_reference() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        let red = swatch::picture(128, 128, &[(1, 2, 0), (3, 0, 2)]).encode(90);
+        std::fs::write(dir.path().join("a.jpg"), &red).unwrap();
+        std::fs::write(dir.path().join("b.jpg"), &red).unwrap();
+        // Ten cars were marked where the model sees one; the reference saw none and a person.
+        let car = r#"{"label": "car", "x": 32, "y": 64, "w": 32, "h": 32}"#;
+        let cars = [car; 10].join(",");
+        write(
+            "marks.json",
+            &format!(r#"[{{"file": "a.jpg", "width": 128, "height": 128, "boxes": [{cars}]}}]"#),
+        );
+        write(
+            "seen.json",
+            r#"{"score_threshold": 0.5, "images": [{"file": "a.jpg", "det": [
+                {"label": "person", "score": 0.9, "x1": 0, "y1": 0, "x2": 9, "y2": 9}]}]}"#,
+        );
+        let at = |name: &str| dir.path().join(name);
+        let marked = Marked { annotations: at("marks.json"), reference: Some(at("seen.json")) };
+        let request =
+            Request { annotate: None, marked: Some(marked), ..request(dir.path(), false) };
+        let (mut out, mut err) = (vec![], vec![]);
+        assert!(!look(&request, &mut out, &mut err).unwrap(), "nobody has marked the second");
+        let (out, err) = (String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap());
+        assert!(err.ends_with("b.jpg: nothing is marked in it; it is left out\n"), "{err}");
+        let words = |start: &str| -> Vec<String> {
+            let line = out.lines().find(|line| line.starts_with(start)).unwrap();
+            line.split_whitespace().map(str::to_owned).collect()
+        };
+        assert_eq!(words("car"), ["car", "10", "100.0", "10.0", "10.0", "–", "0.0", "0.0"]);
+        // Of all: the person that is there was not marked.
+        assert_eq!(words("all")[2..], ["10", "50.0", "10.0", "10.0", "0.0", "0.0", "0.0"]);
     }
 
     #[test]

@@ -5,11 +5,11 @@
 //! so that the steps are measured on every machine; models come with the data set.
 
 use std::hint::black_box;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use system_tests::data;
+use system_tests::{data, onnx_runtime};
 use vision::bounds::Bounds;
 use vision::evidence;
 use vision::model::Model;
@@ -102,34 +102,38 @@ fn model(table: &mut Table, name: &str, manifest: &Path, file: &Path, edge: u32)
     let picture = street();
     let look = best(ROUNDS, || drop(black_box(model.look(&picture))));
     table
-        .row(format!("{name}, look"), 1.0 / look, "frames/s")
+        .row(format!("{name}, look"), look * 1000.0, "ms")
         .how(format!("resize, network, boxes; one thread, {edge}x{edge}, best of {ROUNDS}"));
     table.row(format!("{name}, load"), load / look, "looks").how("hash, load, one picture");
     let network = best(ROUNDS, || drop(black_box(model.run(&picture))));
-    match reference(file, edge) {
-        Some(theirs) => {
-            table
-                .row(format!("{name}, of ONNX Runtime"), network / theirs, "x")
-                .how("resize and network, against its network alone; one thread each, same run");
-        }
-        None => data::say("bench: no ONNX Runtime in target/onnx; make onnx installs it"),
+    let theirs = reference(file, edge);
+    let peak = peak(manifest);
+    if let Some((seconds, _)) = theirs {
+        table
+            .row(format!("{name}, ONNX Runtime"), seconds * 1000.0, "ms")
+            .how("its network alone, one thread, same run");
+        table
+            .row(format!("{name}, time of ONNX Runtime's"), network / seconds, "x")
+            .how("resize and network, against its network alone");
     }
-    if let Some(kb) = peak(manifest) {
+    if let Some(kb) = peak {
         let how = "of a process that only looks, 1280x720 in memory";
         table.row(format!("{name}, peak memory"), kb / 1024.0, "MiB").at_most(100.0).how(how);
     }
+    if let (Some(kb), Some((_, theirs))) = (peak, theirs) {
+        table.row(format!("{name}, memory of ONNX Runtime's"), kb / theirs, "x").how(
+            "whole process, against what loading and running it adds to a Python with the input",
+        );
+    }
 }
 
-/// The best time of ONNX Runtime for the same network, in seconds.
-fn reference(file: &Path, edge: u32) -> Option<f64> {
-    let python = PathBuf::from("target/onnx/bin/python");
-    let out = Command::new(python)
-        .args(["tests/bench/onnxruntime_best.py"])
-        .arg(file)
-        .args([edge.to_string(), ROUNDS.to_string()])
-        .output()
-        .ok()?;
-    String::from_utf8_lossy(&out.stdout).trim().parse().ok()
+/// The best time of ONNX Runtime for the same network, in seconds, and the memory it took, in KiB.
+fn reference(file: &Path, edge: u32) -> Option<(f64, f64)> {
+    let words = ["best", &file.to_string_lossy(), &edge.to_string(), &ROUNDS.to_string()];
+    let out = onnx_runtime::command(&words)?.output().ok()?;
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    let (seconds, kb) = said.trim().split_once(' ')?;
+    Some((seconds.parse().ok()?, kb.parse().ok()?))
 }
 
 /// The most memory of this program when it only looks, in KiB.

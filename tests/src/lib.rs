@@ -10,6 +10,7 @@ pub mod fleet;
 pub mod mosquitto;
 pub mod node;
 pub mod noise;
+pub mod onnx_runtime;
 pub mod outbox;
 mod packets;
 pub mod parsers;

@@ -133,6 +133,7 @@ pub fn start_as(
         clock: Clock::system(opened.boot),
         health: payloads,
         greeting: None,
+        pictures: None,
         status,
         stop: stop.clone(),
     };

@@ -54,7 +54,9 @@ impl Subscriber {
         let (tell, messages) = mpsc::channel();
         let (ready, granted) = mpsc::channel();
         std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            // A payload that is no text is no message for it, and no end either.
+            for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+                let line = String::from_utf8_lossy(&line);
                 if line.starts_with("Subscribed") {
                     // Told again after every reconnect; nobody listens then.
                     let _ = ready.send(());

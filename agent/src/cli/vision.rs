@@ -19,8 +19,17 @@ pub(crate) enum VisionCommand {
         #[arg(long, value_name = "DIR")]
         annotate: Option<PathBuf>,
     },
-    /// How long it takes on this machine
-    Bench(VisionArgs),
+    /// How long it takes on this machine, and how much of what people marked is found
+    Bench {
+        #[command(flatten)]
+        args: VisionArgs,
+        /// What people marked in these pictures: precision, recall and mAP of the model
+        #[arg(long, value_name = "FILE")]
+        annotations: Option<PathBuf>,
+        /// What another runtime saw in them, to stand beside it
+        #[arg(long, value_name = "FILE", requires = "annotations")]
+        reference: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -38,15 +47,18 @@ pub(crate) struct VisionArgs {
 
 /// Has the pictures looked at; answers whether all of them could be.
 pub(crate) fn look_at(command: VisionCommand) -> anyhow::Result<bool> {
-    let (args, json, annotate, bench) = match command {
-        VisionCommand::Run { args, json, annotate } => (args, json, annotate, false),
-        VisionCommand::Bench(args) => (args, false, None, true),
+    let (args, json, annotate, bench, marked) = match command {
+        VisionCommand::Run { args, json, annotate } => (args, json, annotate, false, None),
+        VisionCommand::Bench { args, annotations, reference } => {
+            let marked = annotations.map(|annotations| look::Marked { annotations, reference });
+            (args, false, None, true, marked)
+        }
     };
     let VisionArgs { model, image: mut pictures, dir } = args;
     if let Some(dir) = dir {
         pictures.extend(look::pictures_in(&dir)?);
     }
-    let request = look::Request { model, pictures, json, annotate, bench };
+    let request = look::Request { model, pictures, json, annotate, bench, marked };
     let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
     let all = look::look(&request, &mut stdout, &mut std::io::stderr().lock())?;
     stdout.flush()?;

@@ -67,6 +67,8 @@ pub enum Pictures {
     Stream(CameraServer),
     /// The output of a program: one JPEG after the other. The first word is the program.
     Command(Vec<String>),
+    /// A USB camera: its device.
+    Usb(PathBuf),
 }
 
 /// A web server with pictures.
@@ -74,7 +76,7 @@ pub enum Pictures {
 pub struct CameraServer {
     /// Where.
     pub url: HttpUrl,
-    /// User name and password, shown as HTTP Basic.
+    /// User name and password, shown as the server asks for them: HTTP Digest or Basic.
     pub login: Option<(String, Secret)>,
     /// Own certificate authority, PEM; `None`: the system's roots.
     pub ca_file: Option<PathBuf>,

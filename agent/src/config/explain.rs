@@ -247,6 +247,7 @@ fn pictures(camera: &Camera) -> String {
             format!("{}:{}{}", server.url.host, server.url.port, server.url.path)
         }
         Pictures::Command(words) => format!("the program {}", words[0]),
+        Pictures::Usb(device) => device.display().to_string(),
     };
     let every = marked(write_duration(camera.every), camera.every == defaults::CAMERA_EVERY);
     format!("{from} every {every}, {} zones", camera.zones.len())

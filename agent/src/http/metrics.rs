@@ -272,6 +272,10 @@ fn link(text: &mut Text, ways: &[Way]) {
     links("uplink_undelivered", "gauge", aside, &|link| link.undelivered as u64);
     let gone = "Messages kept aside that made room for others.";
     links("uplink_undelivered_gone_total", "counter", gone, &|link| link.undelivered_gone);
+    let parts = "Parts of pictures handed to the connection.";
+    links("uplink_picture_parts_total", "counter", parts, &|link| link.parts);
+    let small = "Parts of pictures too large for the packets of the broker.";
+    links("uplink_picture_parts_dropped_total", "counter", small, &|link| link.parts_dropped);
     text.family("uplink_refused_total", "counter", "Publishes that the broker did not take.");
     for way in ways {
         for (reason, count) in &way.link.refusals {

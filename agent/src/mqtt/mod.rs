@@ -94,6 +94,10 @@ pub struct LinkStatus {
     pub refusals: BTreeMap<Refusal, u64>,
     /// Bytes of packets that were sent today (UTC), as far as they count against a day's limit.
     pub day_bytes: u64,
+    /// Parts of pictures handed to the connection.
+    pub parts: u64,
+    /// Those that the broker would not have taken: its packets are too small.
+    pub parts_dropped: u64,
     /// Messages kept aside because they cannot be delivered, and how many of them made room since.
     pub undelivered: usize,
     /// Messages that were kept aside and had to make room for others.

@@ -12,6 +12,8 @@ use super::topics::{self, Prefix};
 
 /// The media type of what is flat.
 pub const JSON: &str = "application/json";
+/// The media type of parts of pictures.
+pub const JPEG: &str = "image/jpeg";
 /// The media type of what is compressed (RFC 8878, 7.2); what is inside is [`JSON`].
 pub const ZSTD: &str = "application/zstd";
 /// The first bytes of what is compressed.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use domain::site::Identity;
 use domain::time::{Boot, Now};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::LinkStatus;
@@ -27,6 +27,7 @@ use super::v5::V5;
 use super::version::Versions;
 use crate::clock::Clock;
 use crate::config::{Broker, Traffic, Version};
+use crate::evidence::post::Part;
 use crate::outbox::{Outbox, OutboxError};
 
 /// The largest window; the settings say so too.
@@ -51,6 +52,8 @@ pub struct Pipe {
     /// A topic and what is retained there, sent after `online` over every connection, with no number and beside
     /// the outbox.
     pub greeting: Option<(String, Vec<u8>)>,
+    /// Parts of pictures that somebody has asked for; `None`: they go elsewhere.
+    pub pictures: Option<mpsc::Receiver<Part>>,
     /// Where the task shows how the link is doing.
     pub status: watch::Sender<LinkStatus>,
     /// Says goodbye and ends.
@@ -73,6 +76,7 @@ pub(super) struct Memory {
     pub(super) allowance: Allowance,
     pub(super) letters: Letters,
     pub(super) health: watch::Receiver<Option<Vec<u8>>>,
+    pub(super) pictures: Option<mpsc::Receiver<Part>>,
 }
 
 impl Pipe {
@@ -89,7 +93,7 @@ impl Pipe {
     ///
     /// # Errors
     /// As [`Pipe::run`].
-    pub async fn run_at(self, pace: Pace) -> Result<(), PipeError> {
+    pub async fn run_at(mut self, pace: Pace) -> Result<(), PipeError> {
         let prefix = Prefix::new(&self.identity);
         let now = self.clock.now();
         let mut memory = Memory {
@@ -99,6 +103,7 @@ impl Pipe {
             allowance: Allowance::open(&self.traffic, &self.dir, now.utc),
             letters: Letters::below(&self.dir),
             health: self.health.clone(),
+            pictures: self.pictures.take(),
         };
         let ended = self.connections(&prefix, &mut memory).await;
         memory.allowance.save();

@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use domain::output::Lane;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +32,7 @@ use super::socket::Socket;
 use super::topics::Prefix;
 use super::{LaneTraffic, LinkStatus};
 use crate::clock::Clock;
+use crate::evidence::post::Part;
 use crate::outbox::{Entry, Key, Lanes, Outbox, OutboxError, Outcome};
 
 /// Acknowledgements are told to the outbox so many at a time, or when something else is told to it.
@@ -188,6 +189,7 @@ impl<'a> Link<'a> {
                 ready.borrow_and_update();
                 self.start_taking();
             }
+            let idle = self.may_send_a_part();
             let (socket, heard) = (&mut self.socket, &mut self.heard);
             let step = tokio::select! {
                 () = poll_fn(|cx| listen(socket, cx, heard)) => self.on_signals().await,
@@ -202,6 +204,10 @@ impl<'a> Link<'a> {
                 Ok(()) = health.changed(), if live => {
                     let payload = health.borrow_and_update().clone();
                     self.send_health(payload);
+                    Ok(())
+                }
+                Some(part) = next_part(&mut self.memory.pictures), if idle => {
+                    self.send_part(part);
                     Ok(())
                 }
                 () = self.stop.cancelled(), if stoppable => self.begin_to_part(),
@@ -318,6 +324,20 @@ impl<'a> Link<'a> {
         self.room() > kept && self.memory.allowance.allows(lane, replay) && self.socket.has_room()
     }
 
+    /// Whether a part of a picture may go now: nothing waits that is more than a series, there is room for
+    /// what comes next, and what is late or of little weight may be sent.
+    fn may_send_a_part(&mut self) -> bool {
+        let urgent = self.shelf[..Lane::Telemetry as usize].iter().any(|lane| !lane.is_empty());
+        self.phase == Phase::Live
+            && self.trial == Trial::None
+            && !self.refused.is_silent(self.beats.all)
+            && !urgent
+            && self.taking.is_none()
+            && self.room() > self.window / 4
+            && self.memory.allowance.allows(Lane::Telemetry, true)
+            && self.socket.has_room()
+    }
+
     /// Tells the outbox what is settled, unless it is busy: then later.
     fn settle(&mut self) {
         if self.settled.is_empty() {
@@ -415,6 +435,14 @@ impl<'a> Link<'a> {
 
 async fn next_entries(taking: &mut Option<Taking>) -> Result<Vec<Entry>, OutboxError> {
     taking.as_mut().expect("only called when something is being taken").await
+}
+
+/// The next part of a picture; never, where pictures go elsewhere.
+async fn next_part(pictures: &mut Option<mpsc::Receiver<Part>>) -> Option<Part> {
+    match pictures {
+        Some(parts) => parts.recv().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Everything that has happened on a connection by now, as far as one round goes; waits for the first.

@@ -305,6 +305,7 @@ mod tests {
             connect_timeout: Duration::from_secs(30),
             window: 20,
             packet_max: 1024,
+            reconnect_spread: Duration::ZERO,
         };
         let access = Access::of(&broker, "box", None).unwrap();
         let will = ("lost".to_owned(), vec![]);

@@ -10,9 +10,9 @@ use crate::control::versions::Standing;
 use crate::run::Launch;
 
 /// The commands that the box knows, by the last level of their topics.
-const CAPABILITIES: [&str; 12] = [
-    "bay", "config", "coverage", "device", "history", "log", "ping", "refresh", "report", "ticket",
-    "tickets", "update",
+const CAPABILITIES: [&str; 13] = [
+    "bay", "config", "coverage", "device", "evidence", "history", "log", "ping", "refresh",
+    "report", "ticket", "tickets", "update",
 ];
 
 /// Where it says how far an update has come.

@@ -28,6 +28,7 @@ use crate::config::Config;
 use crate::control::fetch::{Fetched, Fetching, fetched};
 use crate::control::trial::{Asked, Trial};
 use crate::control::versions::{Begun, Cut, Origin, Versions, fits, sha256};
+use crate::evidence::post::PAUSE;
 use crate::logging::LogFilter;
 use crate::mqtt::LinkStatus;
 use crate::update::{News, Updates};
@@ -73,6 +74,7 @@ pub async fn serve(start: Start) -> Result<(), RunError> {
         record: start.record,
         log: start.log,
         log_until: None,
+        picture_at: None,
         first,
         certificates: vec![],
     };
@@ -116,6 +118,8 @@ struct Life {
     log: LogFilter,
     /// When the log is as usual again.
     log_until: Option<Instant>,
+    /// When a picture was sent last.
+    picture_at: Option<Instant>,
     /// What the engine is told first after the next start.
     first: Vec<Input>,
     /// The files of certificates as they were at the start.
@@ -308,6 +312,7 @@ impl Life {
             Upkeep::ConfirmUpdate => self.updates.confirm().map(|()| self.tell_of_updates()),
             Upkeep::RevertUpdate => self.revert_update(station).await,
             Upkeep::ShowUpdate => Ok(self.tell_of_updates()),
+            Upkeep::Evidence { sha256 } => self.send_picture(&sha256, station),
         };
         let told = match outcome {
             Ok(result) => progress(asked, Stage::Done, result, None),
@@ -375,6 +380,22 @@ impl Life {
                 Ok(None)
             }
         }
+    }
+
+    /// Has the picture of a finding sent, unless that was done just now.
+    fn send_picture(
+        &mut self,
+        sha256: &str,
+        station: &Station,
+    ) -> Result<Map<String, Value>, String> {
+        let now = instant();
+        if self.picture_at.is_some_and(|at| now < at + PAUSE) {
+            let pause = PAUSE.as_secs();
+            return Err(format!("one picture in {pause} s is sent; ask again later"));
+        }
+        let told = station.post.send(sha256)?;
+        self.picture_at = Some(now);
+        Ok(told)
     }
 
     /// Back to the version before: at once from a trial, else by a trial of that one.

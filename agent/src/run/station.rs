@@ -26,6 +26,8 @@ use crate::config::Config;
 use crate::control::audit::Audit;
 use crate::control::{Desk, Guard};
 use crate::engine::{self, Live};
+use crate::evidence::Album;
+use crate::evidence::post::Post;
 use crate::health::notify;
 use crate::http;
 use crate::mqtt::LinkStatus;
@@ -61,6 +63,8 @@ pub struct Station {
     /// What people want done with the box itself, for whoever runs it: taken by him, or dropped, so that
     /// it is refused.
     pub orders: Option<mpsc::Receiver<Order>>,
+    /// Where pictures of findings are handed in for whoever asked.
+    pub post: Post,
     /// The way to the engine while it runs, without keeping it.
     arrivals: mpsc::WeakSender<sources::Arrival>,
     outbox: Outbox,
@@ -110,6 +114,7 @@ impl Station {
         let (arrivals, received) = mpsc::channel(ARRIVALS_MAX);
         let (order, orders) = mpsc::channel(ORDERS_MAX);
         let (payloads, _) = watch::channel(None);
+        let (post, parts) = Post::new(Album::of(&config.buffer.dir));
         let mut station = Station {
             clock,
             http: listening.as_ref().map(|l| l.addr),
@@ -117,6 +122,7 @@ impl Station {
             engine: watch::channel(engine::Status::default()).1,
             link: watch::channel(LinkStatus::default()).1,
             orders: Some(orders),
+            post,
             arrivals: arrivals.downgrade(),
             uplinks: vec![],
             outbox: stores.outbox,
@@ -151,7 +157,7 @@ impl Station {
             config.open311.clone().map(|o| station.spawn_public(&config, o, desk.clone()));
         station.spawn_doors(&config, &desk);
         station.spawn_refresh(&config, arrivals.clone());
-        station.spawn_links(&config, &payloads);
+        station.spawn_links(&config, &payloads, parts);
         station.watch_links(&arrivals);
         drop((arrivals, desk));
         station.spawn_heartbeat(&config, payloads);

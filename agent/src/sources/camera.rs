@@ -10,6 +10,7 @@ pub mod eyes;
 mod folder;
 mod live;
 mod server;
+mod usb;
 
 use std::time::Duration;
 
@@ -28,10 +29,11 @@ use vision::scene::{Outcome, Task};
 use self::eyes::{Eyes, Told, Verdict};
 use self::folder::{Folder, Picture};
 use self::live::Live;
+use self::server::Visitor;
 use super::intake::{Gate, Stopped};
 use super::retry::Retry;
 use super::{Context, PictureCounts};
-use crate::config::{Camera, CameraZone, Pictures, Problem};
+use crate::config::{Camera, CameraServer, CameraZone, Pictures, Problem};
 
 /// Between two looks into a folder that has nothing new.
 const FOLDER_EVERY: Duration = Duration::from_millis(500);
@@ -59,12 +61,17 @@ pub(super) async fn run(camera: Box<Camera>, eyes: Option<Eyes>, context: Contex
 /// Reads a stream, and opens it again whenever it ends.
 async fn keep_reading(pictures: &Pictures, live: &mut Live, stop: &CancellationToken) {
     let mut retry = Retry::new();
+    let mut visitor = match pictures {
+        Pictures::Stream(server) => Some(Visitor::new(server)),
+        _ => None,
+    };
     loop {
         let before = live.number;
-        let why = match pictures {
-            Pictures::Command(words) => child::run(words, live).await,
-            Pictures::Stream(server) => server::stream(server, live).await,
-            Pictures::Folder { .. } | Pictures::Snapshot(_) => return,
+        let why = match (pictures, &mut visitor) {
+            (Pictures::Command(words), _) => child::run(words, live).await,
+            (Pictures::Usb(device), _) => usb::run(device, live).await,
+            (_, Some(visitor)) => visitor.stream(live).await,
+            _ => return,
         };
         if live.number > before {
             retry.carried();
@@ -94,7 +101,9 @@ impl Viewer {
                     .await
             }
             Pictures::Snapshot(server) => self.snapshots(server).await,
-            Pictures::Stream(_) | Pictures::Command(_) => self.live(pictures).await,
+            Pictures::Stream(_) | Pictures::Command(_) | Pictures::Usb(_) => {
+                self.live(pictures).await
+            }
         };
         ended.err().unwrap_or(Stopped)
     }
@@ -125,10 +134,11 @@ impl Viewer {
         }
     }
 
-    async fn snapshots(&mut self, server: &crate::config::CameraServer) -> Result<(), Stopped> {
+    async fn snapshots(&mut self, server: &CameraServer) -> Result<(), Stopped> {
+        let mut visitor = Visitor::new(server);
         loop {
             let asked = self.context.clock.now().monotonic;
-            match server::snapshot(server, self.camera.settings.limits.bytes).await {
+            match visitor.snapshot(self.camera.settings.limits.bytes).await {
                 Ok(jpeg) => self.look(jpeg).await?,
                 Err(error) => {
                     self.gate.trouble(error);
@@ -146,7 +156,8 @@ impl Viewer {
         let (too_long, long) = watch::channel(0);
         let (state, told) = watch::channel(None);
         let most = self.camera.settings.limits.bytes;
-        let mut live = Live { most, newest, too_long, state, number: 0 };
+        let patience = live::patience(self.camera.every);
+        let mut live = Live { patience, most, newest, too_long, state, number: 0 };
         let stop = self.context.stop.clone();
         tokio::select! {
             () = keep_reading(pictures, &mut live, &stop) => Ok(()),

@@ -164,6 +164,20 @@ impl Expected {
         Ok(Expected { folder, score_min: written.score_threshold, images: written.images })
     }
 
+    /// The least score of the detections it has.
+    #[must_use]
+    pub const fn score_min(&self) -> f32 {
+        self.score_min
+    }
+
+    /// What is expected of the picture of this name, in fractions of `picture`; a class that is not among
+    /// `classes` has a number beyond theirs. `None`: it was not looked at.
+    #[must_use]
+    pub fn of(&self, file: &Path, classes: &[String], picture: &Picture) -> Option<Vec<Detection>> {
+        let image = self.images.iter().find(|image| image.file == file)?;
+        Some(image.of(classes, picture))
+    }
+
     /// Looks at every picture, and compares.
     ///
     /// # Errors

@@ -12,6 +12,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 #![cfg_attr(test, allow(clippy::cast_possible_truncation))]
 
+pub mod accuracy;
 pub mod agreement;
 pub mod bounds;
 pub mod evidence;

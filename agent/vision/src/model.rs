@@ -197,6 +197,11 @@ impl<N: Network> Model<N> {
         Ok((self.network.run(input, width as usize, height as usize)?, placement))
     }
 
+    /// Makes detections from another least score on, above 0 and below 1: all of them, to be judged.
+    pub const fn see_from(&mut self, score_min: f32) {
+        self.manifest.score_min = score_min;
+    }
+
     /// What is known of it.
     #[must_use]
     pub const fn manifest(&self) -> &Manifest {

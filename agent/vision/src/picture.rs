@@ -4,6 +4,8 @@
 //! compared with [`Limits`] before memory is asked for, and a file without its end is refused. Only JPEG
 //! is taken: it is what cameras, `ffmpeg` and `rpicam-vid` write.
 
+use std::borrow::Cow;
+
 use jpeg_encoder::{ColorType, Encoder};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
@@ -106,7 +108,8 @@ impl Picture {
             .set_max_width(edge)
             .set_max_height(edge)
             .jpeg_set_out_colorspace(ColorSpace::RGB);
-        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(jpeg), options);
+        let jpeg = with_tables(jpeg);
+        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&*jpeg), options);
         decoder.decode_headers().map_err(|_| BadPicture::Damaged)?;
         let info = decoder.info().ok_or(BadPicture::Damaged)?;
         let (width, height) = (usize::from(info.width), usize::from(info.height));
@@ -221,6 +224,28 @@ fn ends(jpeg: &[u8]) -> bool {
     jpeg[..jpeg.len() - padding].ends_with(&[0xff, 0xd9])
 }
 
+/// A JPEG that has its Huffman tables, or says that they are the usual ones. USB cameras leave them out
+/// (ITU-T T.81, annex K.3, has them), and most do not say so as AVI files do: by a segment "AVI1", which is
+/// what the decoder goes by.
+fn with_tables(jpeg: &[u8]) -> Cow<'_, [u8]> {
+    const SCAN: u8 = 0xda;
+    const TABLES: u8 = 0xc4;
+    const AVI1: &[u8] = b"\xff\xe0\x00\x10AVI1\0\0\0\0\0\0\0\0\0\0";
+    let (start, mut rest) = jpeg.split_at(2);
+    while let [0xff, kind, high, low, ..] = *rest {
+        if kind == TABLES {
+            return Cow::Borrowed(jpeg);
+        }
+        if kind == SCAN {
+            return Cow::Owned([start, AVI1, &jpeg[2..]].concat());
+        }
+        let length = 2 + usize::from(u16::from_be_bytes([high, low]));
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    // What is no row of segments is the decoder's to refuse.
+    Cow::Borrowed(jpeg)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -233,6 +258,26 @@ mod tests {
             (0..width).flat_map(move |x| [(x * 255 / width) as u8, (y * 255 / height) as u8, 90])
         });
         Picture::from_rgb(width, height, pixels.collect()).unwrap()
+    }
+
+    /// USB cameras leave the Huffman tables out: they are always the same (ITU-T T.81, annex K.3).
+    #[test]
+    fn a_frame_of_mjpeg_without_its_tables_is_the_same_picture() {
+        let street = crate::swatch::picture(64, 48, &[(1, 2, 0), (3, 0, 2)]);
+        let jpeg = street.encode(90);
+        let (mut bare, mut at) = (jpeg[..2].to_vec(), 2);
+        // Segments, up to the one after which the pixels come.
+        while jpeg[at + 1] != 0xda {
+            let length = 2 + usize::from(u16::from_be_bytes([jpeg[at + 2], jpeg[at + 3]]));
+            if jpeg[at + 1] != 0xc4 {
+                bare.extend(&jpeg[at..at + length]);
+            }
+            at += length;
+        }
+        bare.extend(&jpeg[at..]);
+        assert!(bare.len() + 300 < jpeg.len(), "the tables are gone");
+        let decode = |jpeg: &[u8]| Picture::decode(jpeg, &Limits::default()).unwrap();
+        assert_eq!(decode(&bare), decode(&jpeg));
     }
 
     #[test]

@@ -23,20 +23,20 @@ use vision::bounds::Bounds;
 use vision::picture::{Limits, Picture};
 use vision::swatch;
 
-const RED: usize = 0;
-const GREEN: usize = 1;
-const BLUE: usize = 2;
+pub(super) const RED: usize = 0;
+pub(super) const GREEN: usize = 1;
+pub(super) const BLUE: usize = 2;
 
 /// A box with a camera, its folder, and a broker.
-struct Street {
-    dir: tempfile::TempDir,
-    broker: Mosquitto,
+pub(super) struct Street {
+    pub(super) dir: tempfile::TempDir,
+    pub(super) broker: Mosquitto,
     http: u16,
     pictures: u32,
 }
 
 impl Street {
-    fn new() -> Option<Street> {
+    pub(super) fn new() -> Option<Street> {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("mosquitto")).unwrap();
         let broker = Mosquitto::start(&dir.path().join("mosquitto"))?;
@@ -45,12 +45,12 @@ impl Street {
         Some(Street { dir, broker, http: free_port(), pictures: 0 })
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// The configuration; `model` and `zones` as text.
-    fn write(&self, model: &str, zones: &str) -> String {
+    pub(super) fn write(&self, model: &str, zones: &str) -> String {
         let text = format!(
             "[box]\nid = \"xj-1\"\ntenant = \"longcheng\"\nsite = \"xuejia\"\ntimezone = \"Asia/Shanghai\"\n\
              [mqtt]\nurl = \"{}\"\n[buffer]\ndir = \"{}\"\n[http]\nlisten = \"127.0.0.1:{}\"\n\
@@ -65,33 +65,39 @@ impl Street {
         path.display().to_string()
     }
 
-    fn start(&self, config: &str) -> Running {
+    pub(super) fn start(&self, config: &str) -> Running {
         let mut running = Running::start(&["run", "--config", config]);
         running.wait_for("steward runs");
         running
     }
 
     /// Puts a picture into the folder, as cameras do: written elsewhere, then moved.
-    fn put(&mut self, name: &str, bytes: &[u8]) {
+    pub(super) fn put(&mut self, name: &str, bytes: &[u8]) {
         let whole = self.path("upload");
         fs::write(&whole, bytes).unwrap();
         fs::rename(whole, self.path("in").join(name)).unwrap();
     }
 
-    /// Puts pictures of the same street until `enough`, a few a second like a camera.
-    fn film(&mut self, jpeg: &[u8], what: &str, mut enough: impl FnMut() -> bool) {
+    /// Puts pictures, made of their number, until `enough`: a few a second, like a camera.
+    pub(super) fn film(
+        &mut self,
+        mut jpeg: impl FnMut(u32) -> Vec<u8>,
+        what: &str,
+        mut enough: impl FnMut() -> bool,
+    ) {
         for _ in 0..600 {
             if enough() {
                 return;
             }
             self.pictures += 1;
-            self.put(&format!("{:06}.jpg", self.pictures), jpeg);
+            let jpeg = jpeg(self.pictures);
+            self.put(&format!("{:06}.jpg", self.pictures), &jpeg);
             std::thread::sleep(Duration::from_millis(100));
         }
         panic!("still waiting for {what}");
     }
 
-    fn get(&self, path: &str) -> (String, Vec<u8>) {
+    pub(super) fn get(&self, path: &str) -> (String, Vec<u8>) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.http)).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n")
             .unwrap();
@@ -101,19 +107,27 @@ impl Street {
         (String::from_utf8_lossy(&answer[..end]).into_owned(), answer[end + 4..].to_vec())
     }
 
+    /// A counter that there is once.
+    pub(super) fn total(&self, name: &str) -> u64 {
+        self.metric(|line| line.starts_with(name) && !line.starts_with('#'))
+    }
+
     /// A counter of the camera.
-    fn count(&self, name: &str, reason: &str) -> u64 {
+    pub(super) fn count(&self, name: &str, reason: &str) -> u64 {
+        self.metric(|line| {
+            line.starts_with(name) && line.contains("\"cam-1\"") && line.contains(reason)
+        })
+    }
+
+    fn metric(&self, wanted: impl Fn(&str) -> bool) -> u64 {
         let (_, body) = self.get("/metrics");
         let text = String::from_utf8_lossy(&body);
-        let wanted = |line: &&str| {
-            line.starts_with(name) && line.contains("\"cam-1\"") && line.contains(reason)
-        };
-        let value = text.lines().find(wanted).and_then(|line| line.rsplit(' ').next());
+        let value = text.lines().find(|line| wanted(line)).and_then(|line| line.rsplit(' ').next());
         value.map_or(0, |value| value.parse().unwrap())
     }
 }
 
-const BIN: &str = "[[source.zone]]\nname = \"bin\"\nfinds = \"bin_overflow\"\n\
+pub(super) const BIN: &str = "[[source.zone]]\nname = \"bin\"\nfinds = \"bin_overflow\"\n\
     about = { lat = 31.811, lon = 119.974 }\n\
     polygon = [[0.2, 0.4], [0.6, 0.4], [0.6, 0.8], [0.2, 0.8]]\n\
     hits = [2, 3]\ndwell = \"1s\"\nclear_after = \"1s\"\nrest = \"0s\"\n";
@@ -123,7 +137,7 @@ const BAY: &str = "[[source.zone]]\nname = \"b-1\"\nfinds = \"occupancy\"\n\
     [[bay]]\nid = \"b-1\"\nsource = \"cam-1\"\ndevice = \"b-1\"\noccupied_after = \"0s\"\n";
 
 /// The street: cells of the picture, each with a colour.
-fn street(cells: &[(u32, u32, usize)]) -> Vec<u8> {
+pub(super) fn street(cells: &[(u32, u32, usize)]) -> Vec<u8> {
     let mut picture = swatch::picture(640, 360, cells).rgb().to_vec();
     // A fine pattern in the upper half of the last column, as a face is: people stand there in blue.
     for y in 0..90_usize {
@@ -138,7 +152,10 @@ fn street(cells: &[(u32, u32, usize)]) -> Vec<u8> {
     Picture::from_rgb(640, 360, picture).unwrap().encode(95)
 }
 
-fn tickets<'a>(heard: &'a [Heard], category: &'a str) -> impl Iterator<Item = &'a Value> {
+pub(super) fn tickets<'a>(
+    heard: &'a [Heard],
+    category: &'a str,
+) -> impl Iterator<Item = &'a Value> {
     let states =
         heard.iter().filter(|m| m.topic.contains("/ticket/") && m.topic.ends_with("/state"));
     states.map(|m| &m.json).filter(move |json| json["category"] == category)
@@ -153,10 +170,14 @@ fn a_bin_that_overflows_is_one_ticket_with_a_picture_in_which_nobody_can_be_know
     let mut heard = Subscriber::start(street_.broker.port, "all", "steward/#");
     let running = street_.start(&config);
     let full = street(&[(1, 2, GREEN), (3, 3, RED), (3, 0, BLUE)]);
-    street_.film(&full, "the ticket", || {
-        heard.listen();
-        tickets(&heard.heard, "bin_overflow").next().is_some()
-    });
+    street_.film(
+        |_| full.clone(),
+        "the ticket",
+        || {
+            heard.listen();
+            tickets(&heard.heard, "bin_overflow").next().is_some()
+        },
+    );
     let ticket = tickets(&heard.heard, "bin_overflow").last().unwrap().clone();
     assert_eq!(ticket["state"], "candidate", "a person has to look first: {ticket}");
     let seen = &ticket["sources"][0]["seen"];
@@ -173,22 +194,34 @@ fn a_bin_that_overflows_is_one_ticket_with_a_picture_in_which_nobody_can_be_know
     let bay = |heard: &[Heard], status: &str| {
         heard.iter().any(|m| m.topic.ends_with("/bay/b-1/state") && m.json["status"] == status)
     };
-    street_.film(&full, "the bay", || {
-        heard.listen();
-        bay(&heard.heard, "occupied")
-    });
+    street_.film(
+        |_| full.clone(),
+        "the bay",
+        || {
+            heard.listen();
+            bay(&heard.heard, "occupied")
+        },
+    );
     // It is emptied; later it overflows again, and is the same case.
     let empty = street(&[(3, 0, BLUE)]);
-    street_.film(&empty, "the end", || {
-        heard.listen();
-        tickets(&heard.heard, "bin_overflow").any(|t| t["cleared_by_sensor"] == true)
-            && bay(&heard.heard, "free")
-    });
+    street_.film(
+        |_| empty.clone(),
+        "the end",
+        || {
+            heard.listen();
+            tickets(&heard.heard, "bin_overflow").any(|t| t["cleared_by_sensor"] == true)
+                && bay(&heard.heard, "free")
+        },
+    );
     let revisions = tickets(&heard.heard, "bin_overflow").count();
-    street_.film(&full, "it to come back", || {
-        heard.listen();
-        tickets(&heard.heard, "bin_overflow").count() > revisions
-    });
+    street_.film(
+        |_| full.clone(),
+        "it to come back",
+        || {
+            heard.listen();
+            tickets(&heard.heard, "bin_overflow").count() > revisions
+        },
+    );
     let ids: std::collections::BTreeSet<_> =
         tickets(&heard.heard, "bin_overflow").map(|t| t["ticket_id"].to_string()).collect();
     assert_eq!(ids.len(), 1, "{ids:?}");
@@ -255,7 +288,7 @@ fn whatever_is_put_into_the_folder_is_counted_and_the_box_goes_on() {
 }
 
 /// Whether something comes true while a test can wait.
-fn soon(mut true_at: impl FnMut() -> bool) -> bool {
+pub(super) fn soon(mut true_at: impl FnMut() -> bool) -> bool {
     for _ in 0..600 {
         if true_at() {
             return true;
@@ -363,10 +396,14 @@ fn a_car_of_the_data_set_that_stays_is_a_ticket() {
     let mut heard = Subscriber::start(street_.broker.port, "all", "steward/#");
     let running = street_.start(&config);
     let cars = data::read(&set, "coco/images/000000006723.jpg");
-    street_.film(&cars, "the ticket", || {
-        heard.listen();
-        tickets(&heard.heard, "illegal_parking").next().is_some()
-    });
+    street_.film(
+        |_| cars.clone(),
+        "the ticket",
+        || {
+            heard.listen();
+            tickets(&heard.heard, "illegal_parking").next().is_some()
+        },
+    );
     let ticket = tickets(&heard.heard, "illegal_parking").last().unwrap();
     let seen = &ticket["sources"][0]["seen"];
     assert!(["car", "truck", "bus"].contains(&seen["class"].as_str().unwrap()), "{seen}");

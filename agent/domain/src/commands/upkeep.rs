@@ -1,4 +1,5 @@
-//! What somebody wants done with the box itself: its configuration, its program, how much it logs.
+//! What somebody wants done with the box itself: its configuration, its program, how much it logs, the
+//! pictures it keeps.
 //!
 //! The core decides who may ask and that nothing is done twice; the shell does it, and says at every step
 //! how far it has come ([`Progress`]). Nothing here touches a file or a connection.
@@ -49,6 +50,11 @@ pub enum Upkeep {
     RevertUpdate,
     /// Say how far an update has come.
     ShowUpdate,
+    /// Send the picture of a finding.
+    Evidence {
+        /// The SHA-256 that its ticket names, 64 small hex digits.
+        sha256: String,
+    },
 }
 
 /// A new configuration.
@@ -117,7 +123,7 @@ impl LogLevel {
 
 impl Upkeep {
     /// Every name by which it is allowed or not.
-    pub const NAMES: [&str; 9] = [
+    pub const NAMES: [&str; 10] = [
         "config.apply",
         "config.confirm",
         "config.revert",
@@ -127,6 +133,7 @@ impl Upkeep {
         "update.confirm",
         "update.revert",
         "update.show",
+        "evidence",
     ];
 
     /// The name by which it is allowed or not.
@@ -142,7 +149,15 @@ impl Upkeep {
             Upkeep::ConfirmUpdate => "update.confirm",
             Upkeep::RevertUpdate => "update.revert",
             Upkeep::ShowUpdate => "update.show",
+            Upkeep::Evidence { .. } => "evidence",
         }
+    }
+
+    /// Whether it is done only for requesters whom somebody has named: by an `[[allow]]`, or by a key with
+    /// which they sign. A picture leaves the box, however redacted it is.
+    #[must_use]
+    pub const fn wants_a_name(&self) -> bool {
+        matches!(self, Upkeep::Evidence { .. })
     }
 }
 
@@ -253,6 +268,18 @@ struct LogArgs {
     for_s: u32,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EvidenceArgs {
+    sha256: String,
+}
+
+/// A SHA-256 in small digits; as a ticket writes it, too: `sha256:…`.
+fn digits(text: &str) -> Option<String> {
+    let digits = text.strip_prefix("sha256:").unwrap_or(text);
+    is_sha256(digits).then(|| digits.to_ascii_lowercase())
+}
+
 /// Reads the arguments of `cmd/<name>`; otherwise says what is wrong with them.
 pub(super) fn read(name: &str, args: Value) -> Result<Upkeep, String> {
     let wrong = |error: serde_json::Error, form: &str| {
@@ -268,6 +295,13 @@ pub(super) fn read(name: &str, args: Value) -> Result<Upkeep, String> {
             return Err(format!("args of cmd/log: for_s is 1 to {LOG_MAX_S}"));
         }
         return Ok(Upkeep::Log { level: args.level, for_s: args.for_s });
+    }
+    if name == "evidence" {
+        let args: EvidenceArgs =
+            serde_json::from_value(args).map_err(|e| wrong(e, "{\"sha256\"}"))?;
+        let sha256 =
+            digits(&args.sha256).ok_or("args of cmd/evidence: sha256 has 64 hex digits")?;
+        return Ok(Upkeep::Evidence { sha256 });
     }
     let form = "{\"action\":\"apply\",\"toml\" | \"url\" with \"sha256\",\"within_s\"?,\
                 \"confirmed_by\"?}, {\"action\":\"confirm\",\"version\"?}, {\"action\":\"revert\"} or \
@@ -294,10 +328,8 @@ fn read_apply(args: ConfigArgs) -> Result<Apply, String> {
     let text = match (args.toml, args.url, args.sha256) {
         (Some(text), None, None) => ConfigText::Inline(text),
         (None, Some(url), Some(sha256)) => {
-            if !is_sha256(&sha256) {
-                return Err("args of cmd/config: sha256 has 64 hex digits".to_owned());
-            }
-            ConfigText::At { url, sha256: sha256.to_ascii_lowercase() }
+            let sha256 = digits(&sha256).ok_or("args of cmd/config: sha256 has 64 hex digits")?;
+            ConfigText::At { url, sha256 }
         }
         _ => {
             return Err(
@@ -347,6 +379,9 @@ mod tests {
             ("config", Value::Null, "they are"),
             ("log", json!({"level": "loud", "for_s": 1}), "unknown variant"),
             ("log", json!({"level": "debug", "for_s": 0}), "1 to 86400"),
+            ("evidence", json!({}), "missing field `sha256`"),
+            ("evidence", json!({"sha256": "../../etc/passwd"}), "64 hex digits"),
+            ("evidence", json!({"sha256": "ab", "to": "me"}), "unknown field"),
         ];
         for (name, args, part) in cases {
             let why = read(name, args.clone()).unwrap_err();
@@ -370,6 +405,10 @@ mod tests {
         for action in ["confirm", "revert", "show"] {
             names.push(read("update", json!({"action": action})).unwrap().name());
         }
+        let media = format!("sha256:{}", "AB".repeat(32));
+        let picture = read("evidence", json!({"sha256": media})).unwrap();
+        assert_eq!(picture, Upkeep::Evidence { sha256: "ab".repeat(32) });
+        names.push(picture.name());
         assert_eq!(names, Upkeep::NAMES);
     }
 }

@@ -459,6 +459,11 @@ impl Engine {
         out.records.extend(self.answers.keep_stage(progress, answer, now));
     }
 
+    /// Whether somebody has said who may command, or this requester has shown who he is.
+    fn is_named(&self, command: &Command) -> bool {
+        command.signed || !self.site.tickets.allow.is_empty()
+    }
+
     fn carry_out(
         &mut self,
         command: &Command,
@@ -483,6 +488,10 @@ impl Engine {
         }
         match &command.action {
             Action::Ping => Ok(Map::new()),
+            Action::Upkeep(what) if what.wants_a_name() && !self.is_named(command) => {
+                let why = "is only for requesters whom an [[allow]] names, or who sign";
+                Err(("denied", format!("{name} {why}")))
+            }
             Action::Upkeep(what) => {
                 let (id, by) = (command.id.clone(), command.by.clone());
                 out.orders.push(Order { id, by, what: what.clone() });

@@ -10,6 +10,7 @@ use super::super::payload::{self, mark_replay};
 use super::super::pipe::status_payload;
 use super::super::topics::{self, Prefix};
 use super::{Link, Mail, Trial};
+use crate::evidence::post::Part;
 use crate::outbox::{DropReason, Entry, Outcome};
 
 /// A heartbeat that is older than three of them is worth nothing.
@@ -102,6 +103,33 @@ impl Link<'_> {
         // Not assured: no id, and no place among what is on its way. The next one will do as well.
         let parcel = self.own(self.prefix.health(), payload, false, Some(HEALTH_EXPIRES));
         self.socket.publish(0, &parcel);
+    }
+
+    /// Sends a part of a picture. It is not the outbox's: one that is lost with its connection is asked
+    /// for again.
+    pub(super) fn send_part(&mut self, part: Part) {
+        let topic = self.prefix.join(&part.path);
+        let bytes = self.socket.overhead() + topic.len() + part.bytes.len();
+        if bytes > usize::try_from(self.limits.packet_max).unwrap_or(usize::MAX) {
+            tracing::error!(topic, bytes, "a part of a picture is too large for the broker");
+            self.status.send_modify(|status| status.parts_dropped += 1);
+            return;
+        }
+        self.memory.allowance.spend(bytes as u64, true);
+        let parcel = Parcel {
+            topic,
+            payload: Bytes::from(part.bytes),
+            assured: true,
+            retain: false,
+            content_type: payload::JPEG,
+            replay: false,
+            correlation: None,
+            expires: None,
+        };
+        let id = self.flight.next_id();
+        self.socket.publish(id, &parcel);
+        self.flight.hand_over(id, None, self.beats.all);
+        self.status.send_modify(|status| status.parts += 1);
     }
 
     /// A retained message that is not the outbox's.

@@ -15,6 +15,7 @@ use super::Station;
 use crate::config::{Broker, Config, Traffic, Uplink};
 use crate::control::audit::Via;
 use crate::control::{self, Desk, Door};
+use crate::evidence::post::Part;
 use crate::home_assistant::{self, Greeting};
 use crate::mqtt::LinkStatus;
 use crate::mqtt::inbound::{self, COMMANDS_MAX, Post};
@@ -95,6 +96,8 @@ struct Publishing<'c> {
     dir: PathBuf,
     health: watch::Receiver<Option<Vec<u8>>>,
     greeting: Greeting,
+    /// Pictures that somebody has asked for, where they go.
+    pictures: Option<mpsc::Receiver<Part>>,
 }
 
 impl Station {
@@ -110,8 +113,14 @@ impl Station {
         }
     }
 
-    /// Starts the connections that publish. `health` is what the first sends as `P/health`.
-    pub(super) fn spawn_links(&mut self, config: &Config, health: &watch::Sender<Option<Vec<u8>>>) {
+    /// Starts the connections that publish. `health` is what the first sends as `P/health`; `pictures` go
+    /// over it, too.
+    pub(super) fn spawn_links(
+        &mut self,
+        config: &Config,
+        health: &watch::Sender<Option<Vec<u8>>>,
+        pictures: mpsc::Receiver<Part>,
+    ) {
         let first = Publishing {
             settings: &config.broker,
             traffic: config.traffic,
@@ -119,6 +128,7 @@ impl Station {
             dir: config.buffer.dir.clone(),
             health: health.subscribe(),
             greeting: home_assistant::greeting(config),
+            pictures: Some(pictures),
         };
         self.link = self.spawn_pipe(config, first);
         self.spawn_forgetting(config);
@@ -130,6 +140,7 @@ impl Station {
                 dir: uplink.buffer.dir.clone(),
                 health: self.uplinks[at].health.subscribe(),
                 greeting: None,
+                pictures: None,
             };
             self.uplinks[at].link = self.spawn_pipe(config, publishing);
         }
@@ -152,7 +163,7 @@ impl Station {
         config: &Config,
         publishing: Publishing<'_>,
     ) -> watch::Receiver<LinkStatus> {
-        let Publishing { settings, traffic, outbox, dir, health, greeting } = publishing;
+        let Publishing { settings, traffic, outbox, dir, health, greeting, pictures } = publishing;
         let (status, link) = watch::channel(LinkStatus::default());
         let pipe = Pipe {
             settings: settings.clone(),
@@ -163,6 +174,7 @@ impl Station {
             clock: self.clock.clone(),
             health,
             greeting,
+            pictures,
             status,
             stop: self.rest.clone(),
         };

@@ -2,7 +2,7 @@
 //! the camera of a Pi.
 //!
 //! It is started without a shell, in a process group of its own, and ends with this box: the whole group
-//! is killed. One that is silent for half a minute, or ends, is started again after a growing wait. What
+//! is killed. One that shows no picture for half a minute, or ends, is started again after a growing wait. What
 //! it says on stderr is shown, its last line, without the passwords that addresses carry.
 
 use std::process::Stdio;

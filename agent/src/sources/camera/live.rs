@@ -10,8 +10,8 @@ use tokio::process::ChildStdout;
 use tokio::sync::watch;
 use vision::stream::Splitter;
 
-/// A stream that has said nothing for so long hangs.
-const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// A stream that has shown no picture for so long hangs, whatever else it says.
+const PATIENCE_MIN: Duration = Duration::from_secs(30);
 /// What is read at once, in bytes.
 const PIECE: usize = 64 * 1024;
 
@@ -21,6 +21,9 @@ pub(super) enum Bytestream {
     Program(ChildStdout),
     /// The answer of a web server.
     Answer(Incoming),
+    /// The frames of a USB camera, or why there are no more.
+    #[cfg(feature = "usb-camera")]
+    Frames(tokio::sync::mpsc::Receiver<Result<Bytes, String>>),
 }
 
 impl Bytestream {
@@ -43,12 +46,22 @@ impl Bytestream {
                 }
                 Ok(Bytes::new())
             }
+            #[cfg(feature = "usb-camera")]
+            Bytestream::Frames(frames) => frames.recv().await.unwrap_or_else(|| Ok(Bytes::new())),
         }
     }
 }
 
+/// How long to wait for the next picture of a camera that is looked at so often: some make their
+/// pictures at the pace at which they are wanted.
+pub(super) fn patience(every: Duration) -> Duration {
+    (every * 3).max(PATIENCE_MIN)
+}
+
 /// Where the pictures of a stream go.
 pub(super) struct Live {
+    /// How long to wait for the next one.
+    pub(super) patience: Duration,
     /// The most bytes of a picture.
     pub(super) most: usize,
     /// The newest picture, with its number. One that is not taken gives way to the next.
@@ -62,15 +75,28 @@ pub(super) struct Live {
 }
 
 impl Live {
-    /// Takes pictures until the stream ends or is silent for too long; answers which.
+    /// Takes pictures until the stream ends or shows none for too long; answers which.
     pub(super) async fn read(&mut self, mut stream: Bytestream) -> String {
         let mut splitter = Splitter::new(self.most);
+        let hangs = tokio::time::sleep(self.patience);
+        tokio::pin!(hangs);
         loop {
-            match tokio::time::timeout(SILENCE_MAX, stream.next()).await {
-                Err(_) => return format!("it has been silent for {} s", SILENCE_MAX.as_secs()),
-                Ok(Err(error)) => return error,
-                Ok(Ok(bytes)) if bytes.is_empty() => return "its output has ended".to_owned(),
-                Ok(Ok(bytes)) => self.split(&mut splitter, &bytes),
+            let bytes = tokio::select! {
+                () = &mut hangs => {
+                    return format!("it has shown no picture for {} s", self.patience.as_secs());
+                }
+                bytes = stream.next() => bytes,
+            };
+            match bytes {
+                Err(error) => return error,
+                Ok(bytes) if bytes.is_empty() => return "its output has ended".to_owned(),
+                Ok(bytes) => {
+                    let before = self.number;
+                    self.split(&mut splitter, &bytes);
+                    if self.number > before {
+                        hangs.set(tokio::time::sleep(self.patience));
+                    }
+                }
             }
         }
     }

@@ -1,11 +1,14 @@
 //! Cameras of a bench: a folder, a web server, programs; with the network that sees coloured cells.
 
+mod programs;
+mod servers;
+
 use std::path::Path;
 
 use domain::sample::Object;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 use vision::manifest::Manifest;
 use vision::motion::Thresholds;
 use vision::picture::Limits;
@@ -148,20 +151,17 @@ async fn a_model_that_is_damaged_is_a_trouble_of_the_camera() {
     running.stop().await;
 }
 
-/// Answers each connection once with `answer`, after it has read a question; tells the first question.
-async fn serve(answers: Vec<Vec<u8>>) -> (HttpUrl, oneshot::Receiver<String>) {
+/// Answers each connection once with `answer`, after it has read a question; tells the questions.
+async fn serve(answers: Vec<Vec<u8>>) -> (HttpUrl, mpsc::UnboundedReceiver<String>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let (tell, asked) = oneshot::channel();
+    let (tell, asked) = mpsc::unbounded_channel();
     tokio::spawn(async move {
-        let mut tell = Some(tell);
         for answer in answers {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut question = vec![0; 4096];
             let length = stream.read(&mut question).await.unwrap();
-            if let Some(tell) = tell.take() {
-                tell.send(String::from_utf8_lossy(&question[..length]).into_owned()).ok();
-            }
+            tell.send(String::from_utf8_lossy(&question[..length]).into_owned()).ok();
             stream.write_all(&answer).await.unwrap();
             stream.shutdown().await.ok();
         }
@@ -184,12 +184,17 @@ fn server(url: HttpUrl) -> CameraServer {
 #[tokio::test]
 async fn snapshots_are_asked_for_with_a_login_that_is_never_shown() {
     let dir = tempfile::tempdir().unwrap();
-    let refused = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n".to_vec();
+    let refused = b"HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Basic realm=\"cam\"\r\n\
+        content-length: 0\r\n\r\n";
+    let refused = refused.to_vec();
     let good = answer("image/jpeg", &jpeg(&[(1, 2, 0)]));
-    let (url, asked) = serve(vec![refused, good]).await;
+    let answers = vec![refused.clone(), refused.clone(), refused, good];
+    let (url, mut asked) = serve(answers).await;
     let mut running = Running::start(camera(dir.path(), Pictures::Snapshot(server(url))));
-    let question = in_time(asked).await.unwrap().to_ascii_lowercase();
+    let question = in_time(asked.recv()).await.unwrap().to_ascii_lowercase();
     assert!(question.starts_with("get /snap?token=s3cret http/1.1"), "{question}");
+    assert!(!question.contains("authorization"), "not before it is asked for: {question}");
+    let question = in_time(asked.recv()).await.unwrap().to_ascii_lowercase();
     assert!(question.contains("authorization: basic ywrtaw46cgfzcyb3b3jk"), "{question}");
     let status = running.until(|s| s.trouble.is_some()).await;
     let trouble = status.trouble.unwrap();

@@ -141,6 +141,143 @@ fn a_blind_camera_raises_and_clears_nothing_and_is_told_after_a_while() {
     assert_eq!((told[2].0, told[3].0), (120, 200));
 }
 
+/// A frame a second; what began and what was over, with the second.
+fn film(
+    scene: &mut Scene,
+    models: &mut Models,
+    street: impl Fn(u64) -> Vec<u8>,
+    to: u64,
+) -> Vec<(u64, bool)> {
+    let mut changes = vec![];
+    for n in 0..to {
+        for one in scene.take(&street(n), models, n * SECOND).1 {
+            match one {
+                News::Begins { .. } => changes.push((n, true)),
+                News::Over { .. } => changes.push((n, false)),
+                News::Works => {}
+                other => panic!("{n}: {other:?}"),
+            }
+        }
+    }
+    changes
+}
+
+/// Looks at every frame, whether or not something moved.
+fn watchful() -> Settings {
+    let mut settings = settings(problem());
+    settings.gate.moved_permille = 0;
+    settings
+}
+
+/// A zone as wide as the picture, for what drives through it.
+fn lane() -> Settings {
+    let polygon = Polygon::new(vec![(0.0, 0.45), (1.0, 0.45), (1.0, 0.8), (0.0, 0.8)]).unwrap();
+    let mut settings = watchful();
+    settings.zones[0].polygon = polygon;
+    settings
+}
+
+#[test]
+fn a_car_that_stops_for_less_than_the_dwell_is_nothing_and_one_that_stays_is_one_finding() {
+    let mut models = models(swatch::CLASSES);
+    // It comes in at the left, stops in the third column for so long, and drives on.
+    let stops = |stay: u64| {
+        move |n: u64| match n {
+            n if n < 30 => street(&[]),
+            30 => street(&[(0, 2, RED)]),
+            31 => street(&[(1, 2, RED)]),
+            n if n < 32 + stay => street(&[(2, 2, RED)]),
+            n if n < 33 + stay => street(&[(3, 2, RED)]),
+            _ => street(&[]),
+        }
+    };
+    let short = film(&mut Scene::new(lane(), &models), &mut models, stops(18), 120);
+    assert_eq!(short, [(10, false)], "18 of 20 seconds");
+    let long = film(&mut Scene::new(lane(), &models), &mut models, stops(45), 180);
+    let [(10, false), (begun, true), (over, false)] = long[..] else { panic!("{long:?}") };
+    assert!((52..=64).contains(&begun) && over > 32 + 45, "{long:?}");
+}
+
+#[test]
+fn cars_that_pass_are_never_found_however_many_they_are() {
+    let mut models = models(swatch::CLASSES);
+    let passing = |n: u64| street(&[((n % 4) as u32, 2, RED)]);
+    let changes = film(&mut Scene::new(lane(), &models), &mut models, passing, 600);
+    assert_eq!(changes, []);
+}
+
+#[test]
+fn a_detection_that_flickers_is_found_when_enough_of_it_is_left() {
+    let mut models = models(swatch::CLASSES);
+    let gone = |every: u64| {
+        move |n: u64| if n % every == 0 { street(&[]) } else { street(&[(1, 2, RED)]) }
+    };
+    let often = film(&mut Scene::new(watchful(), &models), &mut models, gone(4), 90);
+    assert!(matches!(often[..], [(20..=30, true)]), "three of four: {often:?}");
+    let rarely = |n: u64| if n % 2 == 0 { street(&[]) } else { street(&[(1, 2, RED)]) };
+    let mut strict = watchful();
+    if let Task::Problem(terms) = &mut strict.zones[0].task {
+        terms.hits = (3, 4);
+    }
+    let changes = film(&mut Scene::new(strict, &models), &mut models, rarely, 90);
+    assert_eq!(changes, [], "one of two, and three of four are asked for");
+}
+
+#[test]
+fn a_dark_night_is_no_fault_and_clears_nothing_and_endless_darkness_is_one() {
+    const MINUTE: Millis = 60 * SECOND;
+    let mut models = models(swatch::CLASSES);
+    let mut scene = Scene::new(settings(problem()), &models);
+    let (dark, day) = (Picture::plain(320, 180, [3; 3]).encode(90), street(&[(1, 2, RED)]));
+    let mut told = vec![];
+    let mut now = 0;
+    // A minute of day in which the problem begins, a night of eleven hours, and the morning.
+    for n in 0..60 + 11 * 60 + 60 {
+        let night = (60..60 + 11 * 60).contains(&n);
+        now += if night { MINUTE } else { SECOND };
+        let (outcome, news) = scene.take(if night { &dark } else { &day }, &mut models, now);
+        assert_eq!(matches!(outcome, Outcome::Blind(Blind::Dark)), night, "{n} {outcome:?}");
+        told.extend(news);
+    }
+    assert!(matches!(told[..], [News::Works, News::Begins { .. }]), "{told:?}");
+    let begun = now;
+    while now < begun + 19 * 60 * MINUTE {
+        now += MINUTE;
+        told.extend(scene.take(&dark, &mut models, now).1);
+    }
+    assert_eq!(told[2..], [News::Fault(Blind::Dark)]);
+}
+
+#[test]
+fn a_frozen_picture_is_a_fault_and_not_all_clear() {
+    let mut models = models(swatch::CLASSES);
+    let mut frozen = watchful();
+    frozen.gate.frozen_after = Some(30 * SECOND);
+    let mut scene = Scene::new(frozen, &models);
+    let (full, empty) = (street(&[(1, 2, RED)]), street(&[]));
+    // A camera's clock is in its pictures: no two have the same bytes.
+    let stamped = |jpeg: &[u8], n: u8| [&jpeg[..2], &[0xff, 0xfe, 0, 3, n], &jpeg[2..]].concat();
+    let mut told = vec![];
+    for n in 0..200_u64 {
+        // After a minute it hangs, on a picture in which nothing is wrong any more.
+        let jpeg = if n < 60 { stamped(&full, n as u8) } else { empty.clone() };
+        for news in scene.take(&jpeg, &mut models, n * SECOND).1 {
+            told.push((n, news));
+        }
+    }
+    let [
+        (0, News::Works),
+        (_, News::Begins { .. }),
+        (over, News::Over { .. }),
+        (fault, News::Fault(Blind::Frozen)),
+    ] = &told[..]
+    else {
+        panic!("{told:?}")
+    };
+    // Ten seconds of an empty zone were believed before it could be known that it hangs.
+    assert!((70..90).contains(over) && (150..160).contains(fault), "{over} {fault}");
+}
+
 #[test]
 fn frames_that_are_no_pictures_change_nothing() {
     let mut models = models(swatch::CLASSES);

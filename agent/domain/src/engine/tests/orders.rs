@@ -431,6 +431,32 @@ proptest! {
 }
 
 #[test]
+fn a_picture_is_only_for_requesters_whom_somebody_has_named() {
+    use crate::commands::upkeep::Upkeep;
+    use crate::site::Allow;
+    let ask = |id: &str, by: &str, signed: bool| {
+        Input::Command(Command {
+            id: id.into(),
+            by: Requester::new(by).unwrap(),
+            issued_at: Some(t(1).utc),
+            expires_at: Some(t(9).utc),
+            signed,
+            action: Action::Upkeep(Upkeep::Evidence { sha256: "ab".repeat(32) }),
+        })
+    };
+    let mut open = city_engine();
+    assert_eq!(open.step(ask("c1", "duty-1", false), t(1)).orders.len(), 0, "nobody was named");
+    assert_eq!(open.step(ask("c2", "duty-1", true), t(1)).orders.len(), 1);
+    let mut site = city();
+    let allow =
+        |by: &str, command: &str| Allow { by: vec![by.into()], commands: vec![command.into()] };
+    site.tickets.allow = vec![allow("duty-*", "evidence"), allow("*", "ticket.*")];
+    let mut strict = Engine::new(site, vec![], t(0));
+    assert_eq!(strict.step(ask("c1", "duty-1", false), t(1)).orders.len(), 1);
+    assert_eq!(strict.step(ask("c2", "crew-1", false), t(1)).orders.len(), 0);
+}
+
+#[test]
 fn what_is_done_with_the_box_is_done_once_and_told_at_every_stage() {
     use crate::commands::upkeep::{Progress, Stage, Upkeep};
     let mut engine = city_engine();

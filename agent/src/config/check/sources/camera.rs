@@ -2,6 +2,7 @@
 
 mod zone;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use vision::manifest::{Family, Manifest};
@@ -99,23 +100,24 @@ fn gate(section: &Section<'_>) -> Thresholds {
     }
 }
 
-/// `folder`, `url` with `stream`, or `command`.
+/// `folder`, `url` with `stream`, `command`, or `usb`.
 fn pictures(section: &Section<'_>) -> Option<Pictures> {
     let folder = section.optional("folder", values::path);
     let keep = section.or("keep", false, values::boolean);
     let url = section.value("url");
     let stream = section.or("stream", false, values::boolean);
     let command = section.optional("command", command);
+    let usb = section.optional("usb", usb);
     let login = login(section);
     let ca_file = section.value("ca_file");
-    let ways = ["folder", "url", "command"].map(|key| section.value(key).is_some());
+    let ways = ["folder", "url", "command", "usb"].map(|key| section.value(key).is_some());
     match ways.iter().filter(|given| **given).count() {
-        0 => section.missing("folder", "\"/var/lib/camera\", or url = …, or command = […]"),
+        0 => section.missing("folder", "\"/var/lib/camera\", or url = …, command = […] or usb = …"),
         1 => {}
         _ => refused(
             section,
             section.at,
-            "it has several ways to its pictures; keep one of folder, url and command",
+            "it has several ways to its pictures; keep one of folder, url, command and usb",
         ),
     }
     if let Some(folder) = folder {
@@ -132,7 +134,20 @@ fn pictures(section: &Section<'_>) -> Option<Pictures> {
         let server = CameraServer { url, login, ca_file };
         return Some(if stream { Pictures::Stream(server) } else { Pictures::Snapshot(server) });
     }
-    command.map(Pictures::Command)
+    command.map(Pictures::Command).or(usb.map(Pictures::Usb))
+}
+
+/// The device of a USB camera.
+fn usb(value: &Value<'_>) -> Option<PathBuf> {
+    let device = values::path(value)?;
+    if !cfg!(feature = "usb-camera") {
+        value.error(
+            "this program was built without USB cameras".to_owned(),
+            "read it with ffmpeg (command, docs/sources.md), or build with --features usb-camera",
+        );
+        return None;
+    }
+    Some(device)
 }
 
 fn login(section: &Section<'_>) -> Option<(String, Secret)> {
