@@ -305,6 +305,7 @@ impl<'a> City<'a> {
             truth: self.truth,
             timeless: self.weather.timeless().collect(),
             downs: self.weather.downs().collect(),
+            deaf: self.weather.deaf.clone(),
             ledgers,
             acknowledged: &self.ways.acknowledged,
         };

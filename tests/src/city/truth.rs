@@ -277,6 +277,13 @@ pub(super) fn bin_key(i: usize) -> String {
 }
 
 impl Bay {
+    /// Stays that end within the limit, each with the time at which it would be over it.
+    pub(super) fn in_time(&self) -> impl Iterator<Item = (Window, u64)> {
+        let limit = |stay: &Window| (*stay, stay.from + STAY_MAX + GRACE);
+        let limited = self.limited;
+        self.stays.iter().map(limit).filter(move |(stay, over)| limited && stay.until < *over)
+    }
+
     fn overstays(&self) -> impl Iterator<Item = Window> {
         let over = |stay: &&Window| self.limited && stay.until - stay.from > STAY_MAX + GRACE;
         self.stays.iter().filter(over).copied()

@@ -46,6 +46,8 @@ pub(super) struct End<'a> {
     pub(super) timeless: Vec<Window>,
     /// When the box was down.
     pub(super) downs: Vec<Window>,
+    /// When the network server could not be reached.
+    pub(super) deaf: Vec<Window>,
     /// What the box says of its lanes.
     pub(super) ledgers: BTreeMap<Lane, Ledger>,
     /// What sensors were told is safe.
@@ -101,7 +103,14 @@ pub(super) mod tests {
     }
 
     pub(in crate::city) fn end(truth: &Truth) -> End<'_> {
-        End { truth, timeless: vec![], downs: vec![], ledgers: BTreeMap::new(), acknowledged: &[] }
+        End {
+            truth,
+            timeless: vec![],
+            downs: vec![],
+            deaf: vec![],
+            ledgers: BTreeMap::new(),
+            acknowledged: &[],
+        }
     }
 
     pub(in crate::city) fn heard(lane: Lane, seq: u64, path: &str, body: Value) -> Heard {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{End, Heard, Judge};
-use crate::city::truth::{HOUR, MINUTE, Problem, SILENT_AFTER, Window};
+use crate::city::truth::{HOUR, MINUTE, Problem, SILENT_AFTER, Window, bay_key};
 
 /// So long after a problem is over it must be found so: a report an hour, one of which the air may take, and
 /// what a restart or a long way costs.
@@ -68,6 +68,19 @@ impl Judge for Tickets {
             plan.most += 1;
             plan.least += u64::from(sure);
             plan.cleared_least += u64::from(sure && problem.time.until + CLEARED_WITHIN <= until);
+        }
+        // The core is not told that the network server cannot be reached: a departure that is kept there
+        // comes too late to be no overstay.
+        for (i, bay) in end.truth.bays.iter().enumerate() {
+            let unheard = |(stay, over): &(Window, u64)| {
+                end.deaf.iter().any(|deaf| {
+                    deaf.wider(5 * MINUTE).covers(*over) && stay.until + 5 * MINUTE > deaf.from
+                })
+            };
+            let count = bay.in_time().filter(unheard).count() as u64;
+            if count > 0 {
+                plans.entry(format!("overstay:{}", bay_key(i))).or_default().most += count;
+            }
         }
         let mut wrong: Vec<String> =
             plans.iter().filter_map(|(key, plan)| weigh(key, *plan, self.lives.get(key))).collect();
