@@ -200,7 +200,7 @@ mod tests {
     const TEXT: &str = "[box]\nid = \"xj-1\"\ntenant = \"t\"\nsite = \"s\"\ntimezone = \"UTC\"\n\
         [mqtt]\nurl = \"mqtt://127.0.0.1\"\n[home_assistant]\nenabled = true\n\
         [[source]]\nname = \"nodes\"\nkind = \"node-link\"\ndevice = \"/dev/null\"\n\
-        [[source]]\nname = \"gnss\"\nkind = \"nmea\"\ndevice = \"/dev/null\"\n\
+        [[source]]\nname = \"gnss\"\nkind = \"nmea\"\ndevice = \"/dev/zero\"\n\
         [[bay]]\nid = \"b-1\"\nsource = \"nodes\"\ndevice = \"1\"\n\
         [[bin]]\nid = \"bin-1\"\nsource = \"nodes\"\ndevice = \"2\"\nempty_mm = 1000\nfull_mm = 10\n\
         [[vehicle]]\nid = \"v-1\"\nkind = \"sweeper\"\nsource = \"gnss\"\n";
