@@ -18,6 +18,7 @@ use super::open311::python;
 const P: &str = "steward/v1/longcheng/xuejia/demo";
 
 /// Everything that a demo says until it has told of all that there is to tell, or ends.
+#[allow(clippy::disallowed_methods, reason = "another program is waited for by asking it again")]
 fn demo() -> Vec<Heard> {
     let port = free_port();
     let addr = format!("127.0.0.1:{port}");

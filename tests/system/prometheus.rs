@@ -60,6 +60,7 @@ fn check(args: &[&str], input: &str) {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "another program is waited for by asking it again")]
 fn prometheus_scrapes_a_box_by_the_recipe_and_finds_nothing_to_say() {
     if !installed() {
         return;

@@ -11,23 +11,25 @@
 mod updating;
 
 mod signals;
+mod told;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use domain::commands::upkeep::{Apply, ConfigText, ConfirmedBy, Order, Progress, Stage, Upkeep};
-use domain::input::{Fault, Input, Trouble};
-use serde_json::{Map, Value, json};
+use domain::commands::upkeep::{Apply, ConfigText, ConfirmedBy, Order, Stage, Upkeep};
+use domain::input::Input;
+use serde_json::{Map, json};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use self::signals::Signals;
+use self::told::{cut_short_in_words, fingerprints, map, progress, refuse, reverted};
 use super::{Launch, Pace, RunError, Station};
 use crate::clock::{Clock, instant};
 use crate::config::Config;
 use crate::control::fetch::{Fetched, Fetching, fetched};
 use crate::control::trial::{Asked, Trial};
-use crate::control::versions::{Begun, Cut, Origin, Versions, fits, sha256};
+use crate::control::versions::{Begun, Origin, Versions, fits};
 use crate::evidence::post::PAUSE;
 use crate::logging::LogFilter;
 use crate::mqtt::LinkStatus;
@@ -485,52 +487,6 @@ impl Life {
 
     fn unkept(&self, source: std::io::Error) -> RunError {
         RunError::Versions { path: self.config.buffer.dir.join("config"), source }
-    }
-}
-
-/// What the engine is told of a trial that the end of the process cut short.
-fn cut_short_in_words(cut: &Cut) -> Input {
-    let why = "the program ended while it was on trial";
-    tracing::error!(version = cut.version, why, "the configuration is taken back");
-    reverted(cut.version, cut.asked.clone(), why)
-}
-
-/// The news that a trial has failed: for whoever asked for it, or else a ticket.
-fn reverted(version: u64, asked: Option<Asked>, why: &str) -> Input {
-    match asked {
-        Some(asked) => {
-            let result = map(json!({"version": version}));
-            progress(asked, Stage::Reverted, result, Some(why.to_owned()))
-        }
-        None => Input::Trouble(Trouble {
-            fault: Fault::Configuration,
-            text: format!(
-                "the changed configuration was taken back: {why}; correct the file and reload the service"
-            ),
-        }),
-    }
-}
-
-/// The hashes of the certificates that the configuration names; `None` for one that cannot be read.
-fn fingerprints(config: &Config) -> Vec<Option<String>> {
-    let files = config.broker.certificate_files();
-    files.iter().map(|file| std::fs::read(file).ok().map(|bytes| sha256(&bytes))).collect()
-}
-
-fn progress(asked: Asked, stage: Stage, result: Map<String, Value>, why: Option<String>) -> Input {
-    let Asked { id, by } = asked;
-    Input::Progress(Progress { id, by, stage, result, why })
-}
-
-/// Tells that nothing was changed.
-async fn refuse(asked: Asked, why: String, station: &Station) {
-    station.tell(progress(asked, Stage::Refused, Map::new(), Some(why))).await;
-}
-
-fn map(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(map) => map,
-        other => Map::from_iter([("value".to_owned(), other)]),
     }
 }
 

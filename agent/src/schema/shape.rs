@@ -50,17 +50,21 @@ pub(super) fn only(value: impl Into<Value>) -> Value {
 
 /// `schema`, or null where nobody knows.
 pub(super) fn or_null(schema: Value) -> Value {
-    json!({"anyOf": [schema, {"type": "null"}]})
+    object([("anyOf", Value::Array(vec![schema, json!({"type": "null"})]))])
 }
 
 /// Any number of these.
 pub(super) fn list(schema: Value) -> Value {
-    json!({"type": "array", "items": schema})
+    object([("type", "array".into()), ("items", schema)])
 }
 
 /// An object whose keys are names, and whose values are all alike.
 pub(super) fn map(schema: Value) -> Value {
-    json!({"type": "object", "additionalProperties": schema})
+    object([("type", "object".into()), ("additionalProperties", schema)])
+}
+
+fn object<const N: usize>(keys: [(&str, Value); N]) -> Value {
+    Value::Object(keys.map(|(key, value)| (key.to_owned(), value)).into_iter().collect())
 }
 
 /// The fields of an object, with whether each is always there.
