@@ -7,6 +7,7 @@ pub mod debian;
 pub mod emulator;
 pub mod mosquitto;
 pub mod node;
+pub mod noise;
 pub mod outbox;
 mod packets;
 pub mod parsers;

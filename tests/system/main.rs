@@ -34,6 +34,7 @@ mod bad_input;
 mod command_line;
 mod configuration;
 mod demo;
+mod emulated_line;
 mod emulated_node;
 mod open311;
 mod outage;

@@ -17,7 +17,9 @@ export async function witness(port) {
   await client.subscribeAsync('steward/v1/#', { qos: 1 });
   /** The latest bodies whose topic matches. */
   const all = (pattern) => [...latest].filter(([topic]) => pattern.test(topic)).map(([, body]) => body);
-  return { client, all, end: () => client.endAsync(true) };
+  /** The topics that match. */
+  const topics = (pattern) => [...latest.keys()].filter((topic) => pattern.test(topic));
+  return { client, all, topics, end: () => client.endAsync(true) };
 }
 
 /** Looks until `look` gives something true, and gives that; fails with `what` after `ms`. */

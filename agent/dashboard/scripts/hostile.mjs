@@ -30,5 +30,14 @@ export function sendHostile(publish, P) {
   json('gauge/g-1/state', { value: 4 });
   publish('steward/v1/LONG/x/y/status', '{}', true);
   json('street/s-hostile/info', { geometry: { type: 'LineString', coordinates: [[119.97, 31.8101], ['a', 'b'], null, [500, 500]] } });
+  json('bay/b-hostile/figures', { parking: { today: { date: '2026-13-45', occupied_s: -1 }, days: 'all', currency: SCRIPT, occupancy: [SCRIPT] } });
+  json('bin/bin-hostile/figures', { waste: { today: null, days: [7, { day: SCRIPT, collections: 1e99 }] } });
+  json('street/s-hostile/figures', { waste: { capacity: { bins: -3, ahead: SCRIPT } } });
+  publish(`${P}/vehicle/v-gcj/tel`, JSON.stringify({ track: { code: '~'.repeat(60_000) } }), false);
+  publish(`${P}/vehicle/v-gcj/tel`, JSON.stringify({ track: { code: SCRIPT } }), false);
+  publish(`${P}/bay/b-hostile/event`, JSON.stringify({ id: SCRIPT, type: SCRIPT, time: 'never', data: { [SCRIPT]: SCRIPT } }), false);
+  publish(`${P}/bin/bin-hostile/event`, JSON.stringify({ id: 'h-1', type: 'waste.collection', data: { by: SCRIPT, violations: [SCRIPT, 4], volume_l: -5 } }), false);
+  publish(`${P}/bin/bin-hostile/event`, JSON.stringify({ data: {} }), false);
+  json('ticket/t-hostile4/state', { ticket_id: 't-hostile4', rev: 1e308, category: 'bin_full', state: 'exploded', flow: 'x'.repeat(1000), limit: { due: SCRIPT }, sources: [{ media: 'javascript:alert(1)', text: SCRIPT }] });
   json('health', { buffer: 'full', sources: [{ name: SCRIPT, samples: -1 }, 3], uptime_s: 'long', disk_free_b: -1 });
 }

@@ -24,7 +24,7 @@ const { values: options } = parseArgs({
     only: { type: 'string', default: '' },
     speed: { type: 'string', default: '120' },
     /** How long a demo lives before the first picture. */
-    warm: { type: 'string', default: '240000' },
+    warm: { type: 'string', default: '150000' },
   },
 });
 

@@ -16,15 +16,22 @@ import { Frames, scheduleFrame } from './picture/frames';
 import { isOpen, type Ticket } from './picture/model';
 import { Picture, type Part } from './picture/picture';
 import { settings } from './settings.svelte';
-import { Survey } from './sweeping/survey';
+import { Inquiry } from './commands/inquiry';
+import type { Stretch } from './picture/model';
+import type { Remembered } from './readers/replies';
 
 const CALM_MS = 250;
+/** A box that did not say what it remembers is asked again after this long. */
+const ASK_AGAIN_MS = 30_000;
+/** When boxes were asked what they remember, in this connection. */
+const asked = new Map<string, number>();
 
 export const requester = newRequester(crypto.getRandomValues(new Uint8Array(6)));
 
 export const picture = new Picture(requester, (reply) => {
   desk.answer(reply, clock());
-  survey.answer(reply);
+  survey.answer(reply, clock());
+  memory.answer(reply, clock());
 });
 export const frames = new Frames(picture, scheduleFrame);
 
@@ -41,6 +48,8 @@ class Live {
   readonly opened = clock();
   /** Swept cells came, or did not. */
   cells = $state(0);
+  /** Boxes told what they remember, or did not. */
+  memories = $state(0);
   /** Whether the retained picture of this connection is complete. */
   isSettled = $state(false);
   /** The newest ticket that was raised while the page was open, to be read out. */
@@ -60,7 +69,10 @@ const session =
         {
           phase: (phase) => {
             live.phase = phase;
-            if (phase.is !== 'live') live.isSettled = false;
+            if (phase.is !== 'live') {
+              live.isSettled = false;
+              asked.clear();
+            }
           },
           begin: () => picture.begin(),
           settle: () => {
@@ -88,14 +100,44 @@ export const desk: Desk = new Desk(
   },
 );
 
+const ask = (topic: string, payload: string): Promise<void> =>
+  session === null ? Promise.reject(new Error('no broker')) : session.publish(topic, payload);
+
 /** The swept cells, as the boxes answer when the page asks. */
-export const survey: Survey = new Survey(
-  requester,
-  (topic, payload) => (session === null ? Promise.reject(new Error('no broker')) : session.publish(topic, payload)),
-  () => {
+export const survey: Inquiry<Stretch> = new Inquiry(requester, ask, {
+  command: 'coverage',
+  pageOf: (reply) => reply.coverage ?? null,
+  changed: () => {
     live.cells += 1;
   },
-);
+});
+
+/** What the boxes remember of the time before the page was opened: tracks, and the way of the waste. */
+export const memory: Inquiry<Remembered> = new Inquiry(requester, ask, {
+  command: 'history',
+  pageOf: (reply) => reply.history ?? null,
+  changed: (prefix) => {
+    if (!memory.isAsking(prefix) && !memory.hasFailed(prefix)) {
+      picture.recall(prefix, memory.of(prefix));
+      frames.mark();
+    }
+    live.memories += 1;
+  },
+});
+
+/**
+ * Asks boxes for what they remember: once for each connection, as what comes later comes by itself. Those that
+ * did not answer are asked again after a while.
+ */
+export function remember(prefixes: Iterable<string>): void {
+  if (live.phase.is !== 'live') return;
+  for (const prefix of prefixes) {
+    const last = asked.get(prefix);
+    if (last !== undefined && !(memory.hasFailed(prefix) && clock() - last > ASK_AGAIN_MS)) continue;
+    asked.set(prefix, clock());
+    memory.ask(prefix, clock());
+  }
+}
 
 function hex(byte: number): string {
   return byte.toString(16).padStart(2, '0');
@@ -147,6 +189,8 @@ export function start(): () => void {
     live.now = clock();
     live.street = picture.clock.at(live.now);
     desk.look(picture.tickets, live.now);
+    memory.look(live.now);
+    survey.look(live.now);
   }, 1000);
   if (session === null) {
     live.phase = {

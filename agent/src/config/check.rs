@@ -7,6 +7,7 @@ mod actors;
 mod assets;
 mod bins;
 mod broker;
+mod http;
 mod open311;
 mod parking;
 mod roads;
@@ -18,7 +19,6 @@ mod sweep;
 mod tickets;
 mod uplinks;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ use super::fault::{Fault, Level};
 use super::file::Texts;
 use super::section::{Report, Section, Spot, Tree, Value};
 use super::values;
-use super::{Broker, Buffer, Config, Http, defaults};
+use super::{Buffer, Config, defaults};
 
 pub(super) use self::broker::by_url as broker_by_url;
 pub(super) use self::rules::built_in as built_in_rules;
@@ -83,7 +83,7 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
         calendar: &calendar,
     };
     let rules = rules::read(tree, &around);
-    let http = read_http(tree.table("http").as_ref(), broker.as_ref());
+    let http = http::read(tree.table("http").as_ref(), broker.as_ref());
     let actors = actors::read(tree);
     let open311 = open311::read(tree, &tickets.categories);
     if let (Some(_), None) = (&open311, &http) {
@@ -217,33 +217,4 @@ fn max_age(section: &Section<'_>) -> [Option<Duration>; 4] {
     let ages = Lane::ALL.map(|lane| section.optional(lane.as_str(), values::duration(age.clone())));
     section.finish();
     ages
-}
-
-fn read_http(section: Option<&Section<'_>>, broker: Option<&Broker>) -> Option<Http> {
-    let Some(section) = section else {
-        return Some(Http { listen: defaults::LISTEN });
-    };
-    let enabled = section.or("enabled", true, values::boolean);
-    let listen = section.or("listen", defaults::LISTEN, |value| listen(value, broker));
-    section.finish();
-    enabled.then_some(Http { listen })
-}
-
-fn listen(value: &Value<'_>, broker: Option<&Broker>) -> Option<SocketAddr> {
-    let text = value.as_text("an address such as \"127.0.0.1:8080\"")?;
-    let Ok(address) = text.parse::<SocketAddr>() else {
-        let fix = "write address:port, such as \"127.0.0.1:8080\", or \"[::1]:8080\"";
-        value.error(format!("{text:?} is no address to listen on"), fix);
-        return None;
-    };
-    let taken = broker.filter(|b| b.url.port == address.port() && broker::is_here(&b.url.host));
-    if let Some(broker) = taken {
-        let cause = format!("port {} of this machine is the broker's", broker.url.port);
-        value.error(cause, "choose another port");
-    }
-    if !address.ip().is_loopback() {
-        let cause = format!("everybody who reaches {address} sees the dashboard");
-        value.warning(cause, "listen on 127.0.0.1, or see that only a trusted network reaches it");
-    }
-    Some(address)
 }

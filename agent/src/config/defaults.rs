@@ -40,6 +40,8 @@ pub(super) const COMMIT_EVERY: Duration = Duration::from_secs(1);
 
 /// `[http] listen`.
 pub(super) const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080));
+/// The deepest zoom that most tile servers have.
+pub(super) const TILES_MAX_ZOOM: u8 = 19;
 
 /// `[[source]] baud` of `node-link`.
 pub(super) const NODE_LINK_BAUD: u32 = 115_200;
@@ -84,7 +86,7 @@ pub(super) const JT808_IDLE: Duration = Duration::from_secs(180);
 pub(super) const LOCAL_EVERY: Duration = Duration::from_secs(60);
 /// `[[source.chip]] debounce`: longer than contacts bounce, shorter than anybody notices.
 pub(super) const DEBOUNCE: Duration = Duration::from_millis(50);
-/// `[[source.chip]] arrive_nt`, `leave_nt`: as battery nodes are made.
+/// `[[source.chip]] arrive_nt`, `leave_nt`: more than battery nodes need, which follow what the neighbours do.
 pub(super) const ARRIVE_NT: u32 = 5000;
 /// See [`ARRIVE_NT`].
 pub(super) const LEAVE_NT: u32 = 2500;

@@ -358,6 +358,21 @@ impl Buffer {
 pub struct Http {
     /// Address to listen on.
     pub listen: SocketAddr,
+    /// Pictures of the ground under the dashboard's map; `None`: it draws the streets alone.
+    pub tiles: Option<Tiles>,
+}
+
+/// Where map tiles come from: Web Mercator, WGS84.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tiles {
+    /// The address of a tile, with `{z}`, `{x}` and `{y}`.
+    pub url: String,
+    /// The server that browsers ask, `https://tiles.example.org`; `None`: the one the page comes from.
+    pub origin: Option<String>,
+    /// Who made them: shown on the map.
+    pub attribution: String,
+    /// The deepest zoom there are tiles of, 1 to 22.
+    pub max_zoom: u8,
 }
 
 /// One way in.

@@ -5,12 +5,15 @@
 //!              │                                                                          ⋮
 //!              └──► plan (the tickets that must come of it) ─► judge ◄── broker ◄── the real outbox
 //! ```
-//! Nothing in here knows how the box works inside: it goes in by wire formats and comes out by MQTT.
+//! Nothing in here knows how the box works inside: it goes in by wire formats and comes out by MQTT. One
+//! thing is laid before it: what it would remember of the week before (`past`).
 
 pub mod street;
 
 mod chance;
 pub mod world;
+
+mod past;
 
 pub mod sensors;
 

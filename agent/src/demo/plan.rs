@@ -128,12 +128,8 @@ impl Plan {
         }
         plan.problems.retain(|problem| problem.due <= horizon);
         plan.problems.sort_by(|a, b| (a.due, &a.asset).cmp(&(b.due, &b.asset)));
-        // Nothing is planted on vehicles and on streets to be swept: what becomes of them is the round's.
-        let by_round = site.rules.iter().filter(|rule| {
-            let of_round = matches!(rule.class, Class::Vehicle | Class::Street);
-            of_round && matches!(rule.when, Condition::Threshold { .. })
-        });
-        plan.by_chance = by_round.map(|rule| rule.category.clone()).collect();
+        let by_chance = site.rules.iter().filter(|rule| is_by_chance(rule));
+        plan.by_chance = by_chance.map(|rule| rule.category.clone()).collect();
         plan
     }
 
@@ -201,6 +197,14 @@ fn find(
         }
         _ => (Kind::BinFull, Vec::new()),
     }
+}
+
+/// Whether what the rule finds is planted by nobody: what becomes of vehicles and of streets to be swept is
+/// the round's, and whether a bin waits for its planned collection is between two dice.
+fn is_by_chance(rule: &Rule) -> bool {
+    let Condition::Threshold { fact, .. } = rule.when else { return false };
+    matches!(rule.class, Class::Vehicle | Class::Street)
+        || matches!(fact, FactName::CollectionLateH | FactName::MissedCollection)
 }
 
 /// A car that is reported from one report to another for longer than allowed.

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::feed::{self, FeedError, Played, Ports};
 use super::judge::{self, Judge, News, Step, Verdict};
+use super::past;
 use super::plan::{Plan, slack};
 use super::pty::{Pty, PtyError};
 use super::screen::{Opening, Screen, Status};
@@ -27,7 +28,7 @@ use super::world::World;
 use crate::config::{self, Config};
 use crate::mqtt::broker::{Broker, BrokerError, Running, Storage};
 use crate::mqtt::peer::{Message, Peer, PeerError};
-use crate::outbox::LaneStats;
+use crate::outbox::{LaneStats, OpenError, Opened, Outbox, Turn};
 use crate::run::{Launch, Pace, Report, RunError, Station};
 
 /// What is to be shown.
@@ -69,6 +70,12 @@ pub enum DemoError {
     /// The street's configuration is refused by the ordinary loader.
     #[error("the demo's own configuration is wrong:\n{0}")]
     Config(config::Faults),
+    /// The buffer, before the box has it.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// What the box remembers of the week before cannot be stored.
+    #[error("cannot store the week before: {0}")]
+    Past(String),
     /// The box.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -197,6 +204,7 @@ impl Stage {
             standing: None,
             first: vec![],
         };
+        remember(&config, options.seed, start).await?;
         let mut station = Station::start(config.clone(), launch).await?;
         // The demo keeps its configuration: who wants another one is told so.
         station.orders = None;
@@ -308,6 +316,22 @@ impl Stage {
         self.broker.stop().await?;
         Ok(figures)
     }
+}
+
+/// Lays into a new buffer what the box would remember of the week before.
+async fn remember(config: &Config, seed: u64, start: Utc) -> Result<(), DemoError> {
+    let (buffer, site) = (config.buffer.clone(), config.site.clone());
+    let made = tokio::task::spawn_blocking(move || {
+        let Opened { outbox, records, boot, .. } = Outbox::open(&buffer, &site.identity)?;
+        // A buffer that was kept from another demo has a past of its own.
+        let is_new = records.is_empty();
+        let past = is_new.then(|| past::records(&site, &World::new(seed), boot, start));
+        Ok::<_, OpenError>((outbox, past.unwrap_or_default()))
+    });
+    let (outbox, records) = made.await.map_err(|_| DemoError::Ended("the week before"))??;
+    let turn = Turn { records, durable: true, ..Turn::default() };
+    outbox.commit(turn).await.map_err(|e| DemoError::Past(e.to_string()))?;
+    outbox.close().await.map_err(|e| DemoError::Past(e.to_string()))
 }
 
 /// By how much a step changes the number of open tickets.

@@ -12,6 +12,10 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use rust_embed::{Embed, EmbeddedFile};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::config::Tiles;
 
 /// What the dashboard's build left in `agent/dashboard/dist`; nothing when it has not been built.
 #[derive(Embed)]
@@ -26,6 +30,9 @@ const GZIP_FROM: usize = 1024;
 const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 /// Everything else is asked for again each time, and answered with 304 when it is the same.
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
+
+/// What the page asks for first.
+const PAGE: &str = "page.json";
 
 /// Shown in place of a dashboard that was not built.
 const NOT_BUILT: &str = include_str!("not_built.html");
@@ -69,6 +76,21 @@ impl Files {
             File::new("index.html", NOT_BUILT.as_bytes(), b"not built", mime("text/html"))
         });
         Files(files)
+    }
+
+    /// The same with what the page has to know of this box in place of what it was built with: where map
+    /// tiles come from.
+    #[must_use]
+    pub fn with_tiles(mut self, tiles: Option<&Tiles>) -> Files {
+        if let Some(Tiles { url, attribution, max_zoom, .. }) = tiles {
+            let told =
+                json!({"tiles": {"url": url, "attribution": attribution, "max_zoom": max_zoom}});
+            let text = told.to_string();
+            let hash = Sha256::digest(text.as_bytes());
+            let file = File::new(PAGE, text.as_bytes(), &hash, mime("application/json"));
+            self.0.insert(PAGE.to_owned(), file);
+        }
+        self
     }
 
     /// Answers a GET for `path` (with its leading slash).
@@ -316,5 +338,24 @@ pub(crate) mod tests {
             let answer = files().answer(path, &headers(&[]));
             assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
         }
+    }
+
+    #[test]
+    fn the_page_is_told_where_tiles_come_from() {
+        let tiles = Tiles {
+            url: "https://tiles.example.org/{z}/{x}/{y}.png".into(),
+            origin: Some("https://tiles.example.org".into()),
+            attribution: "© \"them\"".into(),
+            max_zoom: 17,
+        };
+        let told = files().with_tiles(Some(&tiles)).0.remove("page.json").unwrap();
+        assert!(told.mime.to_str().unwrap().starts_with("application/json"));
+        let told: serde_json::Value = serde_json::from_slice(&told.plain.bytes).unwrap();
+        assert_eq!(told["tiles"]["url"], tiles.url);
+        assert_eq!(
+            (&told["tiles"]["attribution"], &told["tiles"]["max_zoom"]),
+            (&json!("© \"them\""), &json!(17))
+        );
+        assert!(!files().with_tiles(None).0.contains_key("page.json"));
     }
 }

@@ -65,6 +65,8 @@ pub struct Site {
     pub open311: Option<Open311>,
     /// The pictures of findings; `None`: there are none.
     pub evidence: Option<Album>,
+    /// The server of map tiles that the page may ask for pictures; `None`: only this one.
+    pub tiles: Option<String>,
 }
 
 /// A server that has its address but does not answer yet.
@@ -157,7 +159,9 @@ struct Shared {
 }
 
 fn routes(site: Site, stop: CancellationToken) -> Router {
-    let Site { files, broker, patience, metrics, names, inlets, open311, evidence: album } = site;
+    let Site { files, broker, patience, metrics, names, inlets, open311, evidence: album, tiles } =
+        site;
+    let policy = policy(tiles.as_deref());
     let public = open311.map_or_else(Router::new, open311::routes);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let bridge = Bridge { connect: broker, patience, places, stop };
@@ -170,7 +174,7 @@ fn routes(site: Site, stop: CancellationToken) -> Router {
         .with_state(Arc::new(Shared { files, bridge, metrics, names, album }))
         .merge(inlet::routes(inlets))
         .merge(public)
-        .layer(map_response(secure))
+        .layer(map_response(move |answer| secure(answer, policy.clone())))
 }
 
 async fn counts(State(shared): State<Arc<Shared>>) -> Response<Body> {
@@ -231,16 +235,24 @@ async fn mqtt(
     }
 }
 
-/// What a page of ours may do in a browser: run its own scripts, show its own pictures, speak to its own
-/// server, and be framed by nobody.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; \
-                      img-src 'self' data:; connect-src 'self' ws: wss:; manifest-src 'self'; \
-                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// What a page of ours may do in a browser: run its own scripts, show its own pictures and those of `tiles`,
+/// speak to its own server and to brokers, and be framed by nobody.
+fn policy(tiles: Option<&str>) -> HeaderValue {
+    let pictures = tiles.map(|origin| format!(" {origin}")).unwrap_or_default();
+    let policy = format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; \
+         img-src 'self' data:{pictures}; connect-src 'self' ws: wss:; manifest-src 'self'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
+    HeaderValue::from_str(&policy).expect("the configuration lets only plain names of servers pass")
+}
 
 /// Adds the headers that hold for every answer.
-async fn secure(mut answer: axum::response::Response) -> axum::response::Response {
-    let fixed: [(&'static str, &'static str); 7] = [
-        ("content-security-policy", POLICY),
+async fn secure(
+    mut answer: axum::response::Response,
+    policy: HeaderValue,
+) -> axum::response::Response {
+    let fixed: [(&'static str, &'static str); 6] = [
         ("x-content-type-options", "nosniff"),
         ("x-frame-options", "DENY"),
         ("referrer-policy", "no-referrer"),
@@ -252,6 +264,7 @@ async fn secure(mut answer: axum::response::Response) -> axum::response::Respons
         let name = HeaderName::from_static(name);
         answer.headers_mut().insert(name, HeaderValue::from_static(value));
     }
+    answer.headers_mut().insert(HeaderName::from_static("content-security-policy"), policy);
     answer
 }
 

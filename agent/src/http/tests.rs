@@ -34,6 +34,7 @@ async fn serve(broker: SocketAddr, patience: Patience) -> Box_ {
         inlets: Arc::default(),
         open311: None,
         evidence: None,
+        tiles: None,
     };
     let task = tokio::spawn(listening.serve(site, stop.clone()));
     Box_ { addr, stop, task }
@@ -256,4 +257,13 @@ async fn an_address_in_use_says_so_and_what_to_do() {
     let e = listen(first.addr).await.unwrap_err();
     assert!(matches!(e, HttpError::InUse(_)), "{e}");
     assert!(e.to_string().contains("port 0"), "{e}");
+}
+
+#[test]
+fn pictures_come_from_elsewhere_only_where_that_is_configured() {
+    let said = |tiles| policy(tiles).to_str().unwrap().to_owned();
+    assert!(said(None).contains("img-src 'self' data:;"));
+    let with = said(Some("https://tiles.example.org"));
+    assert!(with.contains("img-src 'self' data: https://tiles.example.org;"), "{with}");
+    assert_eq!(with.matches("tiles.example.org").count(), 1);
 }

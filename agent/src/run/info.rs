@@ -9,8 +9,9 @@ use crate::config::Config;
 use crate::control::versions::Standing;
 
 /// The commands that the box knows, by the last level of their topics.
-const CAPABILITIES: [&str; 10] = [
-    "bay", "config", "coverage", "device", "log", "ping", "refresh", "report", "ticket", "tickets",
+const CAPABILITIES: [&str; 11] = [
+    "bay", "config", "coverage", "device", "history", "log", "ping", "refresh", "report", "ticket",
+    "tickets",
 ];
 
 /// `P/info`: who the box is and what it watches.

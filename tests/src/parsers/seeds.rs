@@ -185,6 +185,7 @@ pub(super) fn command() -> Vec<Vec<u8>> {
         "ticket\n{\"id\":\"2\",\"by\":\"duty\",\"args\":{\"ticket\":\"t-abc\",\"action\":\"ack\",\
          \"note\":\"on the way\"},\"expires_at\":\"2026-06-04T08:00:00Z\"}",
         "coverage\n{\"id\":\"3\",\"by\":\"duty\",\"args\":{\"street\":\"s\",\"from\":3}}",
+        "history\n{\"id\":\"4\",\"by\":\"duty\",\"args\":{\"asset\":\"bin/b\",\"since\":\"2026-06-04T00:00:00Z\",\"from\":3}}",
         "bay\n{\"id\":\"4\",\"by\":\"duty\",\"args\":{\"bay\":\"a-1\",\"action\":\"check_in\",\
          \"permit\":\"x\"}}",
         "device\n{\"id\":\"5\",\"by\":\"duty\",\"args\":{\"asset\":\"bay/a-1\",\

@@ -5,7 +5,7 @@
  * no answer can be sent again under the same id, which the box carries out at most once.
  */
 
-import type { Reply } from '../readers/payloads';
+import type { Reply } from '../readers/replies';
 import type { Ticket, TicketState } from '../picture/model';
 
 export const ACTIONS = ['confirm', 'ack', 'assign', 'start', 'resolve', 'verify', 'close', 'reopen', 'reject', 'shelve', 'unshelve'] as const;

@@ -3,6 +3,7 @@
 import { mercator, type Point } from '../picture/geometry';
 import { isDrawable, type Activity, type Vehicle } from '../picture/model';
 import type { Picture } from '../picture/picture';
+import { trailOf } from '../picture/way';
 import type { Palette } from './palette';
 import type { View } from './sheet';
 
@@ -32,7 +33,7 @@ export class Fleet {
       if (!this.#picture.vehicles.has(key)) this.#glides.delete(key);
     }
     for (const vehicle of this.#picture.vehicles.values()) {
-      this.#trails.set(vehicle.key, vehicle.trail.map(({ lat, lon }) => mercator(lat, lon)));
+      this.#trails.set(vehicle.key, trailOf(vehicle).map(({ lat, lon }) => mercator(lat, lon)));
       const place = vehicle.state?.place ?? null;
       if (place === null || !isDrawable(place)) {
         this.#glides.delete(vehicle.key);

@@ -49,25 +49,24 @@ export function groupPins(
   return [...groups.values()].sort((a, b) => worst(b) - worst(a)).slice(0, PINS_MAX);
 }
 
-/** Pins nearer to each other than this, in pixels, are one. */
-const NEAR_PX = 34;
+/** Pins nearer to each other than this, in pixels across and down, would cover each other: they are one. */
+const NEAR_PX = { x: 34, y: 44 };
 
-/** One pin for the places that would cover each other at a zoom level. */
+/** One pin for the places that would cover each other at a zoom level, at the place of the worst. */
 export function mergeNear(groups: readonly PinGroup[], zoom: number): PinGroup[] {
-  const scale = (256 * 2 ** zoom) / NEAR_PX;
-  const cells = new Map<string, PinGroup[]>();
+  const scale = 256 * 2 ** zoom;
+  const heaps: { readonly x: number; readonly y: number; readonly members: PinGroup[] }[] = [];
   for (const group of groups) {
     const { x, y } = mercator(group.place.lat, group.place.lon);
-    const key = `${Math.floor(x * scale)}/${Math.floor(y * scale)}`;
-    const cell = cells.get(key);
-    if (cell === undefined) cells.set(key, [group]);
-    else cell.push(group);
+    const near = heaps.find((heap) => Math.hypot(((heap.x - x) * scale) / NEAR_PX.x, ((heap.y - y) * scale) / NEAR_PX.y) < 1);
+    if (near === undefined) heaps.push({ x, y, members: [group] });
+    else near.members.push(group);
   }
-  return [...cells].map(([key, members]) => {
+  return heaps.map(({ members }) => {
     const [first] = members;
     if (first === undefined || members.length === 1) return members[0] as PinGroup;
     const tickets = members.flatMap((group) => group.tickets).sort((a, b) => rank(b.severity) - rank(a.severity));
-    return { key: `near/${zoom}/${key}`, place: first.place, tickets, isCluster: true };
+    return { key: `near/${zoom}/${first.key}`, place: first.place, tickets, isCluster: true };
   });
 }
 

@@ -19,6 +19,7 @@ import { drawBays, drawBins } from './marks';
 import { currentPalette } from './palette';
 import { groupPins, mergeNear, Pins, type PinGroup } from './pins';
 import { Sheet, type View } from './sheet';
+import type { Tiles } from './tiles';
 
 /** Bays and bins are drawn again at most this often: enough for the eye, and it spares small machines. */
 const ASSETS_MS = 100;
@@ -26,6 +27,8 @@ const ASSETS_MS = 100;
 const PER_THOUSAND_MS = 25;
 /** How close a place is shown that was asked for. */
 const TARGET_ZOOM = 19;
+/** As close as one may come. */
+const MAX_ZOOM = 22;
 /** From here on every ticket has a pin of its own. */
 const PINS_APART_ZOOM = 18;
 
@@ -105,6 +108,13 @@ export class Stage {
       animate: this.#isFitted && !this.#still.matches,
     });
     this.#isFitted = true;
+  }
+
+  /** Lays pictures of the ground under everything; the streets show through. */
+  lay({ url, maxZoom }: Tiles): void {
+    // Deeper than there are pictures the last ones are drawn larger.
+    L.tileLayer(url, { maxNativeZoom: maxZoom, maxZoom: MAX_ZOOM }).addTo(this.#map);
+    this.#map.getContainer().classList.add('has-tiles');
   }
 
   /** Draws everything again: the theme, the language or what is chosen has changed. */
@@ -221,12 +231,12 @@ function makeMap(element: HTMLElement): L.Map {
     zoomDelta: 0.75,
     wheelPxPerZoomLevel: 90,
     minZoom: 3,
-    maxZoom: 22,
+    maxZoom: MAX_ZOOM,
     center: [31.81, 119.974],
     zoom: 15,
   });
   L.control.scale({ imperial: false, position: 'bottomright', maxWidth: 120 }).addTo(map);
-  for (const [pane, z] of [['ground', 200], ['assets', 350], ['fleet', 450]] as const) {
+  for (const [pane, z] of [['ground', 210], ['assets', 350], ['fleet', 450]] as const) {
     map.createPane(pane).style.zIndex = String(z);
   }
   return map;

@@ -1,7 +1,8 @@
 /**
- * What happened while the page was open, as far as a view adds it up: stays, and the way of the waste.
+ * What happened, as far as a view adds it up: stays, and the way of the waste.
  *
- * A broker keeps no events, so this begins when the page is opened, and whoever shows it says so.
+ * A broker keeps no events. Stays are those that ended while the page was open, and whoever shows them says
+ * so; of the waste the boxes remember more, and are asked for it.
  */
 
 import type { Class } from '../readers/topics';
@@ -65,12 +66,19 @@ export class Chronicle {
     if (meaning === null) return;
     this.#n += 1;
     const entry = { n: this.#n, prefix, class: kind, subject, at: event.at };
-    if (meaning.of === 'stay') keep(this.stays, { ...entry, what: meaning.stay });
-    else keep(this.custody, { ...entry, what: meaning.custody });
+    if (meaning.of === 'stay') keep(this.stays, { ...entry, what: meaning.stay }, (a, b) => a.start === b.start);
+    else keep(this.custody, { ...entry, what: meaning.custody }, (a, b) => a.what === b.what && a.by === b.by);
   }
 }
 
-function keep<T>(list: T[], entry: T): void {
-  list.push(entry);
+/** Puts an entry in its place in time; what is there already stays as it is. */
+function keep<T>(list: Entry<T>[], entry: Entry<T>, isSame: (a: T, b: T) => boolean): void {
+  const { at } = entry;
+  const place = at === null ? list.length : list.findLastIndex((one) => (one.at ?? -Infinity) <= at) + 1;
+  for (let i = place - 1; at !== null && list[i]?.at === at; i -= 1) {
+    const other = list[i];
+    if (other?.prefix === entry.prefix && other.subject === entry.subject && isSame(other.what, entry.what)) return;
+  }
+  list.splice(place, 0, entry);
   if (list.length > CHRONICLE_MAX) list.shift();
 }

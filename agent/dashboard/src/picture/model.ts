@@ -126,6 +126,8 @@ export interface Health {
   readonly bufferMaxB: number | null;
   readonly memoryB: number | null;
   readonly temperatureC: number | null;
+  /** What the box itself writes on its card in a day, in bytes, at the rate since its start. */
+  readonly flashDayB: number | null;
   /** Connections to the broker that had to be made again. */
   readonly reconnects: number | null;
   /** What is wrong with the box's store, in its words. */
@@ -236,7 +238,7 @@ export interface TrailPoint {
 export interface Vehicle extends Asset<VehicleState> {
   /** Where it was, oldest first, at most `TRAIL_MAX`. */
   readonly trail: TrailPoint[];
-  /** Its track since the page was opened, oldest first, at most `TRACK_MAX`. */
+  /** Its track as far as it is known, oldest first, at most `TRACK_MAX`. */
   readonly track: TrackPoint[];
 }
 

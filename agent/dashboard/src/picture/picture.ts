@@ -10,6 +10,7 @@
 import { event as readEvent } from '../readers/events';
 import { figures as readFigures } from '../readers/figures';
 import * as read from '../readers/payloads';
+import { reply as readReply, type Remembered, type Reply } from '../readers/replies';
 import { ticket as readTicket } from '../readers/tickets';
 import { topic as readTopic } from '../readers/topics';
 import type { BoxName, Class, Topic } from '../readers/topics';
@@ -26,10 +27,12 @@ import {
   type Header,
   type Street,
   type Ticket,
+  type TrackPoint,
   type Vehicle,
 } from './model';
 import { newBox, takeHealth, takeInfo, takeStatus } from './boxes';
 import { Chronicle } from './chronicle';
+import { addTrack } from './way';
 import { StreetClock } from './streetClock';
 
 /** Longer payloads are not parsed: no message of a box comes near it. */
@@ -42,8 +45,6 @@ export const BOXES_MAX = 500;
 export const HAPPENINGS_MAX = 100;
 /** Most points of a vehicle's trail; the oldest goes first. */
 export const TRAIL_MAX = 240;
-/** Most points of a vehicle's track; the oldest goes first. */
-export const TRACK_MAX = 5000;
 /** A vehicle that jumps farther than this between two fixes starts a new trail, in metres. */
 const JUMP_M = 400;
 /** A vehicle that was not heard of for longer starts a new trail: nobody knows which way it took. */
@@ -114,11 +115,11 @@ export class Picture {
   #epoch = 0;
   #happened = 0;
   #changed = new Set<Part>();
-  #onReply: (reply: read.Reply) => void;
+  #onReply: (reply: Reply) => void;
   readonly #requester: string;
   readonly #odd = (): void => this.#ignore('unknown_word');
 
-  constructor(requester = '', onReply: (reply: read.Reply) => void = () => {}) {
+  constructor(requester = '', onReply: (reply: Reply) => void = () => {}) {
     this.#requester = requester;
     this.#onReply = onReply;
   }
@@ -215,7 +216,7 @@ export class Picture {
     if (requester !== this.#requester) return this.#ignore('unknown_topic');
     const body = this.#parse(arrival.payload);
     if (body === null) return;
-    const reply = read.reply(body);
+    const reply = readReply(body);
     if (reply === null) return this.#ignore('missing_field');
     this.#onReply(reply);
   }
@@ -325,11 +326,22 @@ export class Picture {
   #takeTrack(key: string, body: Fields): void {
     const vehicle = this.vehicles.get(key);
     if (vehicle === undefined) return;
-    const last = vehicle.track.at(-1)?.at ?? -Infinity;
-    const fresh = read.track(body).filter((point) => point.at > last);
-    vehicle.track.push(...fresh);
-    vehicle.track.splice(0, vehicle.track.length - TRACK_MAX);
-    if (fresh.length > 0) this.#changed.add('vehicles');
+    if (addTrack(vehicle, read.track(body))) this.#changed.add('vehicles');
+  }
+
+  /** What a box remembers of the time before the page was opened. What is known already changes nothing. */
+  recall(prefix: string, items: readonly Remembered[]): void {
+    const points = new Map<Vehicle, TrackPoint[]>();
+    for (const one of items) {
+      this.chronicle.note(one.meaning, one, prefix, one.class, one.id);
+      const vehicle = one.track.length === 0 ? undefined : this.vehicles.get(`${prefix}/${one.class}/${one.id}`);
+      if (vehicle === undefined) continue;
+      const track = points.get(vehicle) ?? [];
+      track.push(...one.track);
+      points.set(vehicle, track);
+    }
+    for (const [vehicle, track] of points) if (addTrack(vehicle, track)) this.#changed.add('vehicles');
+    this.#changed.add('happenings');
   }
 
   #takeTicket(name: BoxName, id: string, body: Fields): void {

@@ -2,6 +2,7 @@ import { quietMs } from '../picture/model';
 import { describe, expect, it, vi } from 'vitest';
 
 import * as read from './payloads';
+import { reply } from './replies';
 import { ticket as readTicket } from './tickets';
 import type { Fields } from './values';
 
@@ -67,9 +68,25 @@ describe('payloads as a box sends them', () => {
   });
 
   it('reply, with an answer and with an error', () => {
-    expect(read.reply(json('{"id":"c1","ok":true,"result":{"rev":4}}'))).toEqual({ id: 'c1', ok: true, rev: 4, code: null, message: null });
-    expect(read.reply(json('{"id":"c1","ok":false,"error":{"code":"gone","msg":"no such ticket"}}'))).toMatchObject({ ok: false, code: 'gone', message: 'no such ticket' });
-    expect(read.reply(json('{"id":"c1"}'))).toBeNull();
+    expect(reply(json('{"id":"c1","ok":true,"result":{"rev":4}}'))).toEqual({ id: 'c1', ok: true, rev: 4, code: null, message: null });
+    expect(reply(json('{"id":"c1","ok":false,"error":{"code":"gone","msg":"no such ticket"}}'))).toMatchObject({ ok: false, code: 'gone', message: 'no such ticket' });
+    expect(reply(json('{"id":"c1"}'))).toBeNull();
+  });
+
+  it('read what a box remembers, and leave out what it cannot be', () => {
+    const entries = [
+      { asset: 'bin/a', at: '2026-06-04T04:00:00Z', type: 'waste.collection', data: { volume_l: 80 } },
+      { asset: 'vehicle/v', at: '2026-06-04T04:00:00Z', type: 'track', data: { code: 7 } },
+      { asset: 'dragon/d', at: '2026-06-04T04:00:00Z', type: 'waste.lift', data: {} },
+      { asset: 'bin/a', at: 'yesterday', type: 'waste.lift', data: {} },
+      null,
+    ];
+    const read = reply({ id: 'c1', ok: true, result: { entries, next: 9 } })?.history;
+    expect(read?.next).toBe(9);
+    expect(read?.items.map((one) => [one.class, one.id, one.track.length, one.meaning?.of ?? null])).toEqual([
+      ['bin', 'a', 0, 'custody'], ['vehicle', 'v', 0, null],
+    ]);
+    expect(reply({ id: 'c1', ok: true, result: { entries: 'none' } })?.history).toBeUndefined();
   });
 });
 
@@ -93,7 +110,7 @@ describe('payloads that are wrong', () => {
         read.vehicleState(body, quiet);
         readTicket(body, quiet);
         read.cloudEvent(body);
-        read.reply(body);
+        reply(body);
       }).not.toThrow();
     }
   });

@@ -27,12 +27,11 @@ import {
   type Place,
   type SourceHealth,
   type StreetState,
-  type Stretch,
   type TrackPoint,
   type VehicleState,
 } from '../picture/model';
 import { decodeTrack } from './track';
-import { count, fields, flag, instant, knownWord, list, number, own, printable, text, word, zone, type Odd } from './values';
+import { count, fields, flag, instant, knownWord, list, number, own, printable, text, zone, type Odd } from './values';
 import type { Fields } from './values';
 
 const FACTS_MAX = 16;
@@ -150,6 +149,7 @@ export function health(from: Fields, odd: Odd): Health {
     bufferMaxB: count(own(from, 'buffer_max_b')),
     memoryB: count(own(from, 'memory_b')),
     temperatureC: number(own(from, 'temperature_c'), -100, 200),
+    flashDayB: count(own(fields(own(from, 'flash')) ?? {}, 'per_day_b')),
     reconnects: count(own(fields(own(from, 'link')) ?? {}, 'reconnects')),
     storeTrouble: text(own(fields(own(from, 'engine')) ?? {}, 'store_trouble')),
   };
@@ -162,7 +162,7 @@ function coordinate(value: unknown): readonly [number, number] | null {
   return lon === null || lat === null ? null : [lon, lat];
 }
 
-function line(value: unknown): (readonly [number, number])[] {
+export function line(value: unknown): (readonly [number, number])[] {
   const from = fields(value);
   if (from === null || own(from, 'type') !== 'LineString') return [];
   const points = list(own(from, 'coordinates'), LINE_MAX, coordinate);
@@ -250,25 +250,6 @@ export function track(from: Fields): TrackPoint[] {
   return typeof code === 'string' ? decodeTrack(code) : [];
 }
 
-const STRETCH_STATES = ['done', 'unknown', 'missed'] as const;
-
-function stretch(value: unknown): Stretch | null {
-  const from = fields(value);
-  if (from === null) return null;
-  const properties = fields(own(from, 'properties')) ?? {};
-  const street = text(own(properties, 'street'), 32);
-  const state = word(own(properties, 'state'), STRETCH_STATES);
-  const points = line(own(from, 'geometry'));
-  if (street === null || state === null || points.length === 0) return null;
-  return { street, state, at: instant(own(properties, 'at')), line: points };
-}
-
-/** A page of stretches, and where the next one begins. */
-export interface Stretches {
-  readonly stretches: readonly Stretch[];
-  readonly next: number | null;
-}
-
 /** A CloudEvent as far as the page shows it. */
 export interface CloudEvent {
   readonly id: string;
@@ -283,34 +264,4 @@ export function cloudEvent(from: Fields): CloudEvent | null {
   const kind = text(own(from, 'type'), 80);
   if (id === null || kind === null) return null;
   return { id, kind, at: instant(own(from, 'time')), facts: facts(own(from, 'data')) };
-}
-
-/** An answer to a command. */
-export interface Reply {
-  readonly id: string;
-  readonly ok: boolean;
-  readonly rev: number | null;
-  readonly code: string | null;
-  readonly message: string | null;
-  /** What `cmd/coverage` answers. */
-  readonly coverage?: Stretches;
-}
-
-/** `P/reply/<requester>`; `null` without an id and a verdict. */
-export function reply(from: Fields): Reply | null {
-  const id = text(own(from, 'id'), 64);
-  const ok = own(from, 'ok');
-  if (id === null || typeof ok !== 'boolean') return null;
-  const error = fields(own(from, 'error')) ?? {};
-  const result = fields(own(from, 'result')) ?? {};
-  return {
-    id,
-    ok,
-    rev: count(own(result, 'rev')),
-    code: text(own(error, 'code'), 60),
-    message: text(own(error, 'msg')),
-    ...(own(result, 'type') === 'FeatureCollection'
-      ? { coverage: { stretches: list(own(result, 'features'), LINE_MAX, stretch), next: count(own(result, 'next')) } }
-      : {}),
-  };
 }

@@ -1,6 +1,7 @@
 /** What a moment of the past looked like: where each vehicle was, and which way it had come. */
 
 import type { TrackPoint, Vehicle } from '../picture/model';
+import { pointsOf } from '../picture/way';
 
 /** A vehicle at a moment. */
 export interface Moment {
@@ -11,31 +12,30 @@ export interface Moment {
   readonly here: { readonly lat: number; readonly lon: number } | null;
 }
 
-/** The points of a vehicle: its track, and behind that what has been seen since it was sent. */
-export function pointsOf(vehicle: Vehicle): TrackPoint[] {
-  const last = vehicle.track.at(-1)?.at ?? -Infinity;
-  const fresh = vehicle.trail.filter((point) => point.at > last);
-  return [...vehicle.track, ...fresh.map((point) => ({ ...point, isGapEnd: false }))];
-}
+/** The first and the last moment that any vehicle has points of. */
+export type Extent = readonly [number, number];
 
-/** From the first to the last moment that any vehicle has points of. */
-export function extent(vehicles: Iterable<Vehicle>): readonly [number, number] | null {
-  let from = Infinity;
-  let until = -Infinity;
+/** The days that any vehicle has points of, oldest first, by the name that `dayOf` gives them. */
+export function days(vehicles: Iterable<Vehicle>, dayOf: (at: number) => string): Map<string, Extent> {
+  const found = new Map<string, Extent>();
   for (const vehicle of vehicles) {
-    const points = pointsOf(vehicle);
-    from = Math.min(from, points[0]?.at ?? Infinity);
-    until = Math.max(until, points.at(-1)?.at ?? -Infinity);
+    for (const { at } of pointsOf(vehicle)) {
+      const day = dayOf(at);
+      const [from, until] = found.get(day) ?? [at, at];
+      found.set(day, [Math.min(from, at), Math.max(until, at)]);
+    }
   }
-  return from < until ? [from, until] : null;
+  const lasting = [...found].filter(([, [from, until]]) => from < until);
+  return new Map(lasting.sort(([, a], [, b]) => a[0] - b[0]));
 }
 
-/** A vehicle at time `at`. */
-export function momentOf(vehicle: Vehicle, at: number): Moment {
+/** A vehicle at time `at`, and its way since `from`. */
+export function momentOf(vehicle: Vehicle, from: number, at: number): Moment {
   const way: TrackPoint[][] = [];
   let here: Moment['here'] = null;
   let last: TrackPoint | null = null;
   for (const point of pointsOf(vehicle)) {
+    if (point.at < from) continue;
     if (point.at > at) {
       if (last !== null && !point.isGapEnd) {
         // A track says that the vehicle went straight, at one speed, from point to point.

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { Picture } from '../picture/picture';
+import { event as eventOf } from '../readers/events';
 import { byDate, capacities, prospect, ranked, total } from './sums';
 
 const P = 'steward/v1/longcheng/xuejia/xj-0412';
@@ -62,5 +63,17 @@ describe('the bins', () => {
       ['a', 'collection', 'c-1', 41], ['c-1', 'trip', null, 400],
     ]);
     expect(picture.chronicle.stays[0]?.what).toMatchObject({ quality: 'exact', isBillable: true, total: 500 });
+  });
+
+  it('keep what boxes remember in its place, once', () => {
+    const picture = heard({ 'bin/a/state': { status: 'ok' } });
+    const at = (minutes: number): number => NOW + minutes * 60_000;
+    const lift = (minutes: number) => ({
+      class: 'bin' as const, id: 'a', at: at(minutes), track: [],
+      meaning: eventOf({ type: 'waste.lift', data: { net_kg: minutes } }),
+    });
+    picture.recall(P, [lift(5), lift(1)]);
+    picture.recall(P, [lift(3), lift(5)]);
+    expect(picture.chronicle.custody.map((one) => one.what.kg)).toEqual([1, 3, 5]);
   });
 });

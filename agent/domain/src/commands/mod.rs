@@ -53,6 +53,8 @@ pub enum Action {
         #[serde(default)]
         from: usize,
     },
+    /// `cmd/history`: what was told lately and no broker keeps.
+    History(HistoryQuery),
     /// `cmd/ticket`: move a ticket.
     Ticket(TicketOrder),
     /// `cmd/tickets`: which tickets there are, or all of one.
@@ -77,6 +79,20 @@ pub enum Action {
     },
     /// `cmd/config`, `cmd/log`: what somebody wants done with the box itself.
     Upkeep(Upkeep),
+}
+
+/// Which part of what was told lately.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct HistoryQuery {
+    /// Only of this asset.
+    #[serde(default)]
+    pub asset: Option<AssetKey>,
+    /// Only what came at this time or later.
+    #[serde(default)]
+    pub since: Option<Utc>,
+    /// Where the answer goes on: `next` of the one before.
+    #[serde(default)]
+    pub from: u64,
 }
 
 impl BayStep {
@@ -118,6 +134,7 @@ impl Action {
             Action::Ping => "ping".into(),
             Action::Refresh => "refresh".into(),
             Action::Coverage { .. } => "coverage".into(),
+            Action::History(_) => "history".into(),
             Action::Ticket(order) => format!("ticket.{}", order.step.as_str()),
             Action::Tickets(_) => "tickets".into(),
             Action::Report(_) => "report".into(),
@@ -126,6 +143,11 @@ impl Action {
             Action::Device { what: Wanted::Identify { .. }, .. } => "device.identify".into(),
             Action::Upkeep(upkeep) => upkeep.name().to_owned(),
         }
+    }
+
+    /// Whether it changes nothing: it may be asked again, and its answer need not be remembered.
+    pub(crate) const fn only_asks(&self) -> bool {
+        matches!(self, Action::Tickets(_) | Action::Coverage { .. } | Action::History(_))
     }
 }
 
@@ -137,6 +159,7 @@ impl Action {
             "ping",
             "refresh",
             "coverage",
+            "history",
             "tickets",
             "report",
             "device.recalibrate",
@@ -210,6 +233,17 @@ struct CoverageArgs {
     street: Option<AssetId>,
     #[serde(default)]
     from: usize,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HistoryArgs {
+    #[serde(default)]
+    asset: Option<String>,
+    #[serde(default)]
+    since: Option<Utc>,
+    #[serde(default)]
+    from: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -327,6 +361,16 @@ fn read_action(name: &str, args: Value) -> Result<Action, String> {
             })?;
             Ok(Action::Coverage { street: args.street, from: args.from })
         }
+        "history" => {
+            let args = if args.is_null() { Value::Object(Map::new()) } else { args };
+            let args: HistoryArgs = serde_json::from_value(args).map_err(|e| {
+                format!("args of cmd/history: {e}; they are {{\"asset\"?,\"since\"?,\"from\"?}}")
+            })?;
+            let asset = args.asset.map(|asset| asset.parse()).transpose();
+            let asset = asset.map_err(|bad| format!("args of cmd/history: asset {bad}"))?;
+            let HistoryArgs { since, from, .. } = args;
+            Ok(Action::History(HistoryQuery { asset, since, from }))
+        }
         "ticket" => {
             let args: TicketArgs = serde_json::from_value(args).map_err(|e| {
                 format!(
@@ -367,8 +411,8 @@ fn read_action(name: &str, args: Value) -> Result<Action, String> {
         }
         "config" | "log" => upkeep::read(name, args).map(Action::Upkeep),
         other => Err(format!(
-            "no command {other:?}; there are bay, config, coverage, device, log, ping, refresh, report, \
-             ticket, tickets"
+            "no command {other:?}; there are bay, config, coverage, device, history, log, ping, refresh, \
+             report, ticket, tickets"
         )),
     }
 }
@@ -404,6 +448,27 @@ mod tests {
             (r#"{"asset":"bay/b-1","action":"recalibrate","seconds":3}"#, "no seconds"),
             (r#"{"asset":"bay/b-1","action":"identify","seconds":70000}"#, "they are"),
         ] {
+            let why = parse(args).unwrap_err();
+            assert!(why.contains(part), "{why}");
+        }
+    }
+
+    #[test]
+    fn history_is_asked_for_by_asset_time_and_page() {
+        let parse = |args: &str| {
+            let text = format!(r#"{{"id":"c1","by":"duty-1","args":{args}}}"#);
+            Command::parse("history", text.as_bytes()).map(|c| c.action).map_err(|bad| bad.why)
+        };
+        assert_eq!(parse("null"), Ok(Action::History(HistoryQuery::default())));
+        let asked =
+            parse(r#"{"asset":"bin/b-1","since":"2026-06-04T00:00:00Z","from":7}"#).unwrap();
+        let Action::History(query) = asked else { panic!("not a question for history") };
+        assert_eq!(query.asset.unwrap().to_string(), "bin/b-1");
+        assert_eq!(
+            (query.since.unwrap().to_string().as_str(), query.from),
+            ("2026-06-04T00:00:00.000Z", 7)
+        );
+        for (args, part) in [(r#"{"asset":"b-1"}"#, "asset"), (r#"{"until":1}"#, "they are")] {
             let why = parse(args).unwrap_err();
             assert!(why.contains(part), "{why}");
         }

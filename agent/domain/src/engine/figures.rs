@@ -1,7 +1,11 @@
 //! The figures of the last days as brokers keep them: of streets, bays and bins.
 //!
-//! Told when an hour is closed, and whenever everything retained is told. What happened is added up in
-//! [`crate::parking`] and [`crate::waste`]; nothing is counted here.
+//! Told when an hour is closed: of every street, and of the bays and bins that something happened to, since a
+//! box may have hundreds of them and pays for its line. Of all of them when a day is closed, and whenever
+//! everything retained is told. What happened is added up in [`crate::parking`] and [`crate::waste`]; nothing
+//! is counted here.
+
+use std::collections::BTreeSet;
 
 use jiff::civil::Date;
 use serde_json::{Map, Value, json};
@@ -14,8 +18,22 @@ use crate::time::{ClockQuality, Moment};
 impl Engine {
     /// The figures of everything that has some.
     pub(super) fn publish_figures(&self, at: Moment, out: &mut Outputs) {
+        self.publish_figures_of(|_| true, at, out);
+    }
+
+    /// The figures of streets, and of what is `news`.
+    pub(super) fn publish_news(&self, news: &BTreeSet<AssetKey>, at: Moment, out: &mut Outputs) {
+        self.publish_figures_of(|key| key.class == Class::Street || news.contains(key), at, out);
+    }
+
+    fn publish_figures_of(
+        &self,
+        chosen: impl Fn(&AssetKey) -> bool,
+        at: Moment,
+        out: &mut Outputs,
+    ) {
         let today = (at.clock > ClockQuality::Unset).then(|| self.site.calendar.date(at.utc));
-        for key in self.site.assets.keys() {
+        for key in self.site.assets.keys().filter(|key| chosen(key)) {
             let body = self.figures(key, today, at);
             if !body.is_empty() {
                 out.messages.push(message(key, body, at));

@@ -4,6 +4,7 @@
 //! * `watched`: an asset's state, whatever its class.
 //! * `figures`: the days that brokers keep of streets, bays and bins.
 //! * `answers`: commands that were carried out, so that a repeat gets the same answer.
+//! * `history`: what was told lately and no broker keeps.
 //! * `findings`: what becomes known, the rules, and what they find.
 //! * `late`: reports that come in bulk, after a network was down.
 //! * `publish`: what is said of an asset.
@@ -19,6 +20,7 @@
 mod answers;
 mod figures;
 mod findings;
+mod history;
 mod late;
 mod parking;
 mod presence;
@@ -37,6 +39,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use self::answers::Answers;
+use self::history::History;
 use self::late::CatchUp;
 use self::rounds::Rounds;
 use self::watched::{Hearing, Place, Told, Watched};
@@ -74,6 +77,7 @@ pub struct Engine {
     requests: Requests,
     rounds: Rounds,
     ledger: Ledger,
+    history: History,
     /// The bays of each street that is an asset.
     streets: BTreeMap<AssetKey, Vec<AssetKey>>,
     /// What was last said of each street.
@@ -129,6 +133,7 @@ impl Engine {
             requests: Requests::default(),
             rounds,
             ledger: Ledger::default(),
+            history: History::default(),
             streets: BTreeMap::new(),
             guidance: BTreeMap::new(),
             timers: Timers::default(),
@@ -167,6 +172,7 @@ impl Engine {
             Input::Refresh => self.publish_all(now, &mut out),
             Input::Tick => {}
         }
+        self.remember(now, &mut out);
         out
     }
 
@@ -226,6 +232,10 @@ impl Engine {
             "waste" => self.rounds.days.restore(rest, &value),
             "trip" => self.rounds.restore(&self.site, rest, &value),
             "figures" => self.ledger.restore(rest, &value),
+            "history" => match self.history.restore(&value) {
+                true => true,
+                false => return self.unreadable.push(key),
+            },
             _ => false,
         };
         if !known {
@@ -436,7 +446,7 @@ impl Engine {
         out.messages.push(publish::reply(&command.by, answer.clone(), now));
         // A question may be asked again, and a map is too large to be kept; only what changes something
         // must not be done twice.
-        if !matches!(command.action, Action::Tickets(_) | Action::Coverage { .. }) {
+        if !command.action.only_asks() {
             out.records.extend(self.answers.keep(command, answer, now));
         }
     }
@@ -486,6 +496,7 @@ impl Engine {
             }
             Action::Device { asset, what } => self.ask_devices(asset, *what, out),
             Action::Coverage { street, from } => self.coverage_of(street.as_ref(), *from),
+            Action::History(query) => self.history_of(query),
             Action::Tickets(query) => {
                 let answer = self.desk.query(&self.site, query);
                 answer.map_err(|refusal| ("refused", refusal.to_string()))

@@ -67,8 +67,16 @@ impl Engine {
             watched.close_hour(hour, end, calendar).map(|sum| (key.id.clone(), sum))
         });
         let sums: BTreeMap<AssetId, crate::parking::Sum> = sums.collect();
+        let day_closed = calendar.date(hour) < calendar.date(end);
+        let mut news = std::mem::take(&mut self.rounds.grown);
+        let left = sums.iter().filter(|(_, sum)| sum.sessions > 0);
+        news.extend(left.map(|(bay, _)| AssetKey::new(Class::Bay, bay.clone())));
         self.close_parking(hour, sums, at, out);
-        self.publish_figures(at, out);
+        if day_closed {
+            self.publish_figures(at, out);
+        } else {
+            self.publish_news(&news, at, out);
+        }
     }
 
     fn close_parking(

@@ -1,7 +1,7 @@
 //! What concerns many bins at once: a collection vehicle that comes near, lifts and is weighed; and the
 //! figures of a day.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Engine, publish, reject};
 use crate::decode::Reason;
@@ -33,6 +33,8 @@ pub(super) struct Rounds {
     pub(super) streets: BTreeMap<AssetKey, Vec<AssetKey>>,
     trips: BTreeMap<AssetKey, Trip>,
     pub(super) days: Days,
+    /// Bins whose day has grown since an hour was closed.
+    pub(super) grown: BTreeSet<AssetKey>,
 }
 
 impl Rounds {
@@ -151,6 +153,7 @@ impl Engine {
         if figures.is_empty() || at.clock == ClockQuality::Unset {
             return;
         }
+        self.rounds.grown.insert(bin.clone());
         let calendar = &self.site.calendar;
         out.records.push(self.rounds.days.add(&bin.id, figures, at.utc, calendar));
     }

@@ -84,6 +84,19 @@ const VALUES: &[Case] = &[
         "port 1883 of this machine is the broker's",
         "another port",
     ),
+    ("[http]\ntiles = \"https://x\"", (2, 9), "cannot be a text", "{ url ="),
+    (
+        "[http]\ntiles = { url = \"https://x/{z}/{x}\", attribution = \"©\" }",
+        (2, 17),
+        "has no {y}",
+        "row",
+    ),
+    (
+        "[http]\ntiles = { url = \"https://a;b/{z}/{x}/{y}\", attribution = \"©\" }",
+        (2, 17),
+        "names no server",
+        "https://",
+    ),
     ("[tickets]\nreopen_within = \"99999h\"", (2, 17), "out of range", "write 0s to 90d"),
 ];
 

@@ -95,7 +95,20 @@ within = "1 urgent_hour"
 [[limit]]
 within = "4 work_hour"
 
+[[tariff]]
+id = "street"
+version = 1
+currency = "CNY"
+free = { minutes = 15, inclusive = true, exceeded = "voided" }
+windows = [{ name = "day", from = "07:30", to = "21:30", tiers = [{ up_to = 180, unit = 60, price = 500 }, { unit = 60, price = 1000 }] }, { name = "night", from = "21:30", to = "07:30", cap = 1000, tiers = [{ unit = 60, price = 200 }] }]
+caps = [{ per = "rolling_24h", max = 3500 }]
+
 "#;
+
+/// When every bin is planned to be emptied, on each day of the week.
+const COLLECTIONS: [&str; 8] =
+    ["00:30", "03:30", "06:30", "09:30", "12:30", "15:30", "18:30", "21:30"];
+const WEEK: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 fn write_street(out: &mut String, street: &Street) -> std::fmt::Result {
     let points = street.line.0.iter().map(|p| format!("[{:.4}, {:.4}]", p.lon, p.lat));
@@ -118,7 +131,7 @@ fn write_bay(out: &mut String, i: usize, bay: &BaySpot) -> std::fmt::Result {
         "names = {{ zh = \"{street_zh}{n:02}号{zh}\", en = \"{street_en}, {en} {n}\" }}"
     )?;
     write_place(out, street, street.line.beside(bay.along, bay.right))?;
-    writeln!(out, "max_stay = \"{}m\"", bay.max_stay.as_secs() / 60)?;
+    writeln!(out, "max_stay = \"{}m\"\ntariff = \"street\"", bay.max_stay.as_secs() / 60)?;
     writeln!(out, "stale_after = \"{}m\"\n", SILENT_AFTER.as_secs() / 60)
 }
 
@@ -135,6 +148,8 @@ fn write_bin(out: &mut String, i: usize, bin: &BinSpot) -> std::fmt::Result {
     write_place(out, street, street.line.beside(bin.along, bin.right))?;
     writeln!(out, "empty_mm = {BIN_EMPTY_MM}\nfull_mm = {BIN_FULL_MM}")?;
     writeln!(out, "full_at_pct = {BIN_FULL_AT_PCT}\ncapacity_l = 240")?;
+    let planned = WEEK.iter().flat_map(|day| COLLECTIONS.map(|at| format!("\"{day} {at}\"")));
+    writeln!(out, "collections = [{}]", planned.collect::<Vec<_>>().join(", "))?;
     writeln!(out, "stale_after = \"{}m\"\n", SILENT_AFTER.as_secs() / 60)
 }
 

@@ -47,6 +47,7 @@ impl Endpoint {
             names: vec![],
             inlets: Arc::default(),
             evidence: None,
+            tiles: None,
             open311: Some(endpoint),
         };
         tokio::spawn(listening.serve(site, CancellationToken::new()));

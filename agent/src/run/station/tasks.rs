@@ -193,8 +193,10 @@ impl Station {
         inlets: Inlets,
         open311: Option<Open311>,
     ) {
+        let tiles = config.http.as_ref().and_then(|http| http.tiles.as_ref());
         let site = http::Site {
-            files: http::files::Files::embedded(),
+            files: http::files::Files::embedded().with_tiles(tiles),
+            tiles: tiles.and_then(|tiles| tiles.origin.clone()),
             broker: bridge(&config.broker),
             patience: http::bridge::Patience::default(),
             metrics: Some(http::metrics::Metrics {

@@ -46,6 +46,7 @@ async fn pushed(bench: &Bench, token: Option<&str>) -> SocketAddr {
         inlets,
         open311: None,
         evidence: None,
+        tiles: None,
     };
     tokio::spawn(listening.serve(site, CancellationToken::new()));
     addr
