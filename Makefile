@@ -41,12 +41,20 @@ test: needs peers check no-std tests docs dashboard-test e2e-short deny ## Every
 	@echo "make test: everything passed"
 
 .PHONY: soak
-soak: ## Power cuts and kills by the thousand, a million messages, whole years: hours
+soak: ## Power cuts and kills by the thousand, a million messages, whole years, then cities until MINUTES are over
 	STEWARD_POWER_CUTS=5000 $(CARGO) test --release --locked -p steward --lib outbox::tests::power
 	$(CARGO) build --release --locked -p steward
 	STEWARD_KILLS=5000 $(CARGO) test --release --locked -p system-tests --test system outbox_kills
 	$(CARGO) test --release --locked -p system-tests --test system -- --ignored --nocapture --test-threads=1
 	$(MAKE) deb-test
+	# Seeds that nobody has seen yet, for as long as one likes.
+	$(MAKE) city SIZE=small SEED=$$(date +%s) MINUTES=$(or $(MINUTES),1000000)
+
+.PHONY: city
+city: ## A simulated city: SEED=n of it, or MINUTES=n of seeds from there (SIZE=small, CALM=1)
+	$(CARGO) build --release --locked -p system-tests --bin city
+	target/release/city --seed $(or $(SEED),1) --size $(or $(SIZE),district) \
+		$(if $(CALM),--calm) $(if $(MINUTES),--minutes $(MINUTES))
 
 .PHONY: fuzz
 fuzz: ## Every parser of bytes from outside under libFuzzer (PARSERS="gnss …" for some, MINUTES=60 each; cargo install cargo-fuzz)
@@ -71,7 +79,7 @@ deb-test: deb ## The package of this machine in a whole Debian: installed, run, 
 	packaging/deb-test $$(ls -t target/deb/steward_*_$$(dpkg --print-architecture).deb | head -n 1)
 
 .PHONY: deb-arm64-test
-deb-arm64-test: dashboard ## The arm64 package, and its program under qemu-user: a street of two hours
+deb-arm64-test: dashboard ## The arm64 package, and its program under qemu-user: a box and its broker for 20 s
 	packaging/deb arm64 $$(packaging/cross arm64) target/deb
 	packaging/emulated arm64 $$(ls -t target/deb/steward_*_arm64.deb | head -n 1)
 
@@ -94,7 +102,7 @@ board-image: needs
 
 .PHONY: needs
 needs: ## What the tests need from Debian: installed when it may be, named when not
-	@tests/needs mosquitto mosquitto-clients openssl systemd binutils fakeroot minisign gpsd gpsd-clients python3-gps python3-venv socat chromium
+	@tests/needs mosquitto mosquitto-clients openssl systemd binutils fakeroot minisign gpiod gpsd gpsd-clients python3-gps python3-venv socat chromium
 	@tests/needs qemu-system-arm rustc-web cargo-web rust-web-src binutils-arm-none-eabi || \
 		echo "Without them the emulated node is left out."
 

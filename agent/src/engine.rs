@@ -85,9 +85,9 @@ pub struct EngineTask {
     pub first: Vec<Input>,
     /// The configuration is on trial: what the one before it needs is not thrown away yet.
     pub on_trial: bool,
-    /// What the box says of itself (`P/info`): stored before anything else, and again with everything
-    /// that is published afresh.
-    pub info: Message,
+    /// What the box says of itself (`P/info`): stored before anything else, and again when it changes and
+    /// with everything that is published afresh.
+    pub info: watch::Receiver<Message>,
     /// Where to put what devices are asked to do, by the source that has them.
     pub requests: BTreeMap<SourceName, mpsc::Sender<Request>>,
     /// Where to put what is to be done with the box itself.
@@ -118,8 +118,8 @@ impl EngineTask {
     /// The outbox is gone: the box must not go on without it.
     pub async fn run(mut self) -> Result<(), EngineError> {
         let now = self.clock.now();
-        let mut turn = Turn { messages: vec![self.info.clone()], ..Turn::default() };
-        self.uplinks.note_one(self.engine.site(), &self.info);
+        let mut turn = Turn::default();
+        self.tell_info(now, &mut turn);
         self.decide(Input::Start, now, &mut turn);
         if self.on_trial {
             turn.records.retain(|record| record.value.is_some());
@@ -150,6 +150,9 @@ impl EngineTask {
                 waiting.extend(committed);
                 answers.extend(wish.zip(answer));
             }
+            if self.info.has_changed().unwrap_or(false) {
+                self.tell_info(now, &mut turn);
+            }
             self.commit(turn, waiting).await?;
             for (wish, answer) in answers {
                 // Whoever asked has gone meanwhile.
@@ -160,6 +163,13 @@ impl EngineTask {
                 return Ok(());
             }
         }
+    }
+
+    fn tell_info(&mut self, now: Now, turn: &mut Turn) {
+        let info = self.info.borrow_and_update().clone();
+        let info = Message { at: now.utc, clock: now.clock, ..info };
+        self.uplinks.note_one(self.engine.site(), &info);
+        turn.messages.push(info);
     }
 
     /// Waits for arrivals or for the next deadline; answers whether no more can come.
@@ -192,9 +202,7 @@ impl EngineTask {
             }
         }
         if is_refresh(&input) {
-            let info = Message { at: now.utc, clock: now.clock, ..self.info.clone() };
-            self.uplinks.note_one(self.engine.site(), &info);
-            turn.messages.push(info);
+            self.tell_info(now, turn);
         }
         let mut outputs = self.engine.step(input, now);
         self.status.send_modify(|status| {

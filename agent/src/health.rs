@@ -282,3 +282,73 @@ pub(crate) fn temperature() -> Option<f64> {
     let milli: i32 = text.trim().parse().ok()?;
     Some(f64::from(milli) / 1000.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::ids::{BoxId, SiteId, TenantId, TicketId, UplinkName};
+    use domain::output::{Body, Message, Quality, Topic};
+    use domain::site::Identity;
+    use domain::time::Utc;
+
+    use super::*;
+    use crate::audit::judge::{Heard, Judge};
+    use crate::config::Buffer;
+    use crate::outbox::Turn;
+    use crate::uplinks;
+
+    fn ticket() -> Message {
+        Message {
+            lane: Lane::Ticket,
+            topic: Topic::TicketEvent(TicketId::new("t-1").unwrap()),
+            at: Utc::from_ms(0),
+            clock: ClockQuality::Ntp,
+            quality: Quality::Good,
+            body: Body::Event { kind: "ticket.raised", data: Map::new() },
+        }
+    }
+
+    /// Two messages are passed over for an uplink. Whoever listens at its broker finds that two numbers are
+    /// missing there, and why: from what is published there, and from nothing else.
+    #[tokio::test]
+    async fn an_audit_at_an_uplinks_broker_explains_what_was_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let (tenant, site) = (TenantId::new("t").unwrap(), SiteId::new("s").unwrap());
+        let identity = Identity { tenant, site, id: BoxId::new("b").unwrap() };
+        let buffer = Buffer::below(dir.path().to_owned());
+        let outbox = Outbox::in_memory(&buffer, &identity).unwrap().outbox;
+        for passed in [0, 2] {
+            let passed_over = [passed, 0, 0, 0];
+            let turn = Turn { messages: vec![ticket()], passed_over, ..Turn::default() };
+            outbox.commit(turn).await.unwrap();
+        }
+        let shown = Shown {
+            name: UplinkName::new("city").unwrap(),
+            profile: "steward",
+            outbox: outbox.clone(),
+            link: watch::channel(LinkStatus::default()).1,
+            status: watch::channel(uplinks::Status::default()).1,
+            health: watch::channel(None).0,
+        };
+        let stats = outbox.stats().await.unwrap();
+        let first = json!({"buffer": {"ticket": {"gaps": []}}, "link": {"connected": true}});
+        let health = towards(first, &shown, &stats, Utc::from_ms(0));
+        assert_eq!(health["link"]["connected"], false, "its own");
+
+        let mut judge = Judge::default();
+        let mut hear = |path: &str, payload: &[u8]| {
+            let topic = format!("steward/v1/t/s/b/{path}");
+            judge.hear(Heard { topic: &topic, payload, retained: false });
+        };
+        outbox.link_up(1).await.unwrap();
+        for entry in outbox.take(10).await.unwrap() {
+            hear(&entry.path, &entry.payload);
+        }
+        hear("health", &bytes(&health));
+        let report = judge.report();
+        let (_, _, lane) = &report.lanes[0];
+        assert_eq!((lane.messages, lane.missing), (2, 2));
+        let [gap] = &lane.gaps[..] else { panic!("{:?}", lane.gaps) };
+        assert_eq!((gap.from, gap.to, gap.announced.as_deref()), (2, 3, Some("passed_over")));
+        outbox.close().await.unwrap();
+    }
+}

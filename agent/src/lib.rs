@@ -20,6 +20,7 @@ pub mod uplinks;
 
 pub mod control;
 pub mod mqtt;
+pub mod update;
 
 pub mod http;
 

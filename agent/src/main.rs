@@ -7,11 +7,11 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use steward::logging::log;
-use steward::{audit, bundle, check, demo, doctor, replay, report, run, schema, watch};
+use steward::{audit, bundle, check, demo, doctor, replay, report, run, schema, update, watch};
 
 use self::cli::{
     AuditArgs, BundleArgs, Cli, Command, DemoArgs, DoctorArgs, ReplayArgs, ReportArgs, RunArgs,
-    SchemaCommand, WatchArgs, WriteCommand,
+    SchemaCommand, UpdateCommand, WatchArgs, WriteCommand,
 };
 
 /// Sysexits' EX_SOFTWARE: something in here is broken, not in what was asked.
@@ -46,6 +46,7 @@ fn dispatch(command: Command) -> anyhow::Result<bool> {
         Command::Watch(args) => look_on(args),
         Command::Bundle(args) => pack(args),
         Command::Schema(command) => describe(command),
+        Command::Update(command) => install(command),
         Command::Write(command) => write_out(command),
         Command::Replay(args) => play(args),
         Command::Ticket(args) => cli::ticket::ask(args),
@@ -103,6 +104,19 @@ fn describe(command: SchemaCommand) -> anyhow::Result<bool> {
     let wanted = schema::acl::Wanted { operators, viewers };
     write!(std::io::stdout(), "{}", schema::acl::mosquitto(config.as_ref(), &wanted))?;
     Ok(true)
+}
+
+fn install(command: UpdateCommand) -> anyhow::Result<bool> {
+    log("info");
+    let UpdateCommand::Install { config, root, restart } = command;
+    // What was interrupted must be brought to its end whatever the file says by now.
+    let config = check::load(&config)?;
+    let settings = config.as_ref().and_then(|config| config.update.as_ref());
+    let state = settings.map_or(update::install::STATE_DIR.into(), |s| s.state_dir.clone());
+    let place = update::install::Place { root, state, restart };
+    let installation = config.as_ref().map(|config| (config.buffer.dir.as_path(), settings));
+    let ended = runtime()?.block_on(update::install::install(&place, installation))?;
+    Ok(matches!(ended, None | Some(update::Phase::Confirmed)))
 }
 
 fn write_out(command: WriteCommand) -> anyhow::Result<bool> {

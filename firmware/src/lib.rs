@@ -38,7 +38,10 @@ mod record;
 mod instruments;
 mod station;
 
+mod energy;
+
 pub use bay::Phase;
+pub use energy::{Cell, Draw, Duty, Street};
 pub use event::{ACTIONS_MAX, Action, Actions, Event, Reading, Sense};
 pub use instruments::Instruments;
 pub use kept::KEPT_LEN;

@@ -18,7 +18,7 @@ use crate::watch::{Around, BayWatch, BinWatch, Wishes, after};
 const RESERVE: u32 = 256;
 /// The next ones are reserved when fewer than this are left.
 const RESERVE_MIN: u32 = 32;
-const TEMPERATURE_MS: u64 = 60_000;
+pub(crate) const TEMPERATURE_MS: u64 = 60_000;
 const SUSPICION_MS: u64 = 5_000;
 /// After a start the nodes of a line say hello within this time, each at its own moment.
 const HELLO_SPREAD_MS: u32 = 2_000;
@@ -391,8 +391,8 @@ impl Node {
 
     fn store(&mut self, actions: &mut Actions) {
         if let Watch::Bay(watch) = &self.watch
-            && watch.bay.learnt().is_some()
-            && self.record.baseline.is_none()
+            && let Some(learnt) = watch.bay.learnt()
+            && self.record.baseline.is_none_or(|kept| kept.is_other_vehicle(&learnt))
         {
             self.due.store.get_or_insert(self.now);
         }

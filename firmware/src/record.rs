@@ -48,6 +48,15 @@ pub(crate) struct Learnt {
     pub(crate) slope: [i16; 3],
     /// The bay has returned to it: it is not the field of a vehicle that stood there at the start.
     pub(crate) is_confirmed: bool,
+    /// What the vehicle does to the field that stands there; none that is known.
+    pub(crate) standing: Option<Field>,
+}
+
+impl Learnt {
+    /// Whether a vehicle has come or gone between the two.
+    pub(crate) fn is_other_vehicle(&self, other: &Learnt) -> bool {
+        self.standing.is_some() != other.standing.is_some()
+    }
 }
 
 /// Why a stored record cannot be used.
@@ -73,6 +82,8 @@ struct Body {
     is_confirmed: bool,
     command: u32,
     used_uah: u32,
+    /// Later than the rest: the filling of records without it reads as `None`.
+    standing: Option<[i32; 3]>,
 }
 
 impl Record {
@@ -102,6 +113,9 @@ impl Record {
             is_confirmed: baseline.is_some_and(|learnt| learnt.is_confirmed),
             command,
             used_uah,
+            standing: baseline
+                .and_then(|learnt| learnt.standing)
+                .map(|Field { x, y, z }| [x, y, z]),
         };
         let mut bytes = [0; RECORD_LEN];
         bytes[0] = VERSION;
@@ -139,11 +153,18 @@ impl Record {
             is_confirmed,
             command,
             used_uah,
+            standing,
             ..
         } = body;
         let field = |[x, y, z]: [i32; 3]| Field { x, y, z };
-        let baseline =
-            body.baseline.map(|axes| Learnt { field: field(axes), mc, slope, is_confirmed });
+        let standing = standing.map(field);
+        let baseline = body.baseline.map(|axes| Learnt {
+            field: field(axes),
+            mc,
+            slope,
+            is_confirmed,
+            standing,
+        });
         let settings = if settings.check().is_ok() { settings } else { Settings::INITIAL };
         Ok(Record { serial, boot, reserved, baseline, settings, command, used_uah })
     }
@@ -174,6 +195,7 @@ impl Record {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use wire::BaySettings;
 
     const RECORD: Record = Record {
         serial: 12,
@@ -184,8 +206,12 @@ mod tests {
             mc: Some(21_500),
             slope: [160, -32, 0],
             is_confirmed: true,
+            standing: None,
         }),
-        settings: Settings::INITIAL,
+        settings: Settings {
+            bay: BaySettings { arrive_nt: 5000, leave_nt: 2500, ..Settings::INITIAL.bay },
+            ..Settings::INITIAL
+        },
         command: 300,
         used_uah: 70_000,
     };
@@ -252,14 +278,16 @@ mod tests {
         fn what_is_stored_is_read(
             [serial, boot, reserved, command, used_uah] in any::<[u32; 5]>(),
             baseline in any::<Option<([i32; 3], Option<i32>, [i16; 3], bool)>>(),
+            standing in any::<Option<[i32; 3]>>(),
         ) {
-            let learnt = |(axes, mc, slope, is_confirmed): ([i32; 3], _, _, _)| Learnt {
-                field: Field { x: axes[0], y: axes[1], z: axes[2] },
+            let field = |[x, y, z]: [i32; 3]| Field { x, y, z };
+            let baseline = baseline.map(|(axes, mc, slope, is_confirmed)| Learnt {
+                field: field(axes),
                 mc,
                 slope,
                 is_confirmed,
-            };
-            let baseline = baseline.map(learnt);
+                standing: standing.map(field),
+            });
             let settings = Settings::INITIAL;
             let record = Record { serial, boot, reserved, baseline, settings, command, used_uah };
             prop_assert_eq!(Record::decode(&record.encode()), Ok(record));

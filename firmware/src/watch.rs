@@ -18,7 +18,7 @@ const ANSWER_MS: u64 = 1_000;
 const HURRY_GAP_MS: u64 = 10_000;
 
 /// A bay where nothing moves and nothing is in doubt is looked at so much more rarely.
-const REST_FACTOR: u64 = 4;
+pub(crate) const REST_FACTOR: u64 = 4;
 
 /// What a watch must know of its node.
 #[derive(Debug, Clone, Copy)]

@@ -14,6 +14,7 @@ mod dashboard;
 mod decoders;
 mod engine;
 mod link;
+mod node;
 mod outbox;
 mod process;
 mod sweeping;
@@ -32,6 +33,7 @@ type Area = (&'static str, fn(&mut Table));
 /// In the order the data flows.
 const AREAS: &[Area] = &[
     ("decoders", decoders::rows),
+    ("node", node::rows),
     ("engine", engine::rows),
     ("tickets", tickets::rows),
     ("outbox", outbox::rows),

@@ -21,16 +21,16 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use wire::{BayState, Body, Deframer, Frame, Measured, Up};
 
-const NODE: u32 = 17;
-const EMPTY: [u32; 3] = [30_000, 20_000, 40_000];
-const CARS: [[u32; 3]; 4] = [
+pub(crate) const NODE: u32 = 17;
+pub(crate) const EMPTY: [u32; 3] = [30_000, 20_000, 40_000];
+pub(crate) const CARS: [[u32; 3]; 4] = [
     [42_000, 26_000, 61_000],
     [24_000, 35_000, 52_000],
     [39_000, 11_000, 20_000],
     [55_000, 20_000, 47_000],
 ];
 
-fn write_config(dir: &Path, broker: &str, tty: &Path, keys: &str) -> String {
+pub(crate) fn write_config(dir: &Path, broker: &str, tty: &Path, keys: &str) -> String {
     let path = dir.join("steward.toml");
     let text = format!(
         r#"
@@ -179,12 +179,12 @@ fn statuses(heard: &[Heard]) -> Vec<String> {
     all
 }
 
-fn now_is(heard: &[Heard], wanted: &str) -> bool {
+pub(crate) fn now_is(heard: &[Heard], wanted: &str) -> bool {
     statuses(heard).last().is_some_and(|status| status == wanted)
 }
 
 /// The sessions that were told as ended, each once, by their id.
-fn sessions(heard: &[Heard]) -> BTreeMap<String, Value> {
+pub(crate) fn sessions(heard: &[Heard]) -> BTreeMap<String, Value> {
     heard
         .iter()
         .filter(|m| m.topic.ends_with("bay/b-17/event"))

@@ -119,6 +119,47 @@ async fn look(dir: &Path, seen: &mut BTreeSet<(Lane, u64)>, values: &mut BTreeSe
     outbox.close().await.unwrap();
 }
 
+/// More may be stored than may be on its way at once. What is beyond waits, which looks like a gap to whoever
+/// takes everything and acknowledges nothing, and is none: it comes, in order, as there is room for it.
+#[test]
+fn what_does_not_fit_on_its_way_waits_and_is_not_missing() {
+    const MESSAGES: u64 = 5000;
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = Outbox::open(&buffer(dir.path()), &identity().unwrap()).unwrap().outbox;
+    runtime().block_on(async {
+        for from in (0..MESSAGES).step_by(100) {
+            let messages = (from..from + 100).map(|n| message(Lane::Event, 1, n).unwrap());
+            let turn = Turn { messages: messages.collect(), ..Turn::default() };
+            outbox.commit(turn).await.unwrap();
+        }
+        outbox.link_up(1).await.unwrap();
+        let mut taken = vec![];
+        loop {
+            let entries = outbox.take(500).await.unwrap();
+            if entries.is_empty() {
+                break;
+            }
+            taken.extend(entries.iter().map(|entry| entry.key));
+        }
+        let most = taken.len() as u64;
+        assert!(most < MESSAGES, "there is a bound: {most}");
+        let stats = outbox.stats().await.unwrap().lanes.remove(Lane::Event as usize);
+        assert_eq!((stats.ledger.stored, stats.in_flight), (MESSAGES, most));
+        assert!(stats.ledger.gaps.is_empty() && stats.ledger.dropped.is_empty());
+        let done = taken.iter().map(|key| (*key, Outcome::Acknowledged)).collect();
+        outbox.settle(done).await.unwrap();
+        loop {
+            let entries = outbox.take(500).await.unwrap();
+            if entries.is_empty() {
+                break;
+            }
+            taken.extend(entries.iter().map(|entry| entry.key));
+        }
+        assert!(taken.iter().map(|key| key.position.seq).eq(1..=MESSAGES));
+        outbox.close().await.unwrap();
+    });
+}
+
 #[test]
 fn whatever_was_committed_survives_a_kill() {
     let dir = tempfile::tempdir().unwrap();

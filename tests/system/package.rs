@@ -38,6 +38,8 @@ fn the_package_has_every_file_where_it_belongs() {
         ("/usr/lib/steward/ignition", "-rwxr-xr-x"),
         ("/usr/lib/systemd/system/steward.service", "-rw-r--r--"),
         ("/usr/lib/systemd/system/steward-ignition.service", "-rw-r--r--"),
+        ("/usr/lib/systemd/system/steward-update.path", "-rw-r--r--"),
+        ("/usr/lib/systemd/system/steward-update.service", "-rw-r--r--"),
         ("/usr/lib/sysusers.d/steward.conf", "-rw-r--r--"),
         ("/usr/lib/tmpfiles.d/steward.conf", "-rw-r--r--"),
         ("/usr/lib/udev/rules.d/60-steward.rules", "-rw-r--r--"),
@@ -126,13 +128,12 @@ fn config(debian: &Debian, dir: &Path) -> Option<()> {
     Some(())
 }
 
-/// The tickets of the box that was installed, which runs meanwhile.
-fn tickets(debian: &Debian) -> String {
+/// The ticket of the box that was installed, which runs meanwhile and is asked once it has said `ready`.
+fn ticket(debian: &Debian, ready: &str) -> String {
     let config = debian.at("etc/steward/steward.toml").display().to_string();
     let program = debian.at("usr/bin/steward");
     let mut agent = Running::start_as(&program, &["run", "--config", &config]);
-    agent.wait_for("steward runs");
-    agent.wait_for("ends at");
+    agent.wait_for(ready);
     let asked = ["ticket", "--json", "--config", &config, "list"];
     let (told, said, code) = texts(&Command::new(&program).args(asked).output().unwrap());
     assert_eq!(code, 0, "{said}");
@@ -168,7 +169,7 @@ fn what_people_wrote_and_what_is_buffered_outlives_everything_but_a_purge() {
     let rules = debian.at("etc/steward/rules/default.toml");
     let ours = fs::read_to_string(&rules).unwrap() + "# ours\n";
     fs::write(&rules, &ours).unwrap();
-    let ticket = tickets(&debian);
+    let first = ticket(&debian, "ticket.raised");
 
     let Some(new) = old.altered(&dir.path().join("new"), "9.0", |root| {
         // The new version has other rules than the old one: the administrator's still count.
@@ -181,14 +182,14 @@ fn what_people_wrote_and_what_is_buffered_outlives_everything_but_a_purge() {
     assert!(!said.contains("write this box's id"), "that is said once: {said}");
     assert_eq!(debian.version().as_deref(), Some("9.0"));
     assert_eq!(fs::read_to_string(&rules).unwrap(), ours);
-    assert_eq!(tickets(&debian), ticket);
+    assert_eq!(ticket(&debian, "steward runs"), first);
 
     debian.dpkg(&["--remove", "steward"]);
     assert!(!debian.at("usr/bin/steward").exists());
     assert!(debian.at("etc/steward/steward.toml").exists() && rules.exists());
     assert!(debian.at("var/lib/steward/core").exists());
     debian.install(&old.path);
-    assert_eq!(tickets(&debian), ticket, "also after a removal");
+    assert_eq!(ticket(&debian, "steward runs"), first, "also after a removal");
 
     let said = debian.dpkg(&["--purge", "steward"]);
     assert!(said.contains("removing /var/lib/steward and everything in it"), "{said}");

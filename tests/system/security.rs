@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use system_tests::authority::Authority;
+use system_tests::debian::write_program;
 use system_tests::mosquitto::{Mosquitto, free_port};
 use system_tests::program::{self, Running, texts};
 
@@ -319,6 +320,50 @@ fn a_box_listens_on_the_loopback_only_and_its_files_are_its_own() {
     let socket = dir.path().join("buffer/steward.sock");
     assert_eq!(fs::metadata(socket).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(agent.terminate().0.success());
+}
+
+/// The unit sets the umask; nothing that the program writes widens it.
+#[test]
+fn nobody_else_may_read_what_a_box_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(broker) = Mosquitto::start(dir.path()) else { return };
+    let config = dir.path().join("steward.toml");
+    let text = format!(
+        "[box]\nid = \"xj-1\"\ntenant = \"t\"\nsite = \"s\"\ntimezone = \"UTC\"\n[mqtt]\nurl = \"{}\"\n\
+         [buffer]\ndir = \"{}/buffer\"\n[http]\nenabled = false\n",
+        broker.url(),
+        dir.path().display()
+    );
+    fs::write(&config, text).unwrap();
+    let umask = fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../systemd/steward.service"),
+    );
+    assert!(umask.unwrap().contains("UMask=0077"));
+    let script = dir.path().join("box");
+    let line =
+        format!("umask 0077; exec {} run --config {}", program::path().display(), config.display());
+    write_program(&script, &line);
+    let mut agent = Running::start_as(&script, &[]);
+    agent.wait_for("link to the broker is up");
+    // A command is a line of the audit log.
+    let buffer = dir.path().join("buffer").display().to_string();
+    assert_eq!(program::run(&["ticket", "--buffer", &buffer, "list"]).status.code(), Some(0));
+    assert!(agent.terminate().0.success());
+    let mut folders = vec![dir.path().join("buffer")];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let found = fs::symlink_metadata(&path).unwrap();
+            let mode = found.permissions().mode() & 0o777;
+            assert_eq!(mode & 0o077, 0, "{} has the mode {mode:o}", path.display());
+            if found.is_dir() {
+                folders.push(path);
+            } else {
+                files += 1;
+            }
+        }
+    }
+    assert!(files > 4, "{files}");
 }
 
 /// The addresses on which the process listens, as the kernel writes them.

@@ -47,6 +47,13 @@ pub fn date(sample: &Sample, now: Now) -> (Moment, Quality) {
     }
 }
 
+/// Whether what was dated `stored` cannot have been yet at `now`: the clock was wrong then, or is wrong now, and
+/// wall time does not tell which of the two is later.
+#[must_use]
+pub(crate) fn is_ahead(stored: Moment, now: Now) -> bool {
+    stored.utc > now.utc + AHEAD_MAX
+}
+
 /// How many reports of a device are remembered to tell a repeat from a new one: more than a node keeps
 /// unacknowledged (32), all of which it sends again when the box was cut off before it could answer.
 const REMEMBERED: usize = 40;

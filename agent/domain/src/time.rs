@@ -313,14 +313,26 @@ pub type Now = Moment;
 
 impl Moment {
     /// Time from `earlier` to `self`: by the monotonic clock inside a boot, by wall time across
-    /// boots. Never negative.
+    /// boots, and from before a boot. Never negative. Where wall time is not known on both sides, it is what is
+    /// certain: the time since this boot began.
     #[must_use]
     pub fn since(self, earlier: Moment) -> Span {
-        if self.boot == earlier.boot {
+        if earlier.shares_monotonic(self) {
             self.monotonic.since(earlier.monotonic)
+        } else if self.boot != earlier.boot && self.clock.min(earlier.clock) == ClockQuality::Unset
+        {
+            self.monotonic.since(Monotonic(0))
         } else {
             self.utc.since(earlier.utc)
         }
+    }
+
+    /// Whether the monotonic clock tells how long it was from this moment to `later`. What was measured before
+    /// the boot is held at its start ([`Moment::at`]), where only wall time tells it apart; if that is known.
+    fn shares_monotonic(self, later: Moment) -> bool {
+        let held =
+            self.monotonic == Monotonic(0) && self.clock.min(later.clock) >= ClockQuality::Ntp;
+        self.boot == later.boot && !held
     }
 
     /// The same boot's instant at wall time `utc`, with the monotonic clock moved by the same amount
@@ -348,10 +360,10 @@ impl Moment {
     }
 
     /// The monotonic instant `span` after this moment, seen from `now`'s boot: for a moment of an
-    /// earlier boot it is worked out from wall time.
+    /// earlier boot, or from before this one, it is worked out from wall time.
     #[must_use]
     pub fn deadline(self, span: Span, now: Now) -> Monotonic {
-        if self.boot == now.boot {
+        if self.shares_monotonic(now) {
             self.monotonic + span
         } else {
             let passed = now.since(self);
@@ -429,6 +441,38 @@ mod tests {
         let before = moment(1, 900_000, 1_000_000);
         assert_eq!(moment(2, 10, 1_060_000).since(before), Span::from_mins(1));
         assert_eq!(moment(2, 10, 0).since(before), Span::ZERO);
+    }
+
+    #[test]
+    fn what_was_measured_before_the_boot_is_told_apart_by_wall_time() {
+        // The box was down from 1000 s to 5000 s; a sensor kept two reports meanwhile.
+        let now = moment(2, 10_000, 5_010_000);
+        let (came, left) = (now.at(Utc::from_ms(2_000_000)), now.at(Utc::from_ms(3_000_000)));
+        assert_eq!((came.monotonic, left.monotonic), (Monotonic(0), Monotonic(0)));
+        assert_eq!(left.since(came), Span::from_secs(1000));
+        assert_eq!(now.since(left), Span::from_secs(2010));
+        assert!(left.deadline(Span::from_secs(20), now) <= now.monotonic, "long over");
+        // Nobody knows what a clock said that has not been set.
+        let unset = Moment { clock: ClockQuality::Unset, ..moment(2, 0, 77) };
+        assert_eq!(now.since(unset), Span::from_secs(10));
+    }
+
+    #[test]
+    fn across_boots_a_clock_that_is_not_set_counts_for_nothing() {
+        const YEARS_10: i64 = 10 * 365 * 86_400_000;
+        let unset = |at: Moment, ahead| Moment {
+            clock: ClockQuality::Unset,
+            utc: Utc::from_ms(at.utc.as_ms() + ahead),
+            ..at
+        };
+        let (before, after) = (moment(1, 900_000, YEARS_10), moment(2, 60_000, YEARS_10));
+        for ahead in [YEARS_10, -YEARS_10] {
+            for (from, to) in [(before, unset(after, ahead)), (unset(before, ahead), after)] {
+                // It was a minute at least: that long this boot has been going on.
+                assert_eq!(to.since(from), Span::from_mins(1));
+                assert_eq!(from.deadline(Span::from_mins(5), to), Monotonic(300_000));
+            }
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use steward::{check, report};
+use steward::{check, report, update};
 
 use self::outbox::OutboxCommand;
 use self::ticket::TicketArgs;
@@ -46,6 +46,9 @@ pub(crate) enum Command {
     /// Write what others need to know of the box: rules for the broker
     #[command(subcommand)]
     Schema(SchemaCommand),
+    /// Install another version of the program that came by command
+    #[command(subcommand)]
+    Update(UpdateCommand),
     /// Write completions for a shell, or the manual, for packages
     #[command(hide = true, subcommand)]
     Write(WriteCommand),
@@ -165,6 +168,23 @@ pub(crate) enum SchemaCommand {
         /// A user who may read everything; may be given several times
         #[arg(long = "viewer", value_name = "NAME")]
         viewers: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UpdateCommand {
+    /// Install the package that waits, watch it, and take it back when it does not work; also goes on with what
+    /// a power failure has interrupted. Run by steward-update.service, as root. Exit code 1: it did not stay
+    Install {
+        /// The configuration of the installation, which says whose packages are installed
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The system to install into, as with dpkg --root
+        #[arg(long, value_name = "DIR", default_value = "/")]
+        root: PathBuf,
+        /// What starts the program anew, a line of shell
+        #[arg(long, value_name = "LINE", default_value = update::install::RESTART)]
+        restart: String,
     },
 }
 

@@ -17,6 +17,7 @@ mod schedule;
 mod sources;
 mod sweep;
 mod tickets;
+mod update;
 mod uplinks;
 
 use std::path::PathBuf;
@@ -37,6 +38,7 @@ use super::{Buffer, Config, defaults};
 
 pub(super) use self::broker::by_url as broker_by_url;
 pub(super) use self::rules::built_in as built_in_rules;
+pub(super) use self::sources::http_url;
 
 /// Sections that have their place in the configuration and are not built in yet.
 const LATER: [&str; 2] = ["gauge", "camera"];
@@ -86,6 +88,7 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
     let http = http::read(tree.table("http").as_ref(), broker.as_ref());
     let actors = actors::read(tree);
     let open311 = open311::read(tree, &tickets.categories);
+    let update = update::read(tree);
     if let (Some(_), None) = (&open311, &http) {
         let top = Spot { file: 0, offset: 0 };
         let cause = "the public is to report over [http], which is switched off".to_owned();
@@ -121,6 +124,7 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
         http,
         actors,
         open311,
+        update,
         hash,
     })
 }

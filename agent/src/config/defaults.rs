@@ -86,7 +86,7 @@ pub(super) const JT808_IDLE: Duration = Duration::from_secs(180);
 pub(super) const LOCAL_EVERY: Duration = Duration::from_secs(60);
 /// `[[source.chip]] debounce`: longer than contacts bounce, shorter than anybody notices.
 pub(super) const DEBOUNCE: Duration = Duration::from_millis(50);
-/// `[[source.chip]] arrive_nt`, `leave_nt`: as battery nodes are made.
+/// `[[source.chip]] arrive_nt`, `leave_nt`: more than battery nodes need, which follow what the neighbours do.
 pub(super) const ARRIVE_NT: u32 = 5000;
 /// See [`ARRIVE_NT`].
 pub(super) const LEAVE_NT: u32 = 2500;
@@ -130,6 +130,9 @@ pub(super) const GRACE: Span = Span::from_secs(300);
 pub(super) const CONFIDENCE: Permille = Permille::from_percent(50);
 /// `[[rule.test]] max_stay`: of the bay of an example.
 pub(super) const EXAMPLE_STAY: Span = Span::from_secs(HOUR);
+
+/// `[update] size_max`: many times what the program has.
+pub(super) const PACKAGE_MAX: u64 = 64 * 1024 * 1024;
 
 /// `[open311] photo_max`: what a telephone takes.
 pub(super) const PHOTO_MAX: u64 = 8 * 1024 * 1024;

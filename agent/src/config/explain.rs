@@ -71,6 +71,7 @@ fn write_box(out: &mut String, config: &Config) -> fmt::Result {
         ("commits", format!("at the latest after {commit}")),
         ("local time", zone.to_owned()),
         ("dashboard", listen),
+        ("updates", updates(config)),
         ("tickets", format!("reopen within {reopen}, are kept for {keep} after closing")),
         ("configuration", config.hash.clone()),
     ];
@@ -78,6 +79,17 @@ fn write_box(out: &mut String, config: &Config) -> fmt::Result {
         writeln!(out, "  {what:<14} {value}")?;
     }
     Ok(())
+}
+
+fn updates(config: &Config) -> String {
+    match &config.update {
+        None => marked("none by command".to_owned(), true),
+        Some(update) => {
+            let size = write_size(update.size_max);
+            let size = marked(size, update.size_max == defaults::PACKAGE_MAX);
+            format!("by command, signed with {}, at most {size}", update.key)
+        }
+    }
 }
 
 fn write_uplinks(out: &mut String, config: &Config) -> fmt::Result {

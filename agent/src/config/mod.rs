@@ -42,6 +42,7 @@ use crate::control::signed::Actors;
 use crate::mqtt::topics;
 use crate::outbox::Lanes;
 use crate::tls::Identity;
+use crate::update;
 
 #[cfg(feature = "vision")]
 pub use self::cameras::{
@@ -132,6 +133,8 @@ pub struct Config {
     pub actors: Actors,
     /// What the public may report to that server; `None`: nothing.
     pub open311: Option<Open311>,
+    /// Whose packages are installed by command; `None`: nobody's.
+    pub update: Option<update::Settings>,
     /// First 16 hex digits of the SHA-256 of the files read, for `P/info`.
     pub hash: String,
 }
@@ -142,6 +145,14 @@ pub struct Config {
 /// The URL is none; says why and what to write.
 pub fn broker_by_url(url: &str) -> Result<Broker, String> {
     check::broker_by_url(url)
+}
+
+/// An address that can be asked over HTTP, as a command names it.
+///
+/// # Errors
+/// The text is none; says what to write.
+pub fn http_url(text: &str) -> Result<HttpUrl, String> {
+    check::http_url(text)
 }
 
 /// A broker and how to speak to it.

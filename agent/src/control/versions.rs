@@ -325,7 +325,7 @@ pub fn sha256(bytes: &[u8]) -> String {
 }
 
 /// Writes a new file beside the old one and puts it in its place, so that there is always a whole one.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
     let mut file = File::create(&new)?;
     file.write_all(bytes)?;

@@ -6,7 +6,7 @@
 
 /// A stream of dice.
 #[derive(Debug, Clone)]
-pub(crate) struct Chance(u64);
+pub struct Chance(u64);
 
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
@@ -19,20 +19,26 @@ fn mix(mut z: u64) -> u64 {
 impl Chance {
     /// The stream of `seed` for one purpose: streams of different purposes do not influence each other,
     /// so that one more throw here changes nothing there.
-    pub(crate) fn new(seed: u64, purpose: &str, number: u64) -> Chance {
+    #[must_use]
+    pub fn new(seed: u64, purpose: &str, number: u64) -> Chance {
         let named = purpose.bytes().fold(seed, |state, byte| {
             mix(state.wrapping_add(GOLDEN).wrapping_add(u64::from(byte)))
         });
         Chance(mix(named ^ mix(number.wrapping_add(GOLDEN))))
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
+    /// Any number there is.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "dice have no end, and nothing to be asked for"
+    )]
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(GOLDEN);
         mix(self.0)
     }
 
     /// A whole number from `low` to `high`, both possible.
-    pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
+    pub fn between(&mut self, low: u64, high: u64) -> u64 {
         debug_assert!(low <= high);
         // The bias of the remainder is far below anything a street would show.
         match (high - low).checked_add(1) {
@@ -42,13 +48,13 @@ impl Chance {
     }
 
     /// Yes, once in `n` times on average.
-    pub(crate) fn once_in(&mut self, n: u64) -> bool {
+    pub fn once_in(&mut self, n: u64) -> bool {
         self.between(1, n.max(1)) == 1
     }
 
     /// A number around 0 with standard deviation 1: the sum of twelve even ones, less their mean. It uses
     /// no function that differs between machines.
-    pub(crate) fn bell(&mut self) -> f64 {
+    pub fn bell(&mut self) -> f64 {
         let even = |chance: &mut Chance| (chance.next() >> 11) as f64 / (1u64 << 53) as f64;
         (0..12).map(|_| even(self)).sum::<f64>() - 6.0
     }

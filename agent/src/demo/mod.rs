@@ -10,7 +10,7 @@
 
 pub mod street;
 
-mod chance;
+pub mod chance;
 pub mod world;
 
 mod past;

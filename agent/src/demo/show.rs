@@ -202,6 +202,7 @@ impl Stage {
             pace: Pace::Scaled { start, speed: options.speed },
             record: None,
             standing: None,
+            update: None,
             first: vec![],
         };
         remember(&config, options.seed, start).await?;

@@ -7,6 +7,7 @@
 //! the window have room for it, and passes nobody of its own lane.
 
 mod answers;
+mod asking;
 mod handing;
 
 use std::collections::VecDeque;
@@ -20,6 +21,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use self::asking::Asking;
 use self::handing::mail;
 use super::dialect::{Cut, Limits, Parcel, Signal};
 use super::flight::Flight;
@@ -63,6 +65,8 @@ enum Phase {
 #[derive(Debug, Clone)]
 struct Mail {
     key: Key,
+    /// The outbox gives one message of its topic at a time. The parcel says what the broker is told.
+    retained: bool,
     parcel: Parcel,
 }
 
@@ -110,8 +114,8 @@ pub(super) struct Link<'a> {
     /// What the status has not been told yet.
     tally: Tally,
     beats: Beats,
-    /// Taken from the outbox and not handed over, by lane and in order. A lane is asked for more when
-    /// nothing of it is left here, so that there are never more than four windows.
+    /// Taken from the outbox and not handed over, by lane and in order. A lane is asked for more when less
+    /// than half a window of it is left here, so that there are never more than six windows.
     shelf: [VecDeque<Mail>; 4],
     refused: Refused<Mail>,
     trial: Trial,
@@ -123,8 +127,8 @@ pub(super) struct Link<'a> {
     taking: Option<Taking>,
     /// The outbox has been asked over this connection.
     asked: bool,
-    /// Whether the outbox may have more to take.
-    more: bool,
+    /// When it is to be asked again.
+    asking: Asking,
 }
 
 impl<'a> Link<'a> {
@@ -164,7 +168,7 @@ impl<'a> Link<'a> {
             settled: Vec::new(),
             taking: None,
             asked: false,
-            more: true,
+            asking: Asking::new(),
         }
     }
 
@@ -178,7 +182,7 @@ impl<'a> Link<'a> {
         loop {
             let live = self.phase == Phase::Live;
             let stoppable = live || self.phase == Phase::Connecting;
-            if live && self.taking.is_none() && self.more && self.room() > 0 {
+            if live && self.taking.is_none() && self.asking.is_due() {
                 ready.borrow_and_update();
                 self.start_taking();
             }
@@ -189,8 +193,8 @@ impl<'a> Link<'a> {
                     self.on_entries(entries);
                     Ok(())
                 }
-                changed = ready.changed(), if live && !self.more => {
-                    self.more = true;
+                changed = ready.changed(), if live && !self.asking.is_due() => {
+                    self.asking.again();
                     changed.map_err(|_| End::Broken("the outbox has stopped".to_owned()))
                 }
                 Ok(()) = health.changed(), if live => {
@@ -221,23 +225,28 @@ impl<'a> Link<'a> {
         self.window.saturating_sub(self.flight.len())
     }
 
+    /// A lane with fewer on its shelf is asked for more, so that they are there before they are missed.
+    fn low(&self) -> usize {
+        self.window.div_ceil(2)
+    }
+
     /// The lanes of which more may be taken.
     fn wanted(&self) -> Lanes {
         let trying = self.asked && self.trial != Trial::None;
         let silent = trying || self.refused.is_silent(self.beats.all);
         Lanes::which(|lane| {
             !silent
-                && self.shelf[lane as usize].is_empty()
+                && self.shelf[lane as usize].len() < self.low()
                 && !self.refused.is_full(lane)
                 && self.memory.allowance.allows_lane(lane)
         })
     }
 
     fn start_taking(&mut self) {
+        self.asking.asked();
         let wanted = self.wanted();
         if wanted.is_empty() {
-            // Asked again at the next beat, or when a shelf is empty.
-            self.more = false;
+            // Asked again at the next beat, or when a shelf runs low.
             return;
         }
         self.settle();
@@ -252,13 +261,14 @@ impl<'a> Link<'a> {
             Err(error) => {
                 // Asked again at the next beat; the outbox says more about it in its own log.
                 tracing::warn!(error = %error, "nothing can be taken from the outbox");
-                self.more = false;
             }
             Ok(entries) => {
                 self.asked = true;
                 // Fewer than there was room for is no proof that there are no more: the outbox bounds
                 // what it gives at once. None at all is.
-                self.more = !entries.is_empty();
+                if !entries.is_empty() {
+                    self.asking.again();
+                }
                 for entry in entries {
                     let mail = mail(self.prefix, entry, self.compress);
                     self.shelf[mail.key.lane as usize].push_back(mail);
@@ -291,8 +301,9 @@ impl<'a> Link<'a> {
             {
                 self.send(mail);
             }
-            if before > 0 && self.shelf[lane as usize].is_empty() {
-                self.more = true;
+            let low = self.low();
+            if before >= low && self.shelf[lane as usize].len() < low {
+                self.asking.again();
             }
         }
     }
@@ -317,7 +328,7 @@ impl<'a> Link<'a> {
 
     fn on_beat(&mut self) -> Result<(), End> {
         self.settle();
-        self.more = true;
+        self.asking.again();
         self.memory.allowance.beat(self.clock.now().utc);
         self.show();
         let connected = self.phase != Phase::Connecting;

@@ -55,6 +55,8 @@ pub(super) struct Socket {
     out: BytesMut,
     /// The stream may hold back what was written to it.
     unflushed: bool,
+    /// DISCONNECT is the last that is written; then it is for us to hang up (MQTT 5, 3.14.4).
+    parting: bool,
     /// Somebody may have been told that there is no room.
     crowded: bool,
     /// Read, and not looked at.
@@ -79,6 +81,7 @@ impl Socket {
             dialect,
             out: BytesMut::new(),
             unflushed: false,
+            parting: false,
             crowded: false,
             incoming: BytesMut::new(),
             chunk: vec![0; CHUNK].into_boxed_slice(),
@@ -114,9 +117,10 @@ impl Socket {
         self.dialect.publish(id, parcel, &mut self.out);
     }
 
-    /// Says goodbye when everything that was handed over is written.
+    /// Says goodbye when everything that was handed over is written, and hangs up.
     pub(super) fn disconnect(&mut self) {
         self.out.extend_from_slice(&DISCONNECT);
+        self.parting = true;
     }
 
     /// What happens next. Loses nothing when it is dropped and asked again.
@@ -138,6 +142,9 @@ impl Socket {
             Poll::Ready(Err(cut)) => Poll::Ready(Err(self.over(cut))),
             Poll::Pending => match self.broken.take() {
                 Some(cut) => Poll::Ready(Err(self.over(cut))),
+                None if self.parting && self.out.is_empty() && !self.unflushed => {
+                    Poll::Ready(Err(self.over(Cut::other("the box said goodbye"))))
+                }
                 None if matches!(self.state, State::Greeting(_)) => {
                     self.poll_deadline(cx, CutKind::Unanswered)
                 }
@@ -258,4 +265,120 @@ impl Socket {
 
 fn lost(why: &io::Error) -> Cut {
     Cut::other(format!("the connection broke: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use bytes::Bytes;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::super::dialect::{Opening, Verdict};
+    use super::super::v4::V4;
+    use super::*;
+    use crate::config::{Broker, BrokerUrl, Scheme};
+
+    const CONNACK: [u8; 4] = [0x20, 2, 0, 0];
+
+    /// A connection that was accepted, and the broker's end of it.
+    async fn accepted() -> (Socket, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let url =
+            BrokerUrl { scheme: Scheme::Mqtt, host: "127.0.0.1".into(), port, path: String::new() };
+        let broker = Broker {
+            url,
+            username: None,
+            password: None,
+            ca_file: None,
+            identity: None,
+            keep_alive: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(30),
+            window: 20,
+            packet_max: 1024,
+        };
+        let access = Access::of(&broker, "box", None).unwrap();
+        let will = ("lost".to_owned(), vec![]);
+        let opening = Opening { client_id: "box", will, window: 20, packet_max: 1024 };
+        let mut socket = Socket::open(&access, Box::new(V4::new(&access, opening)));
+        let far = async {
+            let (mut far, _) = listener.accept().await.unwrap();
+            let mut first = [0; 2];
+            far.read_exact(&mut first).await.unwrap();
+            let mut connect = vec![0; first[1].into()];
+            far.read_exact(&mut connect).await.unwrap();
+            far.write_all(&CONNACK).await.unwrap();
+            far
+        };
+        let (signal, far) = tokio::join!(next(&mut socket), far);
+        assert!(matches!(signal, Ok(Signal::Accepted(_))), "{signal:?}");
+        (socket, far)
+    }
+
+    async fn next(socket: &mut Socket) -> Result<Signal, Cut> {
+        poll_fn(|cx| socket.poll_signal(cx)).await
+    }
+
+    fn parcel(bytes: usize) -> Parcel {
+        Parcel {
+            topic: "t".to_owned(),
+            payload: Bytes::from(vec![b'x'; bytes]),
+            assured: true,
+            retain: false,
+            content_type: "application/json",
+            replay: false,
+            correlation: None,
+            expires: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_came_before_the_end_still_counts() {
+        let (mut socket, mut far) = accepted().await;
+        far.write_all(&[0x40, 2, 0, 1, 0x40, 2, 0, 2, 0x40, 2, 0]).await.unwrap();
+        drop(far);
+        for id in [1, 2] {
+            assert_eq!(next(&mut socket).await.unwrap(), Signal::Answered(id, Verdict::Taken));
+        }
+        next(&mut socket).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn publishes_gather_and_a_goodbye_is_the_last_that_is_written() {
+        let (mut socket, mut far) = accepted().await;
+        (1..=3).for_each(|id| socket.publish(id, &parcel(10)));
+        socket.disconnect();
+        next(&mut socket).await.unwrap_err();
+        drop(socket);
+        let mut written = vec![];
+        far.read_to_end(&mut written).await.unwrap();
+        assert_eq!(written.len(), 3 * (2 + 3 + 2 + 10) + 2);
+        assert!(written.ends_with(&DISCONNECT));
+    }
+
+    #[tokio::test]
+    async fn a_full_buffer_takes_no_more_until_it_is_written() {
+        let (mut socket, mut far) = accepted().await;
+        let mut id = 0;
+        while socket.has_room() {
+            id += 1;
+            socket.publish(id, &parcel(1000));
+        }
+        assert!(socket.out.len() >= OUT_MAX && socket.out.len() < OUT_MAX + 1100);
+        let reading = tokio::spawn(async move { far.read_to_end(&mut vec![]).await });
+        assert_eq!(next(&mut socket).await.unwrap(), Signal::Room);
+        assert!(socket.has_room());
+        drop(socket);
+        reading.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn nobody_is_accepted_twice() {
+        let (mut socket, mut far) = accepted().await;
+        far.write_all(&CONNACK).await.unwrap();
+        let cut = next(&mut socket).await.unwrap_err();
+        assert_eq!(cut.kind, CutKind::Other, "accepted twice: {cut:?}");
+    }
 }

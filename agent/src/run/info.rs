@@ -7,24 +7,31 @@ use serde_json::{Map, Value, json};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::versions::Standing;
+use crate::run::Launch;
 
 /// The commands that the box knows, by the last level of their topics.
-const CAPABILITIES: [&str; 11] = [
+const CAPABILITIES: [&str; 12] = [
     "bay", "config", "coverage", "device", "history", "log", "ping", "refresh", "report", "ticket",
-    "tickets",
+    "tickets", "update",
 ];
 
+/// Where it says how far an update has come.
+const UPDATE: &str = "update";
+
 /// `P/info`: who the box is and what it watches.
-pub(super) fn info(config: &Config, standing: Option<Standing>, clock: &Clock) -> Message {
+pub(super) fn info(config: &Config, launch: &Launch, clock: &Clock) -> Message {
     let now = clock.now();
     let assets: Vec<String> = config.site.assets.keys().map(ToString::to_string).collect();
     let mut body = Map::new();
     body.insert("version".into(), json!(env!("CARGO_PKG_VERSION")));
     body.insert("hardware".into(), json!(hardware()));
     body.insert("config".into(), json!(config.hash));
-    if let Some(Standing { version, origin, on_trial }) = standing {
+    if let Some(Standing { version, origin, on_trial }) = launch.standing {
         let told = json!({"version": version, "origin": origin, "on_trial": on_trial});
         body.insert("configuration".into(), told);
+    }
+    if let Some(update) = &launch.update {
+        body.insert(UPDATE.into(), update.clone());
     }
     body.insert("timezone".into(), json!(config.timezone.iana_name()));
     body.insert("capabilities".into(), json!(CAPABILITIES));
@@ -44,6 +51,13 @@ pub(super) fn info(config: &Config, standing: Option<Standing>, clock: &Clock) -
         clock: now.clock,
         quality: if now.clock > ClockQuality::Unset { Quality::Good } else { Quality::Uncertain },
         body: Body::Flat(body),
+    }
+}
+
+/// Says in `info` how far an update of the program has come.
+pub(super) fn tell_update(info: &mut Message, update: Value) {
+    if let Body::Flat(body) = &mut info.body {
+        body.insert(UPDATE.into(), update);
     }
 }
 

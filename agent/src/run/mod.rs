@@ -93,6 +93,8 @@ pub struct Launch {
     pub record: Option<PathBuf>,
     /// Which of its configurations it runs under; `None`: it keeps only one.
     pub standing: Option<Standing>,
+    /// How far an update of the program has come; `None`: it takes none.
+    pub update: Option<serde_json::Value>,
     /// What is decided first, after the start.
     pub first: Vec<Input>,
 }

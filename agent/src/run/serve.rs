@@ -5,7 +5,10 @@
 //! command, SIGHUP ─► checked ─► stop, start under it ─► connected ─► confirmed
 //!                       └► refused          └──────────────┴► in time? else stop, start as before: reverted
 //! ```
-//! The buffer is closed and opened between the two and otherwise left alone.
+//! The buffer is closed and opened between the two and otherwise left alone. An update of the program runs
+//! beside all this: another program comes after this one, and root starts it.
+
+mod updating;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,6 +27,7 @@ use crate::control::trial::{Asked, Trial};
 use crate::control::versions::{Begun, Cut, Origin, Versions, fits, sha256};
 use crate::logging::LogFilter;
 use crate::mqtt::LinkStatus;
+use crate::update::{News, Updates};
 
 /// At a stop, the backlog is sent for at most this long while the broker takes it.
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);
@@ -56,11 +60,14 @@ pub async fn serve(start: Start) -> Result<(), RunError> {
     let begun = Versions::open(&start.file, start.config, now)
         .map_err(|source| RunError::Versions { path, source })?;
     let Begun { versions, config, cut_short } = begun;
-    let first = cut_short.map(|cut| cut_short_in_words(&cut)).into_iter().collect();
+    let mut first: Vec<_> = cut_short.map(|cut| cut_short_in_words(&cut)).into_iter().collect();
+    let (updates, told) = Updates::open(&config);
+    first.extend(told.into_iter().map(updating::in_words));
     let mut life = Life {
         versions,
         config,
         trial: None,
+        updates,
         record: start.record,
         log: start.log,
         log_until: None,
@@ -88,6 +95,7 @@ enum Event {
     PowerFails,
     Reload,
     Asked(Order),
+    Update(News),
     Connected,
     TooLate,
     LogIsOver,
@@ -98,6 +106,7 @@ struct Life {
     /// Under what the box runs.
     config: Config,
     trial: Option<Trial>,
+    updates: Updates,
     record: Option<PathBuf>,
     log: LogFilter,
     /// When the log is as usual again.
@@ -115,6 +124,7 @@ impl Life {
             pace: Pace::System,
             record: self.record.clone(),
             standing: Some(self.versions.standing()),
+            update: self.config.update.is_some().then(|| self.updates.show()),
             first: std::mem::take(&mut self.first),
         };
         let mut station = match Station::start(self.config.clone(), launch).await {
@@ -126,6 +136,7 @@ impl Life {
             Err(error) => return Err(error),
         };
         self.certificates = fingerprints(&self.config);
+        self.updates.configure(&self.config);
         let identity = &self.config.site.identity;
         let (box_id, assets) = (identity.id.to_string(), self.config.site.assets.len());
         let version = self.versions.standing().version;
@@ -143,18 +154,20 @@ impl Life {
     }
 
     async fn event(
-        &self,
+        &mut self,
         station: &mut Station,
         signals: &mut Signals,
         orders: &mut mpsc::Receiver<Order>,
         link: &mut watch::Receiver<LinkStatus>,
     ) -> Event {
-        let awaits_link = self.trial.as_ref().is_some_and(|trial| !trial.connected);
+        let awaits_link =
+            self.trial.as_ref().is_some_and(|trial| !trial.connected) || self.updates.awaits_link();
         let late = self.trial.as_ref().map(|trial| trial.until);
         tokio::select! {
             error = station.broken() => Event::Broken(error),
             event = signals.next() => event,
             Some(order) = orders.recv() => Event::Asked(order),
+            news = self.updates.next() => Event::Update(news),
             Ok(_) = link.wait_for(|l| l.connected && l.acked > 0), if awaits_link => Event::Connected,
             () = until(late), if late.is_some() => Event::TooLate,
             () = until(self.log_until), if self.log_until.is_some() => Event::LogIsOver,
@@ -172,6 +185,7 @@ impl Life {
             Event::PowerFails => station.store_all().await,
             Event::Reload => return self.reload(station).await,
             Event::Asked(order) => return self.carry_out(order, station).await,
+            Event::Update(news) => self.updated(news, station).await,
             Event::Connected => self.connected(station).await?,
             Event::TooLate => {
                 let why = self.trial.as_ref().map_or("", Trial::lacking);
@@ -187,7 +201,11 @@ impl Life {
     }
 
     async fn connected(&mut self, station: &Station) -> Result<(), RunError> {
-        let Some(trial) = &mut self.trial else { return Ok(()) };
+        let told = self.updates.connected();
+        self.tell_updates(told, station).await;
+        let Some(trial) = self.trial.as_mut().filter(|trial| !trial.connected) else {
+            return Ok(());
+        };
         let enough = trial.connected();
         self.tell_stage(station, Stage::Connected, None).await;
         if enough { self.confirm(station).await } else { Ok(()) }
@@ -288,6 +306,10 @@ impl Life {
                 self.set_log(Some(level.as_str()));
                 Ok(Map::new())
             }
+            Upkeep::Update(update) => return self.update(update, asked, station).await,
+            Upkeep::ConfirmUpdate => self.updates.confirm().map(|()| self.tell_of_updates()),
+            Upkeep::RevertUpdate => self.revert_update(station).await,
+            Upkeep::ShowUpdate => Ok(self.tell_of_updates()),
         };
         let told = match outcome {
             Ok(result) => progress(asked, Stage::Done, result, None),

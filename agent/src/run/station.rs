@@ -12,13 +12,14 @@ use domain::Engine;
 use domain::commands::upkeep::Order;
 use domain::ids::SourceName;
 use domain::input::Input;
+use domain::output::Message;
 use domain::time::Utc;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::tasks::Handed;
-use super::info::info;
+use super::info::{info, tell_update};
 use super::{Launch, Report, RunError};
 use crate::clock::{self, Clock};
 use crate::config::Config;
@@ -65,6 +66,8 @@ pub struct Station {
     outbox: Outbox,
     /// Whether every task goes on.
     pulses: Pulses,
+    /// What it says of itself.
+    info: watch::Sender<Message>,
     /// What happens, for whoever watches. Full: who is slow misses the oldest, and is told how many.
     live: broadcast::Sender<Live>,
     /// The last heartbeat.
@@ -96,10 +99,12 @@ impl Station {
             Some(http) => Some(http::listen(http.listen).await?),
             None => None,
         };
-        let recorder = launch.record.map(open_recorder).transpose()?;
+        let recorder = launch.record.clone().map(open_recorder).transpose()?;
         remember_times(&config.buffer.dir);
         let stores = links::open(&config).await?;
         let clock = launch.pace.clock(stores.boot);
+        let (info, told) = watch::channel(info(&config, &launch, &clock));
+        let on_trial = launch.standing.is_some_and(|standing| standing.on_trial);
         let mut first = launch.first;
         first.extend(stores.trouble.into_iter().map(Input::Trouble));
         let (arrivals, received) = mpsc::channel(ARRIVALS_MAX);
@@ -116,6 +121,7 @@ impl Station {
             uplinks: vec![],
             outbox: stores.outbox,
             pulses: Pulses::default(),
+            info,
             live: broadcast::channel(LIVE_MAX).0,
             beats: payloads.subscribe(),
             tasks: JoinSet::new(),
@@ -130,8 +136,7 @@ impl Station {
         let (requests, mut inboxes) = sources::inboxes(&config.sources);
         let inlets = sources::http_json::inlets(&config.sources, &mut inboxes);
         station.open_eyes(&config, &mut inboxes);
-        let info = info(&config, launch.standing, &station.clock);
-        let on_trial = launch.standing.is_some_and(|standing| standing.on_trial);
+        let info = told;
         let handed =
             Handed { engine, uplinks, received, recorder, requests, first, order, info, on_trial };
         station.spawn_engine(&config, handed);
@@ -219,6 +224,11 @@ impl Station {
             // An engine that could not store it is ending, and so is the box.
             let _ = committed.await;
         }
+    }
+
+    /// How far an update of the program has come; told with the next thing that is decided.
+    pub(super) fn show_update(&self, update: serde_json::Value) {
+        self.info.send_modify(|info| tell_update(info, update));
     }
 
     /// Bytes of messages that are stored and not delivered yet.

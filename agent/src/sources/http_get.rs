@@ -22,7 +22,7 @@ use crate::tls;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum GetError {
+pub(crate) enum GetError {
     #[error("{0}")]
     Io(#[from] std::io::Error),
     #[error("{0}")]
@@ -32,13 +32,13 @@ pub(super) enum GetError {
 }
 
 /// An answer, whose body comes as long as its connection is held.
-pub(super) struct Answered {
-    pub(super) response: Response<Incoming>,
-    pub(super) connection: AbortOnDropHandle<()>,
+pub(crate) struct Answered {
+    pub(crate) response: Response<Incoming>,
+    pub(crate) connection: AbortOnDropHandle<()>,
 }
 
 /// A question for what is at `url`, with the headers that every one has.
-pub(super) fn question(url: &HttpUrl) -> Builder {
+pub(crate) fn question(url: &HttpUrl) -> Builder {
     let host = if url.host.contains(':') { format!("[{}]", url.host) } else { url.host.clone() };
     Request::get(&url.path)
         .header(header::HOST, format!("{host}:{}", url.port))
@@ -46,7 +46,7 @@ pub(super) fn question(url: &HttpUrl) -> Builder {
 }
 
 /// Asks, and answers once the head of the answer is there.
-pub(super) async fn get(
+pub(crate) async fn get(
     url: &HttpUrl,
     ca_file: Option<&Path>,
     request: Builder,
@@ -64,7 +64,7 @@ pub(super) async fn get(
 }
 
 /// The address as it may be shown: queries may hold secrets.
-pub(super) fn shown(url: &HttpUrl) -> String {
+pub(crate) fn shown(url: &HttpUrl) -> String {
     let scheme = if url.tls { "https" } else { "http" };
     let path = url.path.split('?').next().unwrap_or_default();
     format!("{scheme}://{}:{}{path}", url.host, url.port)

@@ -11,7 +11,7 @@ pub mod camera;
 mod can;
 mod gnss;
 mod gpsd;
-mod http_get;
+pub(crate) mod http_get;
 pub mod http_json;
 mod intake;
 mod jt808;

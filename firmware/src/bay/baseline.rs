@@ -1,10 +1,10 @@
 //! The field of the empty bay, and what the temperature does to it.
 //!
 //! The baseline follows the field by 1/128 of the difference every five seconds, a time constant of about 11
-//! minutes. Between two moments of quiet at which the temperature differs by 4 °C or more, what the field has
-//! changed belongs to the temperature; a quarter of that goes into the slope. A field that steps (a vehicle on
-//! the next bay) begins that anew. The slope moves the baseline with the temperature when it cannot follow the
-//! field: under a parked vehicle, and over a restart.
+//! minutes; a step (a vehicle on the next bay) it goes along with at once. Between two moments of quiet at which
+//! the temperature differs by 4 °C or more, what the field has changed, without the steps, belongs to the
+//! temperature; a quarter of that goes into the slope. The slope moves the baseline with the temperature when it
+//! cannot follow the field: under a parked vehicle, and over a restart.
 
 use drivers::Field;
 
@@ -44,14 +44,14 @@ impl Baseline {
     }
 
     pub(super) fn recall(learnt: Learnt) -> Baseline {
-        let Learnt { field, mc, slope, is_confirmed } = learnt;
+        let Learnt { field, mc, slope, is_confirmed, standing: _ } = learnt;
         let slope = slope.map(|axis| limited(axis.into()));
         Baseline { slope, is_confirmed, ..Baseline::new(field, mc) }
     }
 
-    pub(super) fn learnt(&self) -> Learnt {
+    pub(super) fn learnt(&self, standing: Option<Field>) -> Learnt {
         let Baseline { mc, slope, is_confirmed, .. } = *self;
-        Learnt { field: self.at(None), mc, slope, is_confirmed }
+        Learnt { field: self.at(None), mc, slope, is_confirmed, standing }
     }
 
     pub(super) fn confirmed(self) -> Baseline {
@@ -97,6 +97,29 @@ impl Baseline {
             *axis = axis.saturating_add(step >> ADAPT_SHIFT);
         }
         self.learn(farthest, mc);
+    }
+
+    /// Takes the field after a movement for that of the empty bay: the surroundings have changed. A change too
+    /// small for that may be the temperature's.
+    pub(super) fn step_to(&mut self, mean: Field, mc: Option<i32>) {
+        self.axes = self.axes_at(mc);
+        self.mc = mc.or(self.mc);
+        let target = fine(mean);
+        let step: [i32; 3] =
+            core::array::from_fn(|axis| target[axis].saturating_sub(self.axes[axis]));
+        self.axes = target;
+        if step.iter().any(|axis| axis.saturating_abs() > JUMP_NT * Baseline::FRACTION)
+            && let Some((then, _)) = &mut self.anchor
+        {
+            for (then, step) in then.iter_mut().zip(step) {
+                *then = then.saturating_add(step);
+            }
+        }
+    }
+
+    /// The bay is empty after it was occupied for longer than can be told what of the change is whose.
+    pub(super) fn begun_anew(self, mean: Field, mc: Option<i32>) -> Baseline {
+        Baseline { axes: fine(mean), mc: mc.or(self.mc), anchor: None, ..self }
     }
 
     fn learn(&mut self, farthest_nt: i32, mc: Option<i32>) {
@@ -157,7 +180,7 @@ mod tests {
     fn the_slope_of_a_sensor_is_learnt_in_a_few_days() {
         let mut baseline = Baseline::new(EMPTY, Some(20_000));
         live(&mut baseline, 4, |_| 0);
-        let [x, y, z] = baseline.learnt().slope;
+        let [x, y, z] = baseline.learnt(None).slope;
         assert!((i32::from(x) - 80 * 16).abs() < 160, "{x}");
         assert!((i32::from(y) + 40 * 16).abs() < 80, "{y}");
         assert_eq!(z, 0);
@@ -172,7 +195,7 @@ mod tests {
     fn a_neighbour_is_not_the_temperature() {
         let mut baseline = Baseline::new(EMPTY, Some(20_000));
         live(&mut baseline, 4, |i| if i / 1_000 % 2 == 0 { 0 } else { 2_000 });
-        let [.., z] = baseline.learnt().slope;
+        let [.., z] = baseline.learnt(None).slope;
         assert!(z.abs() < 20 * 16, "{z}");
     }
 
@@ -183,8 +206,8 @@ mod tests {
             baseline.follow(EMPTY, None);
         }
         assert_eq!(
-            baseline.learnt(),
-            Learnt { field: EMPTY, mc: None, slope: [0; 3], is_confirmed: false }
+            baseline.learnt(None),
+            Learnt { field: EMPTY, mc: None, slope: [0; 3], is_confirmed: false, standing: None }
         );
     }
 
@@ -195,6 +218,7 @@ mod tests {
             mc: Some(i32::MIN),
             slope: [i16::MAX, i16::MIN, i16::MAX],
             is_confirmed: false,
+            standing: None,
         };
         let mut baseline = Baseline::recall(wild);
         let far = Field { x: -2_000_000, y: 2_000_000, z: -2_000_000 };

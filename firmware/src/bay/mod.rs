@@ -15,18 +15,25 @@
 //!
 //! * The baseline follows slow drift, and only while the bay is vacant and the field is still; what the
 //!   temperature does to it is learnt, and holds under a parked vehicle too (`baseline`).
-//! * To count as occupied the field must come farther from the baseline than to stay so (hysteresis).
-//!   When a vehicle leaves, it is enough that more than half of its signature is gone: the neighbour that
-//!   came meanwhile stays.
+//! * What was there before a movement and is there after it belongs to the surroundings (`rest`). On a vacant
+//!   bay the baseline takes it up as soon as the movement is over: a vehicle on the next bay.
+//! * To count as occupied the field must come farther from the baseline than to stay so (hysteresis). Where it
+//!   was very far in between, something moved above the sensor, and it need not stay as far.
+//! * When a vehicle leaves, it is enough that the movement takes away what the vehicle brought (its
+//!   *signature*); before the empty bay is known for sure, that more than half of that is gone. The neighbour
+//!   who came meanwhile stays.
 //! * A new state counts when the field has kept still for the settle time. It is dated back to when the
 //!   field first looked that way.
 //! * The first baseline is what is there when a new node is switched on, or told to recalibrate. Should a
-//!   vehicle stand there, the mistake is found: the empty bay's is the field that comes again (`plateaus`).
+//!   vehicle stand there, the mistake is found: the empty bay's is the field that comes again (`plateaus`). A
+//!   street that has changed for good is found in the same way.
 //! * Where a range finder looks up from the node, it is asked before a new state counts. What it says
 //!   outweighs the field; covered, it says nothing.
 
 mod baseline;
 mod plateaus;
+mod rest;
+mod second;
 mod window;
 
 #[cfg(test)]
@@ -37,6 +44,8 @@ use wire::{BaySettings, BayState};
 
 use self::baseline::Baseline;
 use self::plateaus::Plateaus;
+use self::rest::{Rest, difference, sum};
+use self::second::Second;
 use self::window::Window;
 use crate::record::Learnt;
 
@@ -45,12 +54,18 @@ const MISSES_MAX: u8 = 8;
 /// A field that never keeps still must not leave the bay undecided for longer than this.
 const DOUBT_MAX_MS: u64 = 60_000;
 const ADAPT_EVERY_MS: u64 = 5_000;
+/// So long after a movement the field is at rest, and what the movement has changed stays.
+const REST_MS: u64 = 30_000;
+/// A field that was half as far away again as it must be to arrive was bent by something above the sensor; as a
+/// fraction, squared.
+const ABOVE: i64 = 9;
+const ABOVE_OF: i64 = 4;
 /// Beyond this no axis of a magnetometer can be: 2 mT, in nanotesla.
 const PLAUSIBLE: core::ops::RangeInclusive<i32> = -2_000_000..=2_000_000;
-/// A range finder that has not answered by then has no say.
-const WORD_MS: u64 = 2_000;
-/// What the range finder sees nearer than this is the underside of a vehicle: millimetres.
-const UNDERSIDE_MM: u16 = 1_200;
+/// So often in all must a field of rest be seen to be taken for that of the empty bay.
+const RETURNS: u8 = 2;
+/// The same where a vehicle was seen to leave, and the field to be as before it came.
+const RETURNS_IF_CONFIRMED: u8 = 4;
 /// After the range finder has overruled the field it is not asked again for so long.
 const OVERRULED_MS: u64 = 60_000;
 
@@ -81,17 +96,6 @@ pub(crate) struct Change {
     pub(crate) previous_s: Option<u32>,
 }
 
-/// The range finder's part in a decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Second {
-    NotFitted,
-    NotAsked,
-    /// Asked, since when.
-    Asked(u64),
-    /// Its word: whether something is above. `None`: covered, or it failed.
-    Said(Option<bool>),
-}
-
 /// The detector.
 #[derive(Debug)]
 pub(crate) struct Bay {
@@ -108,8 +112,11 @@ pub(crate) struct Bay {
     differs_since: Option<u64>,
     /// When the present state began, if that was seen.
     began_ms: Option<u64>,
-    /// How far from the baseline the vehicle holds the field, squared.
-    signature: i64,
+    /// What the vehicle that stands there does to the field; before the first state, what stood there before the
+    /// restart.
+    signature: Option<Field>,
+    /// The field before the latest movement; none before the first state.
+    rest: Option<Rest>,
     adapted_ms: u64,
     second: Second,
     overruled_until: u64,
@@ -129,9 +136,11 @@ struct Now<'s> {
 
 impl Bay {
     pub(crate) fn new(learnt: Option<Learnt>, has_range_finder: bool, now: u64) -> Bay {
+        let learnt = learnt.filter(|learnt| is_plausible(&learnt.field));
+        let standing = learnt.and_then(|learnt| learnt.standing).filter(is_plausible);
         Bay {
             window: Window::default(),
-            baseline: learnt.filter(|learnt| is_plausible(&learnt.field)).map(Baseline::recall),
+            baseline: learnt.map(Baseline::recall),
             plateaus: Plateaus::default(),
             phase: Phase::Starting,
             misses: 0,
@@ -139,7 +148,8 @@ impl Bay {
             still_since: None,
             differs_since: None,
             began_ms: None,
-            signature: 0,
+            signature: standing,
+            rest: None,
             adapted_ms: now,
             second: if has_range_finder { Second::NotAsked } else { Second::NotFitted },
             overruled_until: now,
@@ -162,7 +172,7 @@ impl Bay {
 
     /// What is known of the empty bay.
     pub(crate) fn learnt(&self) -> Option<Learnt> {
-        self.baseline.map(|baseline| baseline.learnt())
+        self.baseline.map(|baseline| baseline.learnt(self.signature))
     }
 
     /// The field of the empty bay at a temperature.
@@ -202,10 +212,14 @@ impl Bay {
         self.window.push(field);
         let (mean, spread) = self.window.full()?;
         self.is_alert = field.distance(mean) > u32::from(settings.moving_nt) / 2;
-        if spread > i32::from(settings.moving_nt) {
+        let moves = spread > i32::from(settings.moving_nt);
+        if moves {
             self.still_since = None;
         } else {
             self.still_since.get_or_insert(ms);
+        }
+        if let Some(rest) = &mut self.rest {
+            rest.see(field, moves);
         }
         let now = Now { mean, mc, settings, ms };
         match self.state() {
@@ -216,18 +230,12 @@ impl Bay {
 
     /// Whether the range finder is to be read.
     pub(crate) const fn wants_range(&self) -> bool {
-        matches!(self.second, Second::Asked(_))
+        self.second.is_asked()
     }
 
     /// Takes what the range finder sees; `None` when it failed.
     pub(crate) fn range(&mut self, range: Option<Range>) {
-        if self.wants_range() {
-            self.second = Second::Said(match range {
-                Some(Range::Millimetres(mm)) => Some(mm <= UNDERSIDE_MM),
-                Some(Range::NoTarget) => Some(false),
-                Some(Range::TooClose) | None => None,
-            });
-        }
+        self.second.say(range);
     }
 
     fn miss(&mut self, now: u64) -> Option<Change> {
@@ -245,25 +253,31 @@ impl Bay {
         if !self.is_settled(now) && now.ms.saturating_sub(self.started_ms) < DOUBT_MAX_MS {
             return None;
         }
-        let word = self.word(now.ms)?;
+        let word = self.second.word(now.ms)?;
         if self.baseline.is_none() && word == Some(true) {
             // Nobody knows the empty bay, but it is not this.
-            return Some(self.enter(true, 0, None, now.ms));
+            return Some(self.enter(true, None, now));
         }
         let baseline = self.baseline.get_or_insert(Baseline::new(now.mean, now.mc));
         let distance = baseline.distance_squared(now.mean, now.mc);
-        let occupied = word.unwrap_or(distance > squared(now.settings.arrive_nt));
-        Some(self.enter(occupied, distance, None, now.ms))
+        let change = difference(now.mean, baseline.at(now.mc));
+        // What stood there before is still there, if that is the better explanation; a neighbour may have come.
+        let known = self.signature.filter(|vehicle| distance_squared(change, *vehicle) < distance);
+        let needed = if known.is_some() { now.settings.leave_nt } else { now.settings.arrive_nt };
+        let occupied = word.unwrap_or(distance > squared(needed));
+        let change = self.enter(occupied, None, now);
+        self.signature = known.filter(|_| occupied).or(self.signature);
+        Some(change)
     }
 
     fn follow(&mut self, occupied: bool, now: Now<'_>) -> Option<Change> {
         let Some(baseline) = self.baseline else { return self.wait_until_gone(now) };
         let distance = baseline.distance_squared(now.mean, now.mc);
         let settled = self.is_settled(now);
-        if self.looks_occupied(occupied, distance, now.settings) == occupied {
+        if self.looks_occupied(occupied, distance, now) == occupied {
             self.differs_since = None;
             self.phase = phase(occupied, settled);
-            return if settled { self.stay(occupied, distance, now) } else { None };
+            return if settled { self.stay(occupied, now) } else { None };
         }
         let since = *self.differs_since.get_or_insert(now.ms);
         self.phase = phase(occupied, false);
@@ -272,35 +286,56 @@ impl Bay {
         if !(long_enough || lasted >= DOUBT_MAX_MS) || now.ms < self.overruled_until {
             return None;
         }
-        if self.word(now.ms)? == Some(occupied) {
+        if self.second.word(now.ms)? == Some(occupied) {
             self.overrule(occupied, now);
             return None;
         }
-        if occupied && distance < squared(now.settings.leave_nt) {
-            self.baseline = Some(baseline.confirmed());
+        if occupied {
+            let is_as_before = distance < squared(now.settings.leave_nt);
+            let baseline = if is_as_before { baseline.confirmed() } else { baseline };
+            self.baseline = Some(baseline.begun_anew(now.mean, now.mc));
         }
-        Some(self.enter(!occupied, distance, Some(since), now.ms))
+        Some(self.enter(!occupied, Some(since), now))
     }
 
     /// Nothing has changed and nothing moves.
-    fn stay(&mut self, occupied: bool, distance: i64, now: Now<'_>) -> Option<Change> {
-        let mut baseline = self.baseline?;
-        if !occupied {
-            if now.ms.saturating_sub(self.adapted_ms) >= ADAPT_EVERY_MS {
-                self.adapted_ms = now.ms;
-                baseline.follow(now.mean, now.mc);
-                self.baseline = Some(baseline);
+    fn stay(&mut self, occupied: bool, now: Now<'_>) -> Option<Change> {
+        let rested = self.still_since.is_some_and(|since| now.ms.saturating_sub(since) >= REST_MS);
+        if rested && self.rest.is_some_and(|rest| rest.has_moved()) {
+            return self.come_to_rest(occupied, now);
+        }
+        if now.ms.saturating_sub(self.adapted_ms) >= ADAPT_EVERY_MS {
+            self.adapted_ms = now.ms;
+            if let Some(rest) = self.rest.as_mut().filter(|rest| !rest.has_moved()) {
+                rest.follow(now.mean);
             }
+            if let Some(baseline) = self.baseline.as_mut().filter(|_| !occupied) {
+                baseline.follow(now.mean, now.mc);
+            }
+        }
+        None
+    }
+
+    /// A movement is over, and the bay is what it was.
+    fn come_to_rest(&mut self, occupied: bool, now: Now<'_>) -> Option<Change> {
+        let baseline = self.baseline.as_mut()?;
+        let change = self.rest.replace(Rest::new(now.mean))?.change(now.mean);
+        if !occupied {
+            baseline.step_to(now.mean, now.mc);
             return None;
         }
-        self.signature = distance;
-        if baseline.is_confirmed() || !self.plateaus.comes_again(now.mean, now.settings) {
+        // Squared: to three quarters of its length. A smaller change is a neighbour's, a larger one another vehicle.
+        if self.signature.is_none_or(|s| length_squared(change) > length_squared(s) * 9 / 16) {
+            self.signature = Some(difference(now.mean, baseline.at(now.mc)));
+        }
+        let needed = if baseline.is_confirmed() { RETURNS_IF_CONFIRMED } else { RETURNS };
+        if self.plateaus.returns(now.mean, now.settings) < needed {
             return None;
         }
-        // What was taken for the empty bay was a vehicle, and this is the empty bay.
+        // What was taken for the empty bay was a vehicle, or the street has changed: this is the empty bay.
+        *baseline = baseline.begun_anew(now.mean, now.mc).confirmed();
         let since = self.still_since;
-        self.baseline = Some(Baseline::new(now.mean, now.mc).confirmed());
-        Some(self.enter(false, 0, since, now.ms))
+        Some(self.enter(false, since, now))
     }
 
     /// Occupied by the range finder's word, and the field of the empty bay was never seen: what is there
@@ -311,26 +346,13 @@ impl Bay {
             return None;
         }
         if self.phase == Phase::Leaving {
-            if self.word(now.ms)? == Some(false) {
+            if self.second.word(now.ms)? == Some(false) {
                 self.baseline = Some(Baseline::new(now.mean, now.mc).confirmed());
-                return Some(self.enter(false, 0, self.still_since, now.ms));
+                return Some(self.enter(false, self.still_since, now));
             }
             self.phase = Phase::Occupied;
         }
         None
-    }
-
-    /// The range finder's word, once there is one; `Some(None)` when it has none.
-    fn word(&mut self, now: u64) -> Option<Option<bool>> {
-        let (next, word) = match self.second {
-            Second::NotFitted => (Second::NotFitted, Some(None)),
-            Second::NotAsked => (Second::Asked(now), None),
-            Second::Asked(since) if now.saturating_sub(since) < WORD_MS => (self.second, None),
-            Second::Asked(_) => (Second::NotAsked, Some(None)),
-            Second::Said(word) => (Second::NotAsked, Some(word)),
-        };
-        self.second = next;
-        word
     }
 
     /// The range finder sees no change. A field that differs above an empty bay is the surroundings'; one that
@@ -344,26 +366,39 @@ impl Bay {
     }
 
     /// What the field looks like at `distance`, seen from the present state.
-    fn looks_occupied(&self, occupied: bool, distance: i64, settings: &BaySettings) -> bool {
-        let could_arrive = distance > squared(settings.arrive_nt);
+    fn looks_occupied(&self, occupied: bool, distance: i64, now: Now<'_>) -> bool {
+        let (arrive, leave) = (squared(now.settings.arrive_nt), squared(now.settings.leave_nt));
         if !occupied {
-            return could_arrive;
+            let far = arrive * ABOVE / ABOVE_OF;
+            let was_above = self.rest.is_some_and(|rest| rest.farthest_squared() > far);
+            return distance > arrive || distance > leave && was_above;
         }
-        // Squared: a quarter is half of the distance.
-        let mostly_gone = !could_arrive && distance < self.signature / 4;
-        distance >= squared(settings.leave_nt) && !mostly_gone
+        let Some(((rest, brought), baseline)) = self.rest.zip(self.signature).zip(self.baseline)
+        else {
+            return distance >= leave;
+        };
+        // Squared: to a third of its length.
+        let change = rest.change(now.mean);
+        let is_taken_away = length_squared(sum(change, brought)) < length_squared(brought) / 9;
+        let held = difference(difference(now.mean, baseline.at(now.mc)), change);
+        let is_mostly_gone = distance < length_squared(held) / 9;
+        distance >= leave && !is_taken_away && !is_mostly_gone
     }
 
     /// A new state, which began at `since` if that was seen.
-    fn enter(&mut self, occupied: bool, distance: i64, since: Option<u64>, now: u64) -> Change {
-        let at_ms = since.unwrap_or(now);
+    fn enter(&mut self, occupied: bool, since: Option<u64>, now: Now<'_>) -> Change {
+        let at_ms = since.unwrap_or(now.ms);
         let previous = since.zip(self.began_ms).map(|(end, begin)| end.saturating_sub(begin));
         self.began_ms = since;
         self.differs_since = None;
         self.phase = phase(occupied, true);
-        self.signature = distance;
-        self.adapted_ms = now;
-        if !occupied {
+        self.rest = Some(Rest::new(now.mean));
+        self.adapted_ms = now.ms;
+        let empty = self.baseline.filter(|_| occupied).map(|baseline| baseline.at(now.mc));
+        self.signature = empty.map(|empty| difference(now.mean, empty));
+        if occupied {
+            self.plateaus.returns(now.mean, now.settings);
+        } else {
             self.plateaus = Plateaus::default();
         }
         Change {
@@ -398,8 +433,10 @@ fn squared(nanotesla: u16) -> i64 {
 
 /// The square of the distance between two plausible fields, in nanotesla.
 fn distance_squared(one: Field, other: Field) -> i64 {
-    [(one.x, other.x), (one.y, other.y), (one.z, other.z)]
-        .iter()
-        .map(|(a, b)| (i64::from(*a) - i64::from(*b)).pow(2))
-        .sum()
+    length_squared(difference(one, other))
+}
+
+/// The square of the length of a difference between plausible fields, in nanotesla.
+fn length_squared(Field { x, y, z }: Field) -> i64 {
+    [x, y, z].iter().map(|axis| i64::from(*axis).pow(2)).sum()
 }

@@ -1,4 +1,5 @@
 use super::*;
+use proptest::prelude::*;
 use std::vec;
 use wire::Settings;
 
@@ -7,7 +8,7 @@ const SETTINGS: BaySettings = Settings::INITIAL.bay;
 const STEP_MS: u64 = SETTINGS.sample_ms as u64;
 
 fn learnt(field: Field) -> Learnt {
-    Learnt { field, mc: None, slope: [0; 3], is_confirmed: true }
+    Learnt { field, mc: None, slope: [0; 3], is_confirmed: true, standing: None }
 }
 
 /// A bay with its field, its noise and its history.
@@ -455,4 +456,77 @@ fn with_a_range_finder_a_start_under_a_vehicle_is_no_mistake() {
     assert_eq!(street.take(), [(BayState::Free, None)]);
     ranged(&mut street, 60_000, CAR, ABOVE);
     assert_eq!(street.take().len(), 1);
+}
+
+/// What may happen to a bay before.
+#[derive(Debug, Clone)]
+enum Past {
+    /// The field is so far from the empty bay's for so many readings.
+    Field([i32; 3], usize),
+    /// The sensor says anything.
+    Reading(Option<[i32; 3]>),
+    Temperature(Option<i32>),
+    Recalibrated,
+    Restarted,
+}
+
+fn past() -> impl Strategy<Value = Past> {
+    let near = prop::array::uniform3(-60_000..60_000);
+    prop_oneof![
+        8 => (near, 1..400_usize).prop_map(|(extra, readings)| Past::Field(extra, readings)),
+        2 => any::<Option<[i32; 3]>>().prop_map(Past::Reading),
+        1 => any::<Option<i32>>().prop_map(Past::Temperature),
+        1 => Just(Past::Recalibrated),
+        1 => Just(Past::Restarted),
+    ]
+}
+
+impl Street {
+    fn suffer(&mut self, past: &Past) {
+        match *past {
+            Past::Field(extra, readings) => (0..readings).for_each(|_| self.read(extra)),
+            Past::Reading(reading) => {
+                self.feed(reading.map(|[x, y, z]| Field { x, y, z }));
+            }
+            Past::Temperature(mc) => self.mc = mc,
+            Past::Recalibrated => self.bay.recalibrate(self.now),
+            Past::Restarted => self.bay = Bay::new(self.bay.learnt(), false, self.now),
+        }
+    }
+}
+
+/// Vehicles that no two are alike.
+const VISITORS: [[i32; 3]; 8] = [
+    CAR,
+    [-12_000, 5_000, 6_000],
+    [0, 0, 30_000],
+    [20_000, 20_000, 0],
+    [-15_000, -15_000, -15_000],
+    [0, 25_000, -20_000],
+    [30_000, -10_000, -10_000],
+    [-30_000, 0, 25_000],
+];
+
+proptest! {
+    /// Nothing makes it panic, and nothing keeps it wrong for ever.
+    #[test]
+    fn whatever_it_has_seen_a_few_visits_later_it_is_right(
+        history in prop::collection::vec(past(), 0..40),
+    ) {
+        let mut street = Street::new();
+        for past in history {
+            street.suffer(&past);
+        }
+        for (visit, car) in VISITORS.into_iter().enumerate() {
+            street.ramp(2_000, [0; 3], car);
+            street.hold(90_000, car);
+            let occupied = street.bay.state();
+            street.ramp(2_000, car, [0; 3]);
+            street.hold(90_000, [0; 3]);
+            let after = street.bay.state();
+            if visit >= VISITORS.len() - 2 {
+                prop_assert_eq!((occupied, after), (Some(BayState::Occupied), Some(BayState::Free)));
+            }
+        }
+    }
 }

@@ -83,8 +83,8 @@ impl Settings {
         battery_s: 86_400,
         bay: BaySettings {
             sample_ms: 250,
-            arrive_nt: 5000,
-            leave_nt: 2500,
+            arrive_nt: 4000,
+            leave_nt: 2000,
             moving_nt: 1500,
             settle_ms: 2000,
         },
@@ -143,8 +143,8 @@ mod tests {
             ("keep_alive_s", 60, 86_400, |s, v| s.keep_alive_s = v as u32),
             ("battery_s", 3600, 2_592_000, |s, v| s.battery_s = v as u32),
             ("bay.sample_ms", 20, 5000, |s, v| s.bay.sample_ms = v as u16),
-            ("bay.arrive_nt", 2501, 50_000, |s, v| s.bay.arrive_nt = v as u16),
-            ("bay.leave_nt", 500, 4999, |s, v| s.bay.leave_nt = v as u16),
+            ("bay.arrive_nt", 2001, 50_000, |s, v| s.bay.arrive_nt = v as u16),
+            ("bay.leave_nt", 500, 3999, |s, v| s.bay.leave_nt = v as u16),
             ("bay.moving_nt", 200, 20_000, |s, v| s.bay.moving_nt = v as u16),
             ("bay.settle_ms", 500, 60_000, |s, v| s.bay.settle_ms = v as u16),
             ("bin.sample_s", 10, 86_400, |s, v| s.bin.sample_s = v as u32),
@@ -170,7 +170,7 @@ mod tests {
         let mut settings = Settings::INITIAL;
         settings.bay.leave_nt = settings.bay.arrive_nt;
         let fault = settings.check().unwrap_err();
-        assert_eq!(fault.to_string(), "bay.leave_nt must be 500 to 4999");
+        assert_eq!(fault.to_string(), "bay.leave_nt must be 500 to 3999");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! answered. It is idempotent by its id: a repeat gets the stored answer.
 
 mod report;
+pub mod update;
 pub mod upkeep;
 
 use serde::{Deserialize, Serialize};
@@ -77,7 +78,7 @@ pub enum Action {
         /// The permit, to check in with.
         permit: Option<PermitId>,
     },
-    /// `cmd/config`, `cmd/log`: what somebody wants done with the box itself.
+    /// `cmd/config`, `cmd/update`, `cmd/log`: what somebody wants done with the box itself.
     Upkeep(Upkeep),
 }
 
@@ -409,10 +410,10 @@ fn read_action(name: &str, args: Value) -> Result<Action, String> {
             }
             Ok(Action::Bay { bay: args.bay, step: args.action, permit: args.permit })
         }
-        "config" | "log" => upkeep::read(name, args).map(Action::Upkeep),
+        "config" | "log" | "update" => upkeep::read(name, args).map(Action::Upkeep),
         other => Err(format!(
             "no command {other:?}; there are bay, config, coverage, device, history, log, ping, refresh, \
-             report, ticket, tickets"
+             report, ticket, tickets, update"
         )),
     }
 }

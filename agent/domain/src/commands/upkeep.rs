@@ -1,4 +1,4 @@
-//! What somebody wants done with the box itself: its configuration, how much it logs.
+//! What somebody wants done with the box itself: its configuration, its program, how much it logs.
 //!
 //! The core decides who may ask and that nothing is done twice; the shell does it, and says at every step
 //! how far it has come ([`Progress`]). Nothing here touches a file or a connection.
@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::update::{self, Update};
 use crate::ids::Requester;
 
 /// The longest time in which a new configuration can be confirmed, in seconds.
@@ -40,6 +41,14 @@ pub enum Upkeep {
         /// For how long, in seconds, 1 to [`LOG_MAX_S`].
         for_s: u32,
     },
+    /// Install another version of the program.
+    Update(Update),
+    /// The new version of the program is right.
+    ConfirmUpdate,
+    /// Back to the version of the program before this one, or stop fetching the new one.
+    RevertUpdate,
+    /// Say how far an update has come.
+    ShowUpdate,
 }
 
 /// A new configuration.
@@ -108,8 +117,17 @@ impl LogLevel {
 
 impl Upkeep {
     /// Every name by which it is allowed or not.
-    pub const NAMES: [&str; 5] =
-        ["config.apply", "config.confirm", "config.revert", "config.show", "log"];
+    pub const NAMES: [&str; 9] = [
+        "config.apply",
+        "config.confirm",
+        "config.revert",
+        "config.show",
+        "log",
+        "update.apply",
+        "update.confirm",
+        "update.revert",
+        "update.show",
+    ];
 
     /// The name by which it is allowed or not.
     #[must_use]
@@ -120,6 +138,10 @@ impl Upkeep {
             Upkeep::Revert => "config.revert",
             Upkeep::Show => "config.show",
             Upkeep::Log { .. } => "log",
+            Upkeep::Update(_) => "update.apply",
+            Upkeep::ConfirmUpdate => "update.confirm",
+            Upkeep::RevertUpdate => "update.revert",
+            Upkeep::ShowUpdate => "update.show",
         }
     }
 }
@@ -158,8 +180,12 @@ pub struct Progress {
 pub enum Stage {
     /// It may be done, and will be.
     Received,
+    /// It is being fetched.
+    Fetching,
     /// What came is right.
     Checked,
+    /// It waits to be installed.
+    Staged,
     /// It is in use, on trial.
     Applied,
     /// The broker takes messages from the box under it.
@@ -180,7 +206,9 @@ impl Stage {
     pub const fn as_str(self) -> &'static str {
         match self {
             Stage::Received => "received",
+            Stage::Fetching => "fetching",
             Stage::Checked => "checked",
+            Stage::Staged => "staged",
             Stage::Applied => "applied",
             Stage::Connected => "connected",
             Stage::Confirmed => "confirmed",
@@ -230,6 +258,9 @@ pub(super) fn read(name: &str, args: Value) -> Result<Upkeep, String> {
     let wrong = |error: serde_json::Error, form: &str| {
         format!("args of cmd/{name}: {error}; they are {form}")
     };
+    if name == "update" {
+        return update::read(args);
+    }
     if name == "log" {
         let args: LogArgs =
             serde_json::from_value(args).map_err(|e| wrong(e, "{\"level\",\"for_s\"}"))?;
@@ -250,6 +281,11 @@ pub(super) fn read(name: &str, args: Value) -> Result<Upkeep, String> {
     }
 }
 
+/// Whether this can be a SHA-256 in hex.
+pub(super) fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
 fn read_apply(args: ConfigArgs) -> Result<Apply, String> {
     let within_s = args.within_s.unwrap_or(CONFIRM_S);
     if !(CONFIRM_MIN_S..=CONFIRM_MAX_S).contains(&within_s) {
@@ -258,7 +294,7 @@ fn read_apply(args: ConfigArgs) -> Result<Apply, String> {
     let text = match (args.toml, args.url, args.sha256) {
         (Some(text), None, None) => ConfigText::Inline(text),
         (None, Some(url), Some(sha256)) => {
-            if sha256.len() != 64 || !sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
+            if !is_sha256(&sha256) {
                 return Err("args of cmd/config: sha256 has 64 hex digits".to_owned());
             }
             ConfigText::At { url, sha256: sha256.to_ascii_lowercase() }
@@ -329,6 +365,11 @@ mod tests {
         let mut names: Vec<_> =
             every.map(|args| read("config", args).unwrap().name()).into_iter().collect();
         names.push(read("log", json!({"level": "debug", "for_s": 60})).unwrap().name());
+        let update = json!({"action": "apply", "url": "u", "sha256": "ab".repeat(32), "size": 1});
+        names.push(read("update", update).unwrap().name());
+        for action in ["confirm", "revert", "show"] {
+            names.push(read("update", json!({"action": action})).unwrap().name());
+        }
         assert_eq!(names, Upkeep::NAMES);
     }
 }

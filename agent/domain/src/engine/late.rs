@@ -3,10 +3,13 @@
 //! Between two reports of one asset nobody knows yet what the next one says. A rule's deadline that lies in
 //! that past therefore waits until a later report has come, or a minute has passed without one; and then it
 //! is worked off at its own time. So the same is found as if every report had come on time.
+//!
+//! So it is when the box itself was down: what passed meanwhile waits for what the sensors have kept.
 
 use std::collections::BTreeMap;
 
 use super::Engine;
+use super::watched::Watched;
 use crate::ids::AssetKey;
 use crate::output::Outputs;
 use crate::rules::LATE_AFTER;
@@ -14,6 +17,10 @@ use crate::time::{Moment, Monotonic, Now, Span};
 
 /// So long the next late report may take.
 const NEXT_WITHIN: Span = Span::from_mins(1);
+
+/// After a start, sensors that were not answered have tried again by then: our own nodes do after ten minutes at
+/// the latest (`firmware/src/unsent.rs`), and what a network server keeps comes at once.
+const KEPT_WITHIN: Span = Span::from_mins(10);
 
 /// Deadlines of one asset worked off before one report. What is left over is due when it has caught up.
 const LOOKS_MAX: usize = 10_000;
@@ -65,6 +72,22 @@ impl CatchUp {
 }
 
 impl Engine {
+    /// When to look for the first time after a start at `now`: an asset that was known before may have more
+    /// to tell.
+    pub(super) fn hold_at_start(
+        &mut self,
+        key: &AssetKey,
+        rule: usize,
+        deadline: Option<Monotonic>,
+        now: Now,
+    ) -> Option<Monotonic> {
+        let heard = self.assets.get(key).and_then(Watched::heard);
+        if heard.is_some_and(|heard| heard.boot != now.boot) {
+            self.late.until.insert(key.clone(), now.monotonic + KEPT_WITHIN);
+        }
+        self.late.hold(key, rule, deadline, now.monotonic)
+    }
+
     /// A report of an asset came that was measured at `at`: what was due before it is worked off first.
     pub(super) fn catch_up(&mut self, key: &AssetKey, at: Moment, now: Now, out: &mut Outputs) {
         if now.since(at) > LATE_AFTER {

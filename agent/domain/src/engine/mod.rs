@@ -257,6 +257,7 @@ impl Engine {
             self.rearm(&key, now);
             let due = self.assets[&key].due();
             for (rule, deadline) in self.rules.listen(&self.site, &key, due, now) {
+                let deadline = self.hold_at_start(&key, rule, deadline, now);
                 self.timers.set(Timer::Rule(rule, key.clone()), deadline);
             }
         }

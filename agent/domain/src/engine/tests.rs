@@ -501,6 +501,48 @@ fn a_sensor_that_is_stuck_is_one_fault_and_no_bill() {
     assert_eq!(sessions[0]["quality"], "lost_end");
 }
 
+/// A car came at minute 10, and the box was down from minute 20 to minute 90.
+fn restarted_under_a_car() -> Engine {
+    let mut engine = engine();
+    let mut records = BTreeMap::new();
+    let told = [
+        (0, say("b-1", 1, Quantity::Occupied(false))),
+        (10, say("b-1", 2, Quantity::Occupied(true))),
+        (20, Input::Tick),
+    ];
+    for (minute, input) in told {
+        let out = engine.step(input, t(minute));
+        records.extend(out.records.into_iter().map(|r| (r.key.clone(), r)));
+    }
+    let mut engine = Engine::new(site(), records.into_values().collect(), boot(2, 1, 90));
+    let out = engine.step(Input::Start, boot(2, 1, 90));
+    assert!(ticket_events(&out.messages).is_empty(), "nobody was asked yet");
+    engine
+}
+
+#[test]
+fn a_car_that_left_while_the_box_was_down_has_not_overstayed() {
+    let mut engine = restarted_under_a_car();
+    // Its sensor tells so when it tries again; it left at minute 30.
+    let Input::Sample(left) = say("b-1", 3, Quantity::Occupied(false)) else { unreachable!() };
+    let left = Input::Sample(Sample { at: Some(boot(1, 30, 30).utc), ..left });
+    let out = engine.step(left, boot(2, 3, 92));
+    assert!(ticket_events(&out.messages).is_empty());
+    let out = engine.step(Input::Tick, boot(2, 60, 149));
+    assert!(ticket_events(&out.messages).is_empty());
+}
+
+#[test]
+fn a_car_that_still_stands_there_when_the_box_is_back_has_overstayed() {
+    // Whether its sensor says so, or says nothing.
+    let mut engine = restarted_under_a_car();
+    let out = engine.step(say("b-1", 3, Quantity::Occupied(true)), boot(2, 3, 92));
+    assert_eq!(ticket_events(&out.messages), ["ticket.raised"]);
+    let mut engine = restarted_under_a_car();
+    let out = engine.step(Input::Tick, boot(2, 60, 149));
+    assert_eq!(ticket_events(&out.messages), ["ticket.raised"]);
+}
+
 #[test]
 fn people_ask_sensors_to_learn_and_drivers_show_permits() {
     let mut engine = street();

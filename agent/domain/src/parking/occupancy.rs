@@ -14,7 +14,7 @@ pub use self::view::BayState;
 use super::session::{Counted, Ended, Session, SessionQuality};
 use super::votes::{Votes, Word};
 use crate::ids::PermitId;
-use crate::reading::Gap;
+use crate::reading::{Gap, is_ahead};
 use crate::sample::{Missing, NoData, Quantity};
 use crate::site::Bay;
 use crate::time::{Moment, Now, Span};
@@ -163,11 +163,12 @@ impl Occupancy {
         let at = report.at;
         let Said { occupied, counted, absent } = Said::of(report.quantities);
         let silent = self.heard.map_or(Span::ZERO, |h| at.since(h));
-        self.heard = Some(self.heard.map_or(at, |h| if at.since(h) > Span::ZERO { at } else { h }));
+        let newer = |h: &Moment| at.since(*h) > Span::ZERO || is_ahead(*h, now);
+        self.heard = Some(self.heard.filter(|h| !newer(h)).unwrap_or(at));
         let before = self.votes.heard(report.sensor);
         match (occupied, absent) {
             (Some(yes), _) => {
-                if !self.votes.cast(report.sensor, report.rank, yes, at) {
+                if !self.votes.cast(report.sensor, (report.rank, yes), at, now) {
                     return Change::default();
                 }
             }
@@ -191,7 +192,7 @@ impl Occupancy {
         }
         let missed = before.filter(|_| report.gap.is_some()).map_or(Span::ZERO, |b| at.since(b));
         let mut change = self.lost_reports(id, report, word, counted, settings);
-        self.consider(word, at, counted.filter(|_| word.voices == 1), missed);
+        self.consider(word, (at, now), counted.filter(|_| word.voices == 1), missed);
         let settled = self.settle(id, now, settings);
         change.state |= settled.state;
         change.ended.extend(settled.ended);

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::reading::is_ahead;
 use crate::time::{Moment, Now, Span};
 
 /// The latest word of each sensor, by its name.
@@ -37,11 +38,18 @@ pub(super) struct Word {
 }
 
 impl Votes {
-    /// Takes a sensor's word of `at`; answers whether it is newer than the one before.
-    pub(super) fn cast(&mut self, name: &str, rank: u8, occupied: bool, at: Moment) -> bool {
+    /// Takes a sensor's word of `at`, as it arrived at `now`; answers whether it is newer than the one
+    /// before. What cannot have been yet does not count as newer: a wrong clock dated it.
+    pub(super) fn cast(
+        &mut self,
+        name: &str,
+        (rank, occupied): (u8, bool),
+        at: Moment,
+        now: Now,
+    ) -> bool {
         let new = Vote { rank, occupied, since: at, heard: at };
         match self.0.get_mut(name) {
-            Some(old) if at.utc < old.heard.utc => return false,
+            Some(old) if at.utc < old.heard.utc && !is_ahead(old.heard, now) => return false,
             Some(old) => {
                 let since = if old.occupied == occupied { old.since } else { at };
                 *old = Vote { since, ..new };

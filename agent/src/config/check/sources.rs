@@ -24,10 +24,19 @@ use toml::de::DeValue;
 use super::super::fault::{Place, did_you_mean, nearest};
 use super::super::section::{Section, Spot, Tree, Value};
 use super::super::{
-    Broker, GpsdServer, HttpWay, NetworkServer, Parity, Serial, Source, SourceKind, defaults,
-    values,
+    Broker, GpsdServer, HttpUrl, HttpWay, NetworkServer, Parity, Serial, Source, SourceKind,
+    defaults, values,
 };
 use super::broker;
+
+/// An address that can be asked over HTTP, otherwise what to write.
+pub(crate) fn http_url(text: &str) -> Result<HttpUrl, String> {
+    json::parse_url(text).ok_or_else(|| {
+        format!(
+            "{text:?} is no URL that can be asked; write http:// or https://, a host and a path"
+        )
+    })
+}
 
 /// The kinds there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use super::super::dialect::{Cut, CutKind, Limits, Refusal, Signal, Verdict};
 use super::super::link::found;
 use super::super::refused::Sentence;
 use super::{End, Link, Mail, Phase, SETTLE_AT, Trial};
-use crate::outbox::{DropReason, Key, Outcome};
+use crate::outbox::{DropReason, Outcome};
 
 impl Link<'_> {
     /// Follows everything that was heard. What comes behind an end is of no use any more: it is in the
@@ -67,26 +67,28 @@ impl Link<'_> {
 
     fn answer(&mut self, id: u16, verdict: Verdict) {
         match (self.flight.answered(id), verdict) {
-            (Some(mail), Verdict::Taken) => self.taken(mail.map(|mail| mail.key)),
+            (Some(mail), Verdict::Taken) => self.taken(mail.as_ref()),
             (Some(mail), Verdict::Refused(why)) => self.was_refused(mail, why),
             // Nothing is known of it: nothing is acknowledged by it.
             (None, _) => {}
         }
     }
 
-    fn taken(&mut self, key: Option<Key>) {
+    fn taken(&mut self, mail: Option<&Mail>) {
         self.answered = true;
         self.tally.acked += 1;
-        let Some(key) = key else { return };
+        let Some(&Mail { key, retained, .. }) = mail else { return };
         self.tally.lanes[key.lane as usize].acked += 1;
         self.memory.suspects.answered(key);
         self.refused.taken(key);
         self.settled.push((key, Outcome::Acknowledged));
-        // With nothing else to do: a topic that was taken may be free now.
-        let idle = !self.more && self.taking.is_none();
-        if self.settled.len() >= SETTLE_AT || idle {
+        if retained {
+            // The next message of the topic may go now.
+            self.asking.again();
+        }
+        // With the next question at the latest; before it when there is nothing else to wait for.
+        if self.settled.len() >= SETTLE_AT || self.flight.len() == 0 {
             self.settle();
-            self.more = true;
         }
     }
 

@@ -151,5 +151,5 @@ pub(super) fn mail(prefix: &Prefix, entry: Entry, compress: bool) -> Mail {
         replay,
         expires: None,
     };
-    Mail { key, parcel }
+    Mail { key, retained: retain, parcel }
 }

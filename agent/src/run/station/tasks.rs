@@ -35,7 +35,7 @@ pub(super) struct Handed {
     pub(super) requests: BTreeMap<SourceName, mpsc::Sender<Request>>,
     pub(super) first: Vec<Input>,
     pub(super) order: mpsc::Sender<Order>,
-    pub(super) info: Message,
+    pub(super) info: watch::Receiver<Message>,
     pub(super) on_trial: bool,
 }
 

@@ -135,7 +135,11 @@ impl ErrorType for Bus {
 }
 
 impl I2c for Bus {
-    fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), BusFault> {
+    fn transaction(
+        &mut self,
+        address: u8,
+        operations: &mut [Operation<'_>],
+    ) -> Result<(), BusFault> {
         operations
             .chunk_by_mut(|a, b| core::mem::discriminant(a) == core::mem::discriminant(b))
             .try_for_each(|same| self.one_way(address, same))

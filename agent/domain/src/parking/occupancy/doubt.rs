@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Change, Occupancy, Status};
 use crate::parking::session::{Counted, SessionQuality};
 use crate::parking::votes::Word;
+use crate::reading::is_ahead;
 use crate::sample::NoData;
 use crate::site::Bay;
 use crate::time::{Moment, Monotonic, Now, Span};
@@ -40,16 +41,16 @@ impl Occupancy {
         self.contested = if word.contested { self.contested.or(Some(at)) } else { None };
     }
 
-    /// Notes that a word may differ from what counts.
+    /// Notes that a word of `at`, which arrived at `now`, may differ from what counts.
     pub(super) fn consider(
         &mut self,
         word: Word,
-        at: Moment,
+        (at, now): (Moment, Now),
         counted: Option<Counted>,
         missed: Span,
     ) {
         let differs = word.occupied != (self.status == Status::Occupied);
-        let late = self.since.is_some_and(|since| at.utc < since.utc);
+        let late = self.since.is_some_and(|since| at.utc < since.utc && !is_ahead(since, now));
         let contested = word.contested;
         match &mut self.pending {
             // A report from before the present state began says nothing about now.

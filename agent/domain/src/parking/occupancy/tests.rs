@@ -101,6 +101,39 @@ fn silence_is_unknown_and_becomes_the_error_of_the_stay() {
 }
 
 #[test]
+fn a_report_that_a_wrong_clock_dated_does_not_make_the_bay_deaf() {
+    const YEARS_10: u64 = 10 * 365 * 86_400;
+    for restarted in [false, true] {
+        let mut bay = Occupancy::default();
+        say(&mut bay, 0, false);
+        // For a while the clock is ten years ahead.
+        let wrong = |s| Moment {
+            clock: ClockQuality::Unset,
+            utc: t(s).utc + Span::from_secs(YEARS_10),
+            ..t(s)
+        };
+        let occupied = [Quantity::Occupied(true)];
+        let report =
+            Report { sensor: "a", rank: 0, gap: Gap::None, quantities: &occupied, at: wrong(100) };
+        bay.report("b-1", &report, wrong(100), &SETTINGS);
+        bay.settle("b-1", wrong(160), &SETTINGS);
+        assert_eq!(bay.status(), Status::Occupied);
+        // Then it is right again.
+        let right = |s| Moment { boot: Boot(1 + u32::from(restarted)), ..t(s) };
+        for (s, yes) in [(4_000, false), (5_000, true)] {
+            let quantities = [Quantity::Occupied(yes)];
+            let at = right(s);
+            let report = Report { quantities: &quantities, at, ..report };
+            bay.report("b-1", &report, at, &SETTINGS);
+            bay.settle("b-1", right(s + 60), &SETTINGS);
+            let status = if yes { Status::Occupied } else { Status::Free };
+            assert_eq!(bay.status(), status, "restarted: {restarted}");
+            assert_eq!(bay.heard(), Some(at), "restarted: {restarted}");
+        }
+    }
+}
+
+#[test]
 fn occupied_when_first_heard_of_is_an_inferred_stay() {
     let mut bay = Occupancy::default();
     say(&mut bay, 0, true);

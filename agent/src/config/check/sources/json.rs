@@ -65,7 +65,7 @@ pub(super) fn url(value: &Value<'_>) -> Option<HttpUrl> {
     found
 }
 
-fn parse_url(text: &str) -> Option<HttpUrl> {
+pub(super) fn parse_url(text: &str) -> Option<HttpUrl> {
     let (tls, rest) = match text.split_once("://")? {
         ("http", rest) => (false, rest),
         ("https", rest) => (true, rest),
