@@ -9,7 +9,7 @@ const TARGET = fileURLToPath(new URL('../../../target', import.meta.url));
 export const STEWARD =
   process.env['STEWARD'] ?? [`${TARGET}/debug/steward`, `${TARGET}/release/steward`].find((path) => existsSync(path));
 
-const START_MS = 30_000;
+const START_MS = 120_000;
 
 /** Starts a demo; `http` and `mqtt` are ports, 0 takes a free one. */
 export async function startDemo({ speed = 20, seed = 1, http = 0, mqtt = 0 } = {}) {
