@@ -24,7 +24,7 @@ mod uplinks;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use domain::ids::{BoxId, SiteId, TenantId};
+use domain::ids::{BoxId, SiteId, SourceName, TenantId};
 use domain::output::Lane;
 use domain::site::{Identity, Parking, Site};
 
@@ -90,16 +90,8 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
     let actors = actors::read(tree);
     let open311 = open311::read(tree, &tickets.categories);
     let update = update::read(tree);
-    if let (Some(_), None) = (&open311, &http) {
-        let top = Spot { file: 0, offset: 0 };
-        let cause = "the public is to report over [http], which is switched off".to_owned();
-        report.error(top, cause, "switch [http] on, or [open311] off");
-    }
-    if let (Some(source), None) = (sources.pushed(), &http) {
-        let top = Spot { file: 0, offset: 0 };
-        let cause =
-            format!("documents are to be sent to the source {source}, but [http] is switched off");
-        report.error(top, cause, "switch it on, or give the source a url");
+    if http.is_none() {
+        needs_http(report, open311.is_some(), sources.pushed());
     }
     let home_assistant = home_assistant::read(tree);
     tree.finish(&LATER);
@@ -130,6 +122,20 @@ fn read<'a>(report: &'a Report<'a>, tree: &'a Tree<'a>, hash: String) -> Option<
         home_assistant,
         hash,
     })
+}
+
+/// What cannot be without the web server, which is switched off.
+fn needs_http(report: &Report<'_>, open311: bool, pushed: Option<&SourceName>) {
+    let top = Spot { file: 0, offset: 0 };
+    if open311 {
+        let cause = "the public is to report over [http], which is switched off".to_owned();
+        report.error(top, cause, "switch [http] on, or [open311] off");
+    }
+    if let Some(source) = pushed {
+        let cause =
+            format!("documents are to be sent to the source {source}, but [http] is switched off");
+        report.error(top, cause, "switch it on, or give the source a url");
+    }
 }
 
 /// The `[name]` that must be there.

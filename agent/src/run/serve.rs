@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use domain::commands::upkeep::{Apply, ConfigText, ConfirmedBy, Order, Stage, Upkeep};
 use domain::input::Input;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
