@@ -98,14 +98,14 @@ fn describe(command: SchemaCommand) -> anyhow::Result<bool> {
         SchemaCommand::Asyncapi => schema::asyncapi::document(),
         SchemaCommand::Json => schema::payloads::document(),
         SchemaCommand::Acl { config, operators, viewers } => {
-            return write_acl(config, schema::acl::Wanted { operators, viewers });
+            return write_acl(config, &schema::acl::Wanted { operators, viewers });
         }
     };
     writeln!(std::io::stdout(), "{document:#}")?;
     Ok(true)
 }
 
-fn write_acl(config: Option<PathBuf>, wanted: schema::acl::Wanted) -> anyhow::Result<bool> {
+fn write_acl(config: Option<PathBuf>, wanted: &schema::acl::Wanted) -> anyhow::Result<bool> {
     let config = match config {
         Some(file) => match check::load(&file)? {
             Some(config) => Some(config),
@@ -113,7 +113,7 @@ fn write_acl(config: Option<PathBuf>, wanted: schema::acl::Wanted) -> anyhow::Re
         },
         None => None,
     };
-    write!(std::io::stdout(), "{}", schema::acl::mosquitto(config.as_ref(), &wanted))?;
+    write!(std::io::stdout(), "{}", schema::acl::mosquitto(config.as_ref(), wanted))?;
     Ok(true)
 }
 

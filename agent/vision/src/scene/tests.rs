@@ -210,11 +210,11 @@ fn cars_that_pass_are_never_found_however_many_they_are() {
 fn a_detection_that_flickers_is_found_when_enough_of_it_is_left() {
     let mut models = models(swatch::CLASSES);
     let gone = |every: u64| {
-        move |n: u64| if n % every == 0 { street(&[]) } else { street(&[(1, 2, RED)]) }
+        move |n: u64| if n.is_multiple_of(every) { street(&[]) } else { street(&[(1, 2, RED)]) }
     };
     let often = film(&mut Scene::new(watchful(), &models), &mut models, gone(4), 90);
     assert!(matches!(often[..], [(20..=30, true)]), "three of four: {often:?}");
-    let rarely = |n: u64| if n % 2 == 0 { street(&[]) } else { street(&[(1, 2, RED)]) };
+    let rarely = |n: u64| if n.is_multiple_of(2) { street(&[]) } else { street(&[(1, 2, RED)]) };
     let mut strict = watchful();
     if let Task::Problem(terms) = &mut strict.zones[0].task {
         terms.hits = (3, 4);
