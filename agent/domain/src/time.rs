@@ -327,6 +327,12 @@ impl Moment {
         }
     }
 
+    /// Whether this was in `boot`, and not before it and held at its start ([`Moment::at`]).
+    #[must_use]
+    pub fn is_of_boot(self, boot: Boot) -> bool {
+        self.boot == boot && self.monotonic > Monotonic(0)
+    }
+
     /// Whether the monotonic clock tells how long it was from this moment to `later`. What was measured before
     /// the boot is held at its start ([`Moment::at`]), where only wall time tells it apart; if that is known.
     fn shares_monotonic(self, later: Moment) -> bool {

@@ -55,6 +55,7 @@ fn link() -> Value {
         .all("last_error protocol", &or_null(text()))
         .with("since", or_null(utc()))
         .all("conn reconnects sent acked undelivered undelivered_gone day_b", &count())
+        .all("picture_parts picture_parts_dropped", &count())
         .with("refused", map(count()))
         .with("lanes", lanes.object())
         .object()

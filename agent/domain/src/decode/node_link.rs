@@ -357,7 +357,7 @@ fn node(key: &DeviceKey) -> Option<u32> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use wire::{Firmware, NodeKind, Outcome};
+    use wire::{BaySettings, Firmware, NodeKind, Outcome};
 
     const RECEIVED: Utc = Utc::from_ms(1_780_545_600_500);
 
@@ -623,7 +623,9 @@ mod tests {
     #[test]
     fn downlinks_are_the_golden_frames_after_a_delimiter() {
         let after_delimiter = |text| Some([&[DELIMITER], &hex(text)[..]].concat());
-        let settings = Settings { revision: 7, ..Settings::INITIAL };
+        // Spelled out: the bytes stay what they are when the initial settings change.
+        let bay = BaySettings { arrive_nt: 5000, leave_nt: 2500, ..Settings::INITIAL.bay };
+        let settings = Settings { revision: 7, bay, ..Settings::INITIAL };
         assert_eq!(Keys::default().ack_frame(&key("21"), 5), after_delimiter(ACK));
         assert_eq!(
             Keys::default().settings_frame(&key("21"), 6, &settings),

@@ -35,7 +35,7 @@ impl Engine {
         let heard = |key: &AssetKey| {
             let heard = self.assets.get(key).and_then(Watched::heard);
             // What was heard before this start counts from the start: the box itself was deaf before.
-            heard.filter(|h| h.boot == self.started.boot).unwrap_or(self.started)
+            heard.filter(|h| h.is_of_boot(self.started.boot)).unwrap_or(self.started)
         };
         let own = finding.at.since(heard(&finding.asset));
         let from_source = self.feeds.iter().filter(|(other, _)| other.source == feed.source);

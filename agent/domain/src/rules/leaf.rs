@@ -275,7 +275,7 @@ impl Leaf {
             return None;
         }
         let listening = scene.listening?;
-        let here = |moment: &Moment| moment.boot == listening.boot;
+        let here = |moment: &Moment| moment.is_of_boot(listening.boot);
         let heard = self.told.or(heard).filter(here).unwrap_or(listening);
         let anew = self.since.filter(here).unwrap_or(heard);
         Some(if is_later(anew, heard) { anew } else { heard })
