@@ -175,6 +175,8 @@ pub enum Measured {
     Bin(Bin),
     /// The node's battery.
     Battery(Battery),
+    /// What is left of the node's battery.
+    Charge(Charge),
 }
 
 /// Occupancy of a bay.
@@ -244,6 +246,14 @@ pub enum Temperature {
 pub struct Battery {
     /// Millivolts under load.
     pub millivolts: u16,
+}
+
+/// What is left of the node's battery by the node's own count of what it has done: an estimate, beside
+/// which a voltage that was measured goes on being told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, MaxSize)]
+pub struct Charge {
+    /// Thousandths of what can be taken out of a new one, 0 to 1000.
+    pub left_permille: u16,
 }
 
 /// A report is stored for good.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth::{Key, Sealed, TAG_LEN};
 use crate::body::{
-    Ack, Answer, Battery, Bay, Bin, Down, Hello, Identify, Measured, Report, Time, Up,
+    Ack, Answer, Battery, Bay, Bin, Charge, Down, Hello, Identify, Measured, Report, Time, Up,
 };
 use crate::deframer::{Fault, Heard};
 use crate::settings::Settings;
@@ -45,6 +45,7 @@ const _: () = {
     assert!(Aged::<Bay>::POSTCARD_MAX_SIZE <= BODY_MAX);
     assert!(Aged::<Bin>::POSTCARD_MAX_SIZE <= BODY_MAX);
     assert!(Aged::<Battery>::POSTCARD_MAX_SIZE <= BODY_MAX);
+    assert!(Aged::<Charge>::POSTCARD_MAX_SIZE <= BODY_MAX);
     assert!(Ack::POSTCARD_MAX_SIZE <= BODY_MAX);
     assert!(Settings::POSTCARD_MAX_SIZE <= BODY_MAX);
     assert!(Identify::POSTCARD_MAX_SIZE <= BODY_MAX);
@@ -59,6 +60,7 @@ mod kind {
     pub(super) const BAY: u8 = 0x10;
     pub(super) const BIN: u8 = 0x11;
     pub(super) const BATTERY: u8 = 0x12;
+    pub(super) const CHARGE: u8 = 0x13;
     pub(super) const ACK: u8 = 0x80;
     pub(super) const SETTINGS: u8 = 0x81;
     pub(super) const RECALIBRATE: u8 = 0x82;
@@ -243,6 +245,7 @@ impl Body {
                 Measured::Bay(_) => kind::BAY,
                 Measured::Bin(_) => kind::BIN,
                 Measured::Battery(_) => kind::BATTERY,
+                Measured::Charge(_) => kind::CHARGE,
             },
             Body::Down(Down::Ack(_)) => kind::ACK,
             Body::Down(Down::Settings(_)) => kind::SETTINGS,
@@ -261,6 +264,7 @@ impl Body {
                 Measured::Bay(measured) => write(&Aged { age_s: *age_s, measured }, out),
                 Measured::Bin(measured) => write(&Aged { age_s: *age_s, measured }, out),
                 Measured::Battery(measured) => write(&Aged { age_s: *age_s, measured }, out),
+                Measured::Charge(measured) => write(&Aged { age_s: *age_s, measured }, out),
             },
             Body::Down(Down::Ack(ack)) => write(ack, out),
             Body::Down(Down::Settings(settings)) => write(settings, out),
@@ -280,6 +284,7 @@ impl Body {
             kind::BAY => read(bytes).map(|aged| report(aged, Measured::Bay)),
             kind::BIN => read(bytes).map(|aged| report(aged, Measured::Bin)),
             kind::BATTERY => read(bytes).map(|aged| report(aged, Measured::Battery)),
+            kind::CHARGE => read(bytes).map(|aged| report(aged, Measured::Charge)),
             kind::ACK => read(bytes).map(|ack| down(Down::Ack(ack))),
             kind::SETTINGS => read(bytes).map(|settings| down(Down::Settings(settings))),
             kind::RECALIBRATE => read(bytes).map(|()| down(Down::Recalibrate)),

@@ -112,6 +112,10 @@ fn bin_reports() -> Vec<(&'static str, Frame)> {
             "03011501010205010103b80b010a12ac02f019bd34df7000",
             report(21, 5, 3000, 300, Measured::Battery(Battery { millivolts: 3312 })),
         ),
+        (
+            "03011501010206010103b80b01091301b5037b3095d200",
+            report(21, 6, 3000, 1, Measured::Charge(Charge { left_permille: 437 })),
+        ),
     ]
 }
 

@@ -13,7 +13,7 @@ mod keys;
 use std::collections::{BTreeMap, VecDeque};
 
 use wire::{
-    Ack, Answer, BROADCAST, Battery, Bay, BayState, Bin, Body, DELIMITER, Deframer, Distance, Down,
+    Ack, Answer, BROADCAST, Battery, Bay, BayState, Bin, Body, Charge, DELIMITER, Deframer, Distance, Down,
     FRAME_MAX, Fault, Frame, Header, Heard, Hello, Identify, Measured, Report, Settings,
     Temperature, Time, Up,
 };
@@ -23,7 +23,7 @@ use crate::decode::{Decode, Raw, Reason, Tally};
 use crate::ids::{DeviceKey, SourceName};
 use crate::sample::{Absent, Missing, NoData, Quantity, Sample};
 use crate::time::{Span, Utc};
-use crate::units::{MilliCelsius, Millimetres, Millivolts};
+use crate::units::{MilliCelsius, Millimetres, Millivolts, Permille};
 
 /// What a thermometer at the roadside can show, in thousandths of a degree Celsius. Anything else is a
 /// fault of the sensor.
@@ -213,6 +213,10 @@ fn quantities(measured: Measured) -> Vec<Quantity> {
         Measured::Battery(Battery { millivolts }) => {
             vec![Quantity::BatteryVoltage(Millivolts(millivolts))]
         }
+        Measured::Charge(Charge { left_permille }) if left_permille <= Permille::FULL.get() => {
+            vec![Quantity::BatteryLevel(Permille::clamped(left_permille.into()))]
+        }
+        Measured::Charge(_) => vec![absent(Missing::Battery, NoData::OutOfRange)],
     }
 }
 
@@ -372,6 +376,7 @@ mod tests {
     const BIN_BURNS: &str = "0301150101020301010308070102110202010b010102f08d0bd68a80b800";
     const BIN_FAULT: &str = "030115010102040101036009010211020301010105b25cd40d00";
     const BATTERY: &str = "03011501010205010103b80b010a12ac02f019bd34df7000";
+    const CHARGE: &str = "03011501010206010103b80b01091301b5037b3095d200";
     const ACK: &str = "030115010101010101010101010780050e486ca900";
     const SETTINGS: &str =
         "030115010102060101010101011d8107901c80a305fa018827c413dc0bd00fd8040732d0f70714289f4c00";
@@ -457,6 +462,7 @@ mod tests {
             ),
             (BIN_FAULT, "21", 4, 0, vec![missing(Missing::Distance, NoData::SensorFault)]),
             (BATTERY, "21", 5, 300, vec![BatteryVoltage(Millivolts(3312))]),
+            (CHARGE, "21", 6, 1, vec![Quantity::BatteryLevel(Permille::clamped(437))]),
         ];
         for (text, device, counter, age, quantities) in table {
             let (samples, link) = read(&[&hex(text)]);
@@ -589,6 +595,15 @@ mod tests {
         for (mc, expected) in table {
             assert_eq!(temperature(Temperature::MilliCelsius(mc)), Some(expected), "{mc}");
         }
+    }
+
+    #[test]
+    fn more_than_a_whole_battery_is_no_level() {
+        let charge = |left_permille| quantities(Measured::Charge(Charge { left_permille }));
+        let out = Quantity::Absent(Absent { what: Missing::Battery, why: NoData::OutOfRange });
+        assert_eq!(charge(1000), [Quantity::BatteryLevel(Permille::FULL)]);
+        assert_eq!(charge(0), [Quantity::BatteryLevel(Permille::clamped(0))]);
+        assert_eq!(charge(1001), [out]);
     }
 
     #[test]
