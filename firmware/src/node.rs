@@ -34,7 +34,7 @@ pub struct Identity {
     firmware: Firmware,
     has_range_finder: bool,
     pub(crate) key: Option<Key>,
-    supply: Option<&'static Supply>,
+    pub(crate) supply: Option<&'static Supply>,
 }
 
 /// What a node looks after.

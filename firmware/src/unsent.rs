@@ -151,8 +151,7 @@ impl Unsent {
     pub(crate) fn recall(&mut self, slot: u8, kept: Kept, next: u32, now: u64) {
         let when = kept.measured_unix_s.map_or(When::Unknown, When::UnixS);
         let Kept { counter, measured, .. } = kept;
-        let waiting =
-            Waiting { is_kept: true, ..Waiting::new(counter, measured, when, now, slot) };
+        let waiting = Waiting { is_kept: true, ..Waiting::new(counter, measured, when, now, slot) };
         let age = |counter: u32| next.wrapping_sub(counter);
         let place = self.waiting.iter().take_while(|w| age(w.counter) >= age(counter)).count();
         if self.waiting.insert(place, waiting).is_err() {
@@ -192,9 +191,8 @@ impl Unsent {
         }
         let waiting = self.waiting.iter_mut().find(|waiting| waiting.due_ms <= now)?;
         let pause = RETRY_MAX_MS.min(RETRY_MIN_MS << waiting.tries.min(10));
-        let chance = u64::from(scatter(
-            seed ^ waiting.counter.rotate_left(8) ^ u32::from(waiting.tries),
-        ));
+        let chance =
+            u64::from(scatter(seed ^ waiting.counter.rotate_left(8) ^ u32::from(waiting.tries)));
         waiting.due_ms = now.saturating_add(pause + chance % (pause / 2));
         waiting.tries = waiting.tries.saturating_add(1);
         self.free_ms = now.saturating_add(SPACING_MS);

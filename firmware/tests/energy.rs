@@ -17,8 +17,11 @@ use wire::{BaySettings, BinSettings, Settings};
 
 /// In place of the magnetometer an HC-SR04 that has power only while it measures: 15 mA for 60 ms, from
 /// its sheet, not compared.
-const BIN: Draw =
-    Draw { always_na: BAY.draw.always_na - MAGNETOMETER_NA, range_nc: 15_000_000 / 1000 * 60, ..BAY.draw };
+const BIN: Draw = Draw {
+    always_na: BAY.draw.always_na - MAGNETOMETER_NA,
+    range_nc: 15_000_000 / 1000 * 60,
+    ..BAY.draw
+};
 
 /// A bay of the simulated streets: ten vehicles, and a quarter of an hour in which something moves.
 const STREET: Street = Street { changes: 20, restless_s: 900 };

@@ -273,10 +273,24 @@ fn what_it_has_told_of_its_battery_a_restart_does_not_take_back() {
 }
 
 #[test]
+fn a_new_battery_is_full_and_stays_so_over_a_restart() {
+    let mut bench = Bench::of(identity(Kind::Bay).with_supply(&SUPPLY));
+    bench.run(50 * HOUR);
+    assert!(charges(&mut bench).last().is_some_and(|told| told.1 < 900));
+    assert_eq!(bench.command(Down::NewBattery), Some(Outcome::Done));
+    bench.run(SECOND);
+    assert!(charges(&mut bench).last().is_some_and(|told| told.1 >= 999));
+    bench.restart();
+    bench.run(10 * SECOND);
+    assert!(charges(&mut bench).last().is_some_and(|told| told.1 >= 999));
+}
+
+#[test]
 fn a_node_without_a_battery_says_nothing_of_one() {
     let mut bench = Bench::new(Kind::Bay);
     bench.run(49 * HOUR);
     assert_eq!(charges(&mut bench), []);
+    assert_eq!(bench.command(Down::NewBattery), Some(Outcome::NotForMe));
 }
 
 #[test]

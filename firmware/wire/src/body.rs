@@ -30,6 +30,8 @@ pub enum Down {
     Recalibrate,
     /// Show where you are (a light, a sound). Answered.
     Identify(Identify),
+    /// A new battery is in: count from its beginning. Answered.
+    NewBattery,
     /// What time it is. Not answered; may be sent to all nodes.
     Time(Time),
 }

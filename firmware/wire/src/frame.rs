@@ -66,6 +66,7 @@ mod kind {
     pub(super) const RECALIBRATE: u8 = 0x82;
     pub(super) const IDENTIFY: u8 = 0x83;
     pub(super) const TIME: u8 = 0x84;
+    pub(super) const NEW_BATTERY: u8 = 0x85;
 }
 
 /// What every frame begins with.
@@ -252,6 +253,7 @@ impl Body {
             Body::Down(Down::Recalibrate) => kind::RECALIBRATE,
             Body::Down(Down::Identify(_)) => kind::IDENTIFY,
             Body::Down(Down::Time(_)) => kind::TIME,
+            Body::Down(Down::NewBattery) => kind::NEW_BATTERY,
         }
     }
 
@@ -268,7 +270,7 @@ impl Body {
             },
             Body::Down(Down::Ack(ack)) => write(ack, out),
             Body::Down(Down::Settings(settings)) => write(settings, out),
-            Body::Down(Down::Recalibrate) => Ok(0),
+            Body::Down(Down::Recalibrate | Down::NewBattery) => Ok(0),
             Body::Down(Down::Identify(identify)) => write(identify, out),
             Body::Down(Down::Time(time)) => write(time, out),
         }
@@ -290,6 +292,7 @@ impl Body {
             kind::RECALIBRATE => read(bytes).map(|()| down(Down::Recalibrate)),
             kind::IDENTIFY => read(bytes).map(|identify| down(Down::Identify(identify))),
             kind::TIME => read(bytes).map(|time| down(Down::Time(time))),
+            kind::NEW_BATTERY => read(bytes).map(|()| down(Down::NewBattery)),
             _ => return None,
         })
     }

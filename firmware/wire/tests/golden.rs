@@ -144,6 +144,7 @@ fn agent_speaks() -> Vec<(&'static str, Frame)> {
             "0401e90301020801010101010107833c600acc1d00",
             down(1001, 8, Down::Identify(Identify { seconds: 60 })),
         ),
+        ("0401e9030102090101010101010685723dd12b00", down(1001, 9, Down::NewBattery)),
         (
             "0601ffffffff010101010101010b84c0f083d1068f18206500",
             down(BROADCAST, 0, Down::Time(Time { unix_s: 1_780_545_600 })),

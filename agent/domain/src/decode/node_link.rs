@@ -13,9 +13,9 @@ mod keys;
 use std::collections::{BTreeMap, VecDeque};
 
 use wire::{
-    Ack, Answer, BROADCAST, Battery, Bay, BayState, Bin, Body, Charge, DELIMITER, Deframer, Distance, Down,
-    FRAME_MAX, Fault, Frame, Header, Heard, Hello, Identify, Measured, Report, Settings,
-    Temperature, Time, Up,
+    Ack, Answer, BROADCAST, Battery, Bay, BayState, Bin, Body, Charge, DELIMITER, Deframer,
+    Distance, Down, FRAME_MAX, Fault, Frame, Header, Heard, Hello, Identify, Measured, Report,
+    Settings, Temperature, Time, Up,
 };
 
 pub use self::keys::{KeyFault, Keys};
@@ -304,6 +304,12 @@ impl Keys {
         Some(self.down_frame(node(device)?, command, Down::Recalibrate))
     }
 
+    /// Tells the node that it has a new battery.
+    #[must_use]
+    pub fn new_battery_frame(&self, device: &DeviceKey, command: u32) -> Option<Vec<u8>> {
+        Some(self.down_frame(node(device)?, command, Down::NewBattery))
+    }
+
     /// Has the node show itself for `seconds`; 0 ends it.
     #[must_use]
     pub fn identify_frame(
@@ -381,6 +387,7 @@ mod tests {
     const SETTINGS: &str =
         "030115010102060101010101011d8107901c80a305fa018827c413dc0bd00fd8040732d0f70714289f4c00";
     const RECALIBRATE: &str = "0401e90301020701010101010106825cb3367400";
+    const NEW_BATTERY: &str = "0401e9030102090101010101010685723dd12b00";
     const IDENTIFY: &str = "0401e90301020801010101010107833c600acc1d00";
     const TIME: &str = "0601ffffffff010101010101010b84c0f083d1068f18206500";
 
@@ -649,6 +656,10 @@ mod tests {
         assert_eq!(
             Keys::default().recalibrate_frame(&key("1001"), 7),
             after_delimiter(RECALIBRATE)
+        );
+        assert_eq!(
+            Keys::default().new_battery_frame(&key("1001"), 9),
+            after_delimiter(NEW_BATTERY)
         );
         assert_eq!(Keys::default().identify_frame(&key("1001"), 8, 60), after_delimiter(IDENTIFY));
         assert_eq!(time_frame(RECEIVED), after_delimiter(TIME));
