@@ -292,3 +292,5 @@ pub(super) const fn lift(tag: Tag) -> Quantity {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vl53l0x_tests;
