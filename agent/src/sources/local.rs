@@ -31,7 +31,8 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::MissedTickBehavior;
 
 use self::chips::{
-    Bay, Chip, Contact, Leaning, OneWire, Ultrasonic, Voltage, start_lsm303dlhc, start_vl53l0x,
+    Bay, Chip, Contact, Leaning, OneWire, Ultrasonic, Voltage, start_lsm303dlhc, start_mfrc522,
+    start_vl53l0x,
 };
 use super::Context;
 use super::intake::Gate;

@@ -348,7 +348,7 @@ mod tests {
 
     #[test]
     fn a_kind_that_is_not_known_is_told_with_its_header() {
-        for kind in [0x00, 0x03, 0x13, 0x7F, 0x85, 0xFF] {
+        for kind in [0x00, 0x03, 0x14, 0x7F, 0x86, 0xFF] {
             assert_eq!(
                 heard(&by_hand(VERSION, 7, kind, b"anything")),
                 [Heard::Unknown { header: HEADER, kind }]
