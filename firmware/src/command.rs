@@ -99,6 +99,12 @@ impl Node {
             Down::Identify(identify) => {
                 push(actions, Action::Identify { seconds: identify.seconds });
             }
+            Down::NewBattery if self.identity.supply.is_none() => return Outcome::NotForMe,
+            Down::NewBattery => {
+                self.record.used_uah = 0;
+                // Told at once, and stored before it is.
+                self.due.battery = self.now;
+            }
             Down::Time(time) => {
                 self.unsent.set_clock(time.unix_s, self.now);
                 push(actions, Action::SetClock { unix_s: time.unix_s });

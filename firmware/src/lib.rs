@@ -38,10 +38,13 @@ mod record;
 mod instruments;
 mod station;
 
+mod bay_board;
+
 mod energy;
 
 pub use bay::Phase;
-pub use energy::{Cell, Draw, Duty, Street};
+pub use bay_board::{BayBoard, Pins};
+pub use energy::{Cell, Draw, Duty, Street, Supply};
 pub use event::{ACTIONS_MAX, Action, Actions, Event, Reading, Sense};
 pub use instruments::Instruments;
 pub use kept::KEPT_LEN;

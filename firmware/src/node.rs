@@ -2,11 +2,12 @@
 
 use drivers::Field;
 use wire::{
-    Answer, BROADCAST, Battery, Body, BufferTooSmall, Firmware, Frame, Header, Hello, Key,
+    Answer, BROADCAST, Battery, Body, BufferTooSmall, Charge, Firmware, Frame, Header, Hello, Key,
     Measured, NodeKind, Settings, Temperature, Up,
 };
 
 use crate::bay::Phase;
+use crate::energy::{Meter, Supply};
 use crate::event::{Action, Actions, Event, Reading, Sense};
 use crate::kept::{EMPTY, KEPT_LEN, Slot};
 use crate::record::Record;
@@ -33,6 +34,7 @@ pub struct Identity {
     firmware: Firmware,
     has_range_finder: bool,
     pub(crate) key: Option<Key>,
+    pub(crate) supply: Option<&'static Supply>,
 }
 
 /// What a node looks after.
@@ -51,7 +53,7 @@ impl Identity {
         if node == BROADCAST {
             return None;
         }
-        Some(Identity { node, kind, firmware, has_range_finder: false, key: None })
+        Some(Identity { node, kind, firmware, has_range_finder: false, key: None, supply: None })
     }
 
     /// A bay node with a range finder that looks up: it has a say when something comes or goes.
@@ -64,6 +66,13 @@ impl Identity {
     #[must_use]
     pub const fn with_key(self, key: Key) -> Identity {
         Identity { key: Some(key), ..self }
+    }
+
+    /// A node that lives on a battery, counts what it takes out of it and tells what is left. One without
+    /// hangs on a cable, or does not know.
+    #[must_use]
+    pub const fn with_supply(self, supply: &'static Supply) -> Identity {
+        Identity { supply: Some(supply), ..self }
     }
 }
 
@@ -99,6 +108,7 @@ pub struct Node {
     pub(crate) record: Record,
     pub(crate) now: u64,
     pub(crate) watch: Watch,
+    meter: Meter,
     thermometer: Thermometer,
     /// The counter of the next report.
     counter: u32,
@@ -151,6 +161,7 @@ impl Node {
             record,
             now: now_ms,
             watch,
+            meter: Meter::default(),
             thermometer: Thermometer::new(),
             counter,
             unsent: Unsent::default(),
@@ -174,6 +185,7 @@ impl Node {
     #[must_use]
     #[inline(never)] // What it needs of the stack is given back before its actions are carried out.
     pub fn step(&mut self, event: Event, now_ms: u64) -> Actions {
+        let passed_ms = now_ms.saturating_sub(self.now);
         self.now = self.now.max(now_ms);
         let mut actions = Actions::new();
         match event {
@@ -194,7 +206,17 @@ impl Node {
         self.poll(&mut actions);
         self.store(&mut actions);
         self.send(&mut actions);
+        self.meter(passed_ms, &actions);
         actions
+    }
+
+    /// What the step takes out of the battery. It is counted in memory and gets into the record with
+    /// whatever has that written anyway, and before every report of it.
+    fn meter(&mut self, passed_ms: u64, actions: &Actions) {
+        if let Some(supply) = self.identity.supply {
+            let uah = self.meter.count(supply, passed_ms, actions);
+            self.record.used_uah = self.record.used_uah.saturating_add(uah);
+        }
     }
 
     /// When the node wants to be woken, on the board's clock. Later than the latest step.
@@ -350,6 +372,7 @@ impl Node {
         if now >= self.due.battery {
             self.due.battery = after(now, u64::from(self.record.settings.battery_s) * 1000);
             push(actions, Action::Measure(Sense::Battery));
+            self.report_charge();
         }
         self.watching(actions, |watch, around, wishes| match watch {
             Watch::Bay(watch) => watch.poll(around, wishes),
@@ -378,6 +401,15 @@ impl Node {
         for sense in wishes.measure {
             push(actions, Action::Measure(sense));
         }
+    }
+
+    /// Tells what is left of the battery. The record is written in the same step and before the report is
+    /// sent, so that a power cut never takes back what was told.
+    fn report_charge(&mut self) {
+        let Some(supply) = self.identity.supply else { return };
+        let left_permille = supply.cell.left_permille(self.record.used_uah);
+        self.report(Measured::Charge(Charge { left_permille }), self.now);
+        self.due.store = Some(self.now);
     }
 
     fn report(&mut self, measured: Measured, at_ms: u64) {

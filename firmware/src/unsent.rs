@@ -70,12 +70,42 @@ impl When {
 pub(crate) struct Waiting {
     pub(crate) counter: u32,
     pub(crate) measured: Measured,
-    when: When,
+    /// On the board's clock since this start, in seconds since 1970 before it: a number and its kind apart,
+    /// for 32 reports wait at once and a [`When`] fills up to eight bytes each.
+    measured_at: u64,
+    clock: MeasuredBy,
     due_ms: u64,
-    tries: u32,
+    tries: u8,
     pub(crate) slot: u8,
     /// Its slot holds it, with its time if that is known.
     is_kept: bool,
+}
+
+/// What [`Waiting::measured_at`] counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MeasuredBy {
+    Board,
+    Calendar,
+    Nobody,
+}
+
+impl Waiting {
+    fn new(counter: u32, measured: Measured, when: When, due_ms: u64, slot: u8) -> Waiting {
+        let (clock, measured_at) = match when {
+            When::Ms(ms) => (MeasuredBy::Board, ms),
+            When::UnixS(unix_s) => (MeasuredBy::Calendar, unix_s),
+            When::Unknown => (MeasuredBy::Nobody, 0),
+        };
+        Waiting { counter, measured, measured_at, clock, due_ms, tries: 0, slot, is_kept: false }
+    }
+
+    const fn when(&self) -> When {
+        match self.clock {
+            MeasuredBy::Board => When::Ms(self.measured_at),
+            MeasuredBy::Calendar => When::UnixS(self.measured_at),
+            MeasuredBy::Nobody => When::Unknown,
+        }
+    }
 }
 
 /// A report to be sent now.
@@ -104,9 +134,7 @@ impl Unsent {
             self.dropped = self.dropped.saturating_add(1);
         }
         let slot = self.free_slot(counter);
-        let when = When::Ms(measured_ms);
-        let waiting =
-            Waiting { counter, measured, when, due_ms: now, tries: 0, slot, is_kept: false };
+        let waiting = Waiting::new(counter, measured, When::Ms(measured_ms), now, slot);
         self.waiting.push(waiting).expect("room was made above");
     }
 
@@ -123,8 +151,7 @@ impl Unsent {
     pub(crate) fn recall(&mut self, slot: u8, kept: Kept, next: u32, now: u64) {
         let when = kept.measured_unix_s.map_or(When::Unknown, When::UnixS);
         let Kept { counter, measured, .. } = kept;
-        let waiting =
-            Waiting { counter, measured, when, due_ms: now, tries: 0, slot, is_kept: true };
+        let waiting = Waiting { is_kept: true, ..Waiting::new(counter, measured, when, now, slot) };
         let age = |counter: u32| next.wrapping_sub(counter);
         let place = self.waiting.iter().take_while(|w| age(w.counter) >= age(counter)).count();
         if self.waiting.insert(place, waiting).is_err() {
@@ -140,7 +167,7 @@ impl Unsent {
         let epoch = i64::try_from(now).unwrap_or(i64::MAX).saturating_sub(unix_ms);
         if self.epoch_ms.replace(epoch).is_none() {
             for waiting in &mut self.waiting {
-                waiting.is_kept &= !matches!(waiting.when, When::Ms(_));
+                waiting.is_kept &= waiting.clock != MeasuredBy::Board;
             }
             self.free_ms = self.free_ms.min(now);
         }
@@ -164,11 +191,12 @@ impl Unsent {
         }
         let waiting = self.waiting.iter_mut().find(|waiting| waiting.due_ms <= now)?;
         let pause = RETRY_MAX_MS.min(RETRY_MIN_MS << waiting.tries.min(10));
-        let chance = u64::from(scatter(seed ^ waiting.counter.rotate_left(8) ^ waiting.tries));
+        let chance =
+            u64::from(scatter(seed ^ waiting.counter.rotate_left(8) ^ u32::from(waiting.tries)));
         waiting.due_ms = now.saturating_add(pause + chance % (pause / 2));
         waiting.tries = waiting.tries.saturating_add(1);
         self.free_ms = now.saturating_add(SPACING_MS);
-        let age_s = waiting.when.age_s(now, self.epoch_ms);
+        let age_s = waiting.when().age_s(now, self.epoch_ms);
         let report = Report { age_s, measured: waiting.measured };
         let keep = (!waiting.is_kept).then_some(waiting.slot);
         waiting.is_kept = true;
@@ -178,7 +206,7 @@ impl Unsent {
     /// What `slot` is to hold now; `None` where it is to be empty.
     pub(crate) fn kept(&self, slot: u8) -> Option<Kept> {
         let waiting = self.waiting.iter().find(|waiting| waiting.slot == slot)?;
-        let measured_unix_s = waiting.when.unix_s(self.epoch_ms);
+        let measured_unix_s = waiting.when().unix_s(self.epoch_ms);
         Some(Kept { counter: waiting.counter, measured_unix_s, measured: waiting.measured })
     }
 

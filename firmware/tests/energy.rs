@@ -5,45 +5,23 @@
 
 #[path = "shown/mod.rs"]
 mod shown;
+#[path = "../boards/nrf52840/src/supply.rs"]
+mod supply;
 
 use std::fmt::Write;
 
-use node::{Cell, Draw, Duty, Kind, Street};
+use node::{Draw, Duty, Kind, Street};
 use shown::shown;
+use supply::{BAY, LISTENING_NA, MAGNETOMETER_NA};
 use wire::{BaySettings, BinSettings, Settings};
 
-/// The core awake, from flash, by its linear regulator: 6.3 mA (nRF52840 Product Specification, CPU running
-/// CoreMark).
-const AWAKE_NA: u32 = 6_300_000;
-/// Milliseconds for which the core waits: seven bytes of the bus at 100 kHz twice, and 3 500 instructions.
-const FIELD_MS: u32 = 1;
-/// Thirty bytes at 115 200 baud.
-const FRAME_MS: u32 = 3;
-/// Four pages of the memory, of 32 bytes each, and 10 ms for each of them (AT24C32: 3 mA while it writes).
-const WRITE_MS: u32 = 4 * (3 + 10);
-const WRITE_NA: u32 = AWAKE_NA + 3_000_000;
-
-/// What flows all the time: chip asleep on its crystal with its memory kept, magnetometer at 7.5 Hz, thermometer,
-/// memory at rest.
-const ASLEEP_NA: u32 = 3_160 + 110_000 + 10_000 + 6_000;
-/// A UART that listens keeps clocks and regulators on. The datasheet gives no sum; users of the chip measure this.
-const LISTENING_NA: u32 = 600_000;
-
-const BAY: Draw = Draw {
-    always_na: ASLEEP_NA + LISTENING_NA,
-    field_nc: AWAKE_NA / 1000 * FIELD_MS,
-    range_nc: 0,
-    temperature_nc: AWAKE_NA / 1000 * FIELD_MS,
-    frame_nc: AWAKE_NA / 1000 * FRAME_MS,
-    write_nc: WRITE_NA / 1000 * WRITE_MS,
+/// In place of the magnetometer an HC-SR04 that has power only while it measures: 15 mA for 60 ms, from
+/// its sheet, not compared.
+const BIN: Draw = Draw {
+    always_na: BAY.draw.always_na - MAGNETOMETER_NA,
+    range_nc: 15_000_000 / 1000 * 60,
+    ..BAY.draw
 };
-/// In place of the magnetometer an HC-SR04 that has power only while it measures: 15 mA for 60 ms.
-const BIN: Draw =
-    Draw { always_na: BAY.always_na - 110_000, range_nc: 15_000_000 / 1000 * 60, ..BAY };
-
-/// A lithium thionyl chloride cell of size D, 17 Ah and less than 1 % a year (Saft LS 33600), of which a fifth is
-/// left alone: cold and pulses take their part.
-const CELL: Cell = Cell { mah: 17_000 / 5 * 4, lost_permille: 10 };
 
 /// A bay of the simulated streets: ten vehicles, and a quarter of an hour in which something moves.
 const STREET: Street = Street { changes: 20, restless_s: 900 };
@@ -72,11 +50,11 @@ fn years_of_a_battery() {
     for (name, kind, settings) in kinds() {
         assert_eq!(settings.check(), Ok(()), "{name}");
         let duty = Duty::of(kind, &settings, STREET);
-        let draw = if kind == Kind::Bay { BAY } else { BIN };
+        let draw = if kind == Kind::Bay { BAY.draw } else { BIN };
         let asleep = Draw { always_na: draw.always_na - LISTENING_NA, ..draw };
         let [(listens_mah, listens), (sleeps_mah, sleeps)] = [draw, asleep].map(|draw| {
             let day = draw.charge_of_a_day(&duty);
-            (day as f64 / 3.6e9, CELL.tenths_of_years(day) as f64 / 10.0)
+            (day as f64 / 3.6e9, BAY.cell.tenths_of_years(day) as f64 / 10.0)
         });
         writeln!(
             out,

@@ -2,7 +2,8 @@
 
 use drivers::{Field, Range};
 use node::{
-    Action, Actions, Event, Identity, Kind, Node, Phase, RECORD_LEN, Reading, Record, Sense,
+    Action, Actions, Cell, Draw, Duty, Event, Identity, Kind, Node, Phase, RECORD_LEN, Reading,
+    Record, Sense, Street, Supply,
 };
 use proptest::prelude::*;
 use wire::*;
@@ -14,6 +15,7 @@ const SECOND: u64 = 1000;
 const HOUR: u64 = 3600 * SECOND;
 
 struct Bench {
+    identity: Identity,
     node: Node,
     now: u64,
     field: Option<Field>,
@@ -39,8 +41,13 @@ fn identity(kind: Kind) -> Identity {
 
 impl Bench {
     fn new(kind: Kind) -> Bench {
+        Bench::of(identity(kind))
+    }
+
+    fn of(identity: Identity) -> Bench {
         Bench {
-            node: Node::new(identity(kind), None, 0),
+            identity,
+            node: Node::new(identity, None, 0),
             now: 0,
             field: Some(EMPTY),
             range: Some(Range::Millimetres(1200)),
@@ -57,9 +64,9 @@ impl Bench {
     }
 
     /// Takes the power away and gives it back; the memory stays.
-    fn restart(&mut self, kind: Kind) {
+    fn restart(&mut self) {
         let [one, other] = self.memory.map(|bytes| Record::decode(&bytes).ok());
-        self.node = Node::new(identity(kind), Record::newest(one, other), 0);
+        self.node = Node::new(self.identity, Record::newest(one, other), 0);
         self.now = 0;
     }
 
@@ -204,6 +211,88 @@ fn a_car_is_reported_with_its_past_and_the_temperature() {
     assert_eq!(bench.node.unsent(), 0);
 }
 
+/// A day with nothing but samples takes some 90 of 1000 mAh.
+const SUPPLY: Supply = Supply {
+    draw: Draw {
+        always_na: 3_000_000,
+        field_nc: 600_000,
+        range_nc: 0,
+        temperature_nc: 600_000,
+        frame_nc: 20_000_000,
+        write_nc: 40_000_000,
+    },
+    cell: Cell { mah: 1_000, lost_permille: 10 },
+};
+
+/// What it says of its battery: when, and how much is left.
+fn charges(bench: &mut Bench) -> Vec<(u64, u16)> {
+    let charge = |(at, _, _, measured)| match measured {
+        Measured::Charge(Charge { left_permille }) => Some((at, left_permille)),
+        _ => None,
+    };
+    bench.reports().into_iter().filter_map(charge).collect()
+}
+
+#[test]
+fn what_is_left_of_its_battery_is_what_the_model_says_beforehand() {
+    let mut bench = Bench::of(identity(Kind::Bay).with_supply(&SUPPLY));
+    bench.run(10 * 24 * HOUR + HOUR);
+    let told = charges(&mut bench);
+    assert_eq!(told.len(), 11);
+    assert!(told[0].1 >= 999, "{told:?}");
+    let street = Street { changes: 0, restless_s: 0 };
+    let duty = Duty::of(Kind::Bay, bench.node.settings(), street);
+    // 3 600 000 nC are a microampere hour; a year loses 10 mAh by itself.
+    let expected = SUPPLY.draw.charge_of_a_day(&duty) / 3_600_000 + 10_000_000 / 365_250;
+    let day_uah = u64::from(1000 - told[10].1) * 1_000 / 10;
+    assert!(day_uah.abs_diff(expected) * 50 < expected, "{day_uah} and {expected} uAh a day");
+    // Its voltage goes on being told as it is measured.
+    bench.run(24 * HOUR);
+    let volts = bench.reports().iter().filter(|r| matches!(r.3, Measured::Battery(_))).count();
+    assert_eq!(volts, 1);
+}
+
+#[test]
+fn what_it_has_told_of_its_battery_a_restart_does_not_take_back() {
+    let mut bench = Bench::of(identity(Kind::Bay).with_supply(&SUPPLY));
+    let mut least = 1000;
+    for _ in 0..8 {
+        bench.run(30 * HOUR);
+        for (_, left) in charges(&mut bench) {
+            assert!(left <= least, "{left} after {least}");
+            least = left;
+        }
+        bench.restart();
+    }
+    assert!(least < 500, "{least}");
+    // And it wears the memory no more than a few times a day.
+    bench.done.clear();
+    bench.run(48 * HOUR);
+    let stores = bench.done.iter().filter(|action| **action == Action::Store).count();
+    assert!((2..=8).contains(&stores), "{stores} in two days");
+}
+
+#[test]
+fn a_new_battery_is_full_and_stays_so_over_a_restart() {
+    let mut bench = Bench::of(identity(Kind::Bay).with_supply(&SUPPLY));
+    bench.run(50 * HOUR);
+    assert!(charges(&mut bench).last().is_some_and(|told| told.1 < 900));
+    assert_eq!(bench.command(Down::NewBattery), Some(Outcome::Done));
+    bench.run(SECOND);
+    assert!(charges(&mut bench).last().is_some_and(|told| told.1 >= 999));
+    bench.restart();
+    bench.run(10 * SECOND);
+    assert!(charges(&mut bench).last().is_some_and(|told| told.1 >= 999));
+}
+
+#[test]
+fn a_node_without_a_battery_says_nothing_of_one() {
+    let mut bench = Bench::new(Kind::Bay);
+    bench.run(49 * HOUR);
+    assert_eq!(charges(&mut bench), []);
+    assert_eq!(bench.command(Down::NewBattery), Some(Outcome::NotForMe));
+}
+
 #[test]
 fn without_news_it_gives_a_sign_of_life() {
     let mut bench = Bench::new(Kind::Bay);
@@ -230,7 +319,7 @@ fn counters_are_never_used_twice_also_not_after_a_restart() {
         }
         counters.extend(bench.reports().iter().map(|report| report.1));
         assert_eq!(bench.node.record().boot(), restart);
-        bench.restart(Kind::Bay);
+        bench.restart();
     }
     assert!(counters.len() > 1200, "{}", counters.len());
     assert!(counters.windows(2).all(|pair| pair[0] < pair[1]), "they only rise");
@@ -253,7 +342,7 @@ fn the_field_of_the_empty_bay_survives_a_restart() {
     bench.field = Some(CAR);
     bench.run(60 * SECOND);
     bench.sent.clear();
-    bench.restart(Kind::Bay);
+    bench.restart();
     bench.run(60 * SECOND);
     assert_eq!(bench.bays()[0].state, BayState::Occupied);
 }
@@ -393,7 +482,7 @@ fn settings_are_checked_taken_stored_and_answered() {
     assert_eq!(bench.hellos()[0].2.settings, 9);
     let lives = bench.bays().len();
     assert!((58..=61).contains(&lives), "{lives}");
-    bench.restart(Kind::Bay);
+    bench.restart();
     assert_eq!(bench.node.settings(), &right);
 }
 
@@ -441,7 +530,7 @@ fn recalibration_is_for_bays() {
     assert_eq!(bench.node.phase(), Some(Phase::Vacant));
     let mut again = Bench::new(Kind::Bay);
     again.memory = bench.memory;
-    again.restart(Kind::Bay);
+    again.restart();
     again.field = Some(CAR);
     again.run(60 * SECOND);
     assert_eq!(again.bays()[0].state, BayState::Free, "the new baseline was stored");

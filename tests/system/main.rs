@@ -41,6 +41,7 @@ mod emulated_line;
 mod emulated_node;
 mod home_assistant;
 mod look_on;
+mod node_battery;
 mod open311;
 mod outage;
 mod package;

@@ -200,6 +200,8 @@ pub struct Request {
 pub enum Wanted {
     /// Learn the empty bay anew.
     Recalibrate,
+    /// Count from the beginning of a new battery.
+    NewBattery,
     /// Show where it is (a light, a sound) for so many seconds; 0 ends it.
     Identify {
         /// How long.

@@ -21,7 +21,6 @@ use std::time::Duration;
 
 use domain::ids::DeviceKey;
 use domain::sample::{Quantity, Sample};
-use domain::waste::Tag;
 use drivers::hcsr04::{EchoPin, Hcsr04, Pulse};
 use drivers::{ads1115, adxl345, lis3dh, lis3mdl, qmc5883l, tmp102};
 use embedded_hal::{i2c, spi};
@@ -32,8 +31,8 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::MissedTickBehavior;
 
 use self::chips::{
-    Bay, Cards, Chip, Contact, Leaning, OneWire, TimeOfFlight, Ultrasonic, Voltage,
-    start_lsm303dlhc,
+    Bay, Chip, Contact, Leaning, OneWire, Ultrasonic, Voltage, start_lsm303dlhc, start_mfrc522,
+    start_vl53l0x,
 };
 use super::Context;
 use super::intake::Gate;
@@ -246,11 +245,8 @@ fn open(kind: &ChipKind, every: Duration) -> Result<Box<dyn Chip>, String> {
 fn open_wired(kind: &ChipKind) -> Result<Box<dyn Chip>, String> {
     Ok(match kind {
         ChipKind::Vl53l0x(wire) => {
-            let mut chip = vl53l0x::VL53L0x::with_address(bus(*wire)?, wire.address)
-                .map_err(|error| absent(*wire, &format!("{error:?}")))?;
-            Box::new(TimeOfFlight(move || {
-                chip.read_range_single_millimeters_blocking().map_err(|error| format!("{error:?}"))
-            }))
+            let chip = start_vl53l0x(bus(*wire)?, wire.address);
+            Box::new(chip.map_err(|error| absent(*wire, &error))?)
         }
         ChipKind::Lis3mdl(wire, settings) => {
             use lis3mdl::Address::{Ground, Supply};
@@ -301,24 +297,7 @@ fn open_wired(kind: &ChipKind) -> Result<Box<dyn Chip>, String> {
 fn open_cards(bus: u8, select: u8) -> Result<Box<dyn Chip>, String> {
     let spi = Device::open(bus, select)?;
     let name = format!("MFRC522 on SPI {bus}, select {select}");
-    let failed = |error: &dyn std::fmt::Debug| no_such(&name, &format!("{error:?}"));
-    let reader = mfrc522::Mfrc522::new(mfrc522::comm::blocking::spi::SpiInterface::new(spi));
-    let mut reader = reader.init().map_err(|error| failed(&error))?;
-    // 0x91 and 0x92 are NXP's, 0x88 is a common clone's; nothing at all answers with all zeros or ones.
-    let version = reader.version().map_err(|error| failed(&error))?;
-    if matches!(version, 0x00 | 0xff) {
-        return Err(no_such(&name, &"nothing answers"));
-    }
-    let read = move || {
-        // A card that has been asked once sleeps; this wakes it, so that one that stays is seen.
-        let Ok(answer) = reader.wupa() else { return Ok(None) };
-        let Ok(card) = reader.select(&answer) else { return Ok(None) };
-        // Without it the card answers no further question; its silence is the right answer.
-        let _ = reader.hlta();
-        let digits: String = card.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Tag::from_hex(&digits))
-    };
-    Ok(Box::new(Cards { read, present: None }))
+    Ok(Box::new(start_mfrc522(spi).map_err(|error| no_such(&name, &error))?))
 }
 
 /// No such device, and why.

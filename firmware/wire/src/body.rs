@@ -30,6 +30,8 @@ pub enum Down {
     Recalibrate,
     /// Show where you are (a light, a sound). Answered.
     Identify(Identify),
+    /// A new battery is in: count from its beginning. Answered.
+    NewBattery,
     /// What time it is. Not answered; may be sent to all nodes.
     Time(Time),
 }
@@ -175,6 +177,8 @@ pub enum Measured {
     Bin(Bin),
     /// The node's battery.
     Battery(Battery),
+    /// What is left of the node's battery.
+    Charge(Charge),
 }
 
 /// Occupancy of a bay.
@@ -244,6 +248,14 @@ pub enum Temperature {
 pub struct Battery {
     /// Millivolts under load.
     pub millivolts: u16,
+}
+
+/// What is left of the node's battery by the node's own count of what it has done: an estimate, beside
+/// which a voltage that was measured goes on being told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, MaxSize)]
+pub struct Charge {
+    /// Thousandths of what can be taken out of a new one, 0 to 1000.
+    pub left_permille: u16,
 }
 
 /// A report is stored for good.

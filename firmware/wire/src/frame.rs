@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth::{Key, Sealed, TAG_LEN};
 use crate::body::{
-    Ack, Answer, Battery, Bay, Bin, Down, Hello, Identify, Measured, Report, Time, Up,
+    Ack, Answer, Battery, Bay, Bin, Charge, Down, Hello, Identify, Measured, Report, Time, Up,
 };
 use crate::deframer::{Fault, Heard};
 use crate::settings::Settings;
@@ -45,6 +45,7 @@ const _: () = {
     assert!(Aged::<Bay>::POSTCARD_MAX_SIZE <= BODY_MAX);
     assert!(Aged::<Bin>::POSTCARD_MAX_SIZE <= BODY_MAX);
     assert!(Aged::<Battery>::POSTCARD_MAX_SIZE <= BODY_MAX);
+    assert!(Aged::<Charge>::POSTCARD_MAX_SIZE <= BODY_MAX);
     assert!(Ack::POSTCARD_MAX_SIZE <= BODY_MAX);
     assert!(Settings::POSTCARD_MAX_SIZE <= BODY_MAX);
     assert!(Identify::POSTCARD_MAX_SIZE <= BODY_MAX);
@@ -59,11 +60,13 @@ mod kind {
     pub(super) const BAY: u8 = 0x10;
     pub(super) const BIN: u8 = 0x11;
     pub(super) const BATTERY: u8 = 0x12;
+    pub(super) const CHARGE: u8 = 0x13;
     pub(super) const ACK: u8 = 0x80;
     pub(super) const SETTINGS: u8 = 0x81;
     pub(super) const RECALIBRATE: u8 = 0x82;
     pub(super) const IDENTIFY: u8 = 0x83;
     pub(super) const TIME: u8 = 0x84;
+    pub(super) const NEW_BATTERY: u8 = 0x85;
 }
 
 /// What every frame begins with.
@@ -243,12 +246,14 @@ impl Body {
                 Measured::Bay(_) => kind::BAY,
                 Measured::Bin(_) => kind::BIN,
                 Measured::Battery(_) => kind::BATTERY,
+                Measured::Charge(_) => kind::CHARGE,
             },
             Body::Down(Down::Ack(_)) => kind::ACK,
             Body::Down(Down::Settings(_)) => kind::SETTINGS,
             Body::Down(Down::Recalibrate) => kind::RECALIBRATE,
             Body::Down(Down::Identify(_)) => kind::IDENTIFY,
             Body::Down(Down::Time(_)) => kind::TIME,
+            Body::Down(Down::NewBattery) => kind::NEW_BATTERY,
         }
     }
 
@@ -261,10 +266,11 @@ impl Body {
                 Measured::Bay(measured) => write(&Aged { age_s: *age_s, measured }, out),
                 Measured::Bin(measured) => write(&Aged { age_s: *age_s, measured }, out),
                 Measured::Battery(measured) => write(&Aged { age_s: *age_s, measured }, out),
+                Measured::Charge(measured) => write(&Aged { age_s: *age_s, measured }, out),
             },
             Body::Down(Down::Ack(ack)) => write(ack, out),
             Body::Down(Down::Settings(settings)) => write(settings, out),
-            Body::Down(Down::Recalibrate) => Ok(0),
+            Body::Down(Down::Recalibrate | Down::NewBattery) => Ok(0),
             Body::Down(Down::Identify(identify)) => write(identify, out),
             Body::Down(Down::Time(time)) => write(time, out),
         }
@@ -280,11 +286,13 @@ impl Body {
             kind::BAY => read(bytes).map(|aged| report(aged, Measured::Bay)),
             kind::BIN => read(bytes).map(|aged| report(aged, Measured::Bin)),
             kind::BATTERY => read(bytes).map(|aged| report(aged, Measured::Battery)),
+            kind::CHARGE => read(bytes).map(|aged| report(aged, Measured::Charge)),
             kind::ACK => read(bytes).map(|ack| down(Down::Ack(ack))),
             kind::SETTINGS => read(bytes).map(|settings| down(Down::Settings(settings))),
             kind::RECALIBRATE => read(bytes).map(|()| down(Down::Recalibrate)),
             kind::IDENTIFY => read(bytes).map(|identify| down(Down::Identify(identify))),
             kind::TIME => read(bytes).map(|time| down(Down::Time(time))),
+            kind::NEW_BATTERY => read(bytes).map(|()| down(Down::NewBattery)),
             _ => return None,
         })
     }
@@ -340,7 +348,7 @@ mod tests {
 
     #[test]
     fn a_kind_that_is_not_known_is_told_with_its_header() {
-        for kind in [0x00, 0x03, 0x13, 0x7F, 0x85, 0xFF] {
+        for kind in [0x00, 0x03, 0x14, 0x7F, 0x86, 0xFF] {
             assert_eq!(
                 heard(&by_hand(VERSION, 7, kind, b"anything")),
                 [Heard::Unknown { header: HEADER, kind }]

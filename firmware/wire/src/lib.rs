@@ -36,6 +36,7 @@
 //! |---|---|---|
 //! | 1 | 01 hello, 02 answer, 10 bay, 11 bin, 12 battery; 80 ack, 81 settings, 82 recalibrate, 83 identify, 84 time | the first |
 //! | 2 | the same | with a tag |
+//! | 1 and 2 | 13 charge; 85 new battery | an agent that does not know 13 never acknowledges it: agents before nodes |
 
 #![no_std]
 
@@ -52,8 +53,8 @@ mod deframer;
 
 pub use auth::{KEY_LEN, Key, Sealed, TAG_LEN, WrongTag};
 pub use body::{
-    Ack, Answer, Battery, Bay, BayState, Bin, Distance, Down, Firmware, Hello, Identify, Measured,
-    NodeKind, Outcome, Report, Temperature, Time, Up,
+    Ack, Answer, Battery, Bay, BayState, Bin, Charge, Distance, Down, Firmware, Hello, Identify,
+    Measured, NodeKind, Outcome, Report, Temperature, Time, Up,
 };
 pub use deframer::{Deframer, Fault, Heard};
 pub use frame::{

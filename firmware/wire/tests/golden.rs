@@ -112,6 +112,10 @@ fn bin_reports() -> Vec<(&'static str, Frame)> {
             "03011501010205010103b80b010a12ac02f019bd34df7000",
             report(21, 5, 3000, 300, Measured::Battery(Battery { millivolts: 3312 })),
         ),
+        (
+            "03011501010206010103b80b01091301b5037b3095d200",
+            report(21, 6, 3000, 1, Measured::Charge(Charge { left_permille: 437 })),
+        ),
     ]
 }
 
@@ -140,6 +144,7 @@ fn agent_speaks() -> Vec<(&'static str, Frame)> {
             "0401e90301020801010101010107833c600acc1d00",
             down(1001, 8, Down::Identify(Identify { seconds: 60 })),
         ),
+        ("0401e9030102090101010101010685723dd12b00", down(1001, 9, Down::NewBattery)),
         (
             "0601ffffffff010101010101010b84c0f083d1068f18206500",
             down(BROADCAST, 0, Down::Time(Time { unix_s: 1_780_545_600 })),

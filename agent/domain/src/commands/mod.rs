@@ -141,6 +141,7 @@ impl Action {
             Action::Report(_) => "report".into(),
             Action::Bay { step, .. } => format!("bay.{}", step.as_str()),
             Action::Device { what: Wanted::Recalibrate, .. } => "device.recalibrate".into(),
+            Action::Device { what: Wanted::NewBattery, .. } => "device.new_battery".into(),
             Action::Device { what: Wanted::Identify { .. }, .. } => "device.identify".into(),
             Action::Upkeep(upkeep) => upkeep.name().to_owned(),
         }
@@ -163,6 +164,7 @@ impl Action {
             "history",
             "tickets",
             "report",
+            "device.new_battery",
             "device.recalibrate",
             "device.identify",
         ];
@@ -275,6 +277,7 @@ struct DeviceArgs {
 #[serde(rename_all = "snake_case")]
 enum DeviceStep {
     Recalibrate,
+    NewBattery,
     Identify,
 }
 
@@ -288,8 +291,9 @@ fn device(args: &DeviceArgs) -> Result<Action, String> {
             Wanted::Identify { seconds: seconds.unwrap_or(IDENTIFY_S) }
         }
         (DeviceStep::Recalibrate, None) => Wanted::Recalibrate,
-        (DeviceStep::Recalibrate, Some(_)) => {
-            return Err("args of cmd/device: recalibrate takes no seconds".to_owned());
+        (DeviceStep::NewBattery, None) => Wanted::NewBattery,
+        (DeviceStep::Recalibrate | DeviceStep::NewBattery, Some(_)) => {
+            return Err("args of cmd/device: only identify takes seconds".to_owned());
         }
     };
     Ok(Action::Device { asset, what })
@@ -446,7 +450,7 @@ mod tests {
         for (args, part) in [
             (r#"{"asset":"bin-21","action":"identify"}"#, "asset"),
             (r#"{"asset":"bay/b-1","action":"explode"}"#, "explode"),
-            (r#"{"asset":"bay/b-1","action":"recalibrate","seconds":3}"#, "no seconds"),
+            (r#"{"asset":"bay/b-1","action":"recalibrate","seconds":3}"#, "only identify"),
             (r#"{"asset":"bay/b-1","action":"identify","seconds":70000}"#, "they are"),
         ] {
             let why = parse(args).unwrap_err();

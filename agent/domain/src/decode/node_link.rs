@@ -13,9 +13,9 @@ mod keys;
 use std::collections::{BTreeMap, VecDeque};
 
 use wire::{
-    Ack, Answer, BROADCAST, Battery, Bay, BayState, Bin, Body, DELIMITER, Deframer, Distance, Down,
-    FRAME_MAX, Fault, Frame, Header, Heard, Hello, Identify, Measured, Report, Settings,
-    Temperature, Time, Up,
+    Ack, Answer, BROADCAST, Battery, Bay, BayState, Bin, Body, Charge, DELIMITER, Deframer,
+    Distance, Down, FRAME_MAX, Fault, Frame, Header, Heard, Hello, Identify, Measured, Report,
+    Settings, Temperature, Time, Up,
 };
 
 pub use self::keys::{KeyFault, Keys};
@@ -23,7 +23,7 @@ use crate::decode::{Decode, Raw, Reason, Tally};
 use crate::ids::{DeviceKey, SourceName};
 use crate::sample::{Absent, Missing, NoData, Quantity, Sample};
 use crate::time::{Span, Utc};
-use crate::units::{MilliCelsius, Millimetres, Millivolts};
+use crate::units::{MilliCelsius, Millimetres, Millivolts, Permille};
 
 /// What a thermometer at the roadside can show, in thousandths of a degree Celsius. Anything else is a
 /// fault of the sensor.
@@ -213,6 +213,10 @@ fn quantities(measured: Measured) -> Vec<Quantity> {
         Measured::Battery(Battery { millivolts }) => {
             vec![Quantity::BatteryVoltage(Millivolts(millivolts))]
         }
+        Measured::Charge(Charge { left_permille }) if left_permille <= Permille::FULL.get() => {
+            vec![Quantity::BatteryLevel(Permille::clamped(left_permille.into()))]
+        }
+        Measured::Charge(_) => vec![absent(Missing::Battery, NoData::OutOfRange)],
     }
 }
 
@@ -300,6 +304,12 @@ impl Keys {
         Some(self.down_frame(node(device)?, command, Down::Recalibrate))
     }
 
+    /// Tells the node that it has a new battery.
+    #[must_use]
+    pub fn new_battery_frame(&self, device: &DeviceKey, command: u32) -> Option<Vec<u8>> {
+        Some(self.down_frame(node(device)?, command, Down::NewBattery))
+    }
+
     /// Has the node show itself for `seconds`; 0 ends it.
     #[must_use]
     pub fn identify_frame(
@@ -372,10 +382,12 @@ mod tests {
     const BIN_BURNS: &str = "0301150101020301010308070102110202010b010102f08d0bd68a80b800";
     const BIN_FAULT: &str = "030115010102040101036009010211020301010105b25cd40d00";
     const BATTERY: &str = "03011501010205010103b80b010a12ac02f019bd34df7000";
+    const CHARGE: &str = "03011501010206010103b80b01091301b5037b3095d200";
     const ACK: &str = "030115010101010101010101010780050e486ca900";
     const SETTINGS: &str =
         "030115010102060101010101011d8107901c80a305fa018827c413dc0bd00fd8040732d0f70714289f4c00";
     const RECALIBRATE: &str = "0401e90301020701010101010106825cb3367400";
+    const NEW_BATTERY: &str = "0401e9030102090101010101010685723dd12b00";
     const IDENTIFY: &str = "0401e90301020801010101010107833c600acc1d00";
     const TIME: &str = "0601ffffffff010101010101010b84c0f083d1068f18206500";
 
@@ -457,6 +469,7 @@ mod tests {
             ),
             (BIN_FAULT, "21", 4, 0, vec![missing(Missing::Distance, NoData::SensorFault)]),
             (BATTERY, "21", 5, 300, vec![BatteryVoltage(Millivolts(3312))]),
+            (CHARGE, "21", 6, 1, vec![Quantity::BatteryLevel(Permille::clamped(437))]),
         ];
         for (text, device, counter, age, quantities) in table {
             let (samples, link) = read(&[&hex(text)]);
@@ -592,6 +605,15 @@ mod tests {
     }
 
     #[test]
+    fn more_than_a_whole_battery_is_no_level() {
+        let charge = |left_permille| quantities(Measured::Charge(Charge { left_permille }));
+        let out = Quantity::Absent(Absent { what: Missing::Battery, why: NoData::OutOfRange });
+        assert_eq!(charge(1000), [Quantity::BatteryLevel(Permille::FULL)]);
+        assert_eq!(charge(0), [Quantity::BatteryLevel(Permille::clamped(0))]);
+        assert_eq!(charge(1001), [out]);
+    }
+
+    #[test]
     fn the_age_is_taken_off_and_cannot_leave_the_calendar() {
         let report =
             Report { age_s: u32::MAX - 1, measured: Measured::Battery(Battery { millivolts: 1 }) };
@@ -634,6 +656,10 @@ mod tests {
         assert_eq!(
             Keys::default().recalibrate_frame(&key("1001"), 7),
             after_delimiter(RECALIBRATE)
+        );
+        assert_eq!(
+            Keys::default().new_battery_frame(&key("1001"), 9),
+            after_delimiter(NEW_BATTERY)
         );
         assert_eq!(Keys::default().identify_frame(&key("1001"), 8, 60), after_delimiter(IDENTIFY));
         assert_eq!(time_frame(RECEIVED), after_delimiter(TIME));

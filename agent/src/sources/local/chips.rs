@@ -19,6 +19,9 @@ use drivers::{Acceleration, Field, Range, ds18b20};
 use embedded_hal::delay::DelayNs;
 use embedded_hal::digital::{InputPin, OutputPin};
 use embedded_hal::i2c::I2c;
+use embedded_hal::spi::SpiDevice;
+use mfrc522::comm::blocking::spi::{DummyDelay, SpiInterface};
+use mfrc522::{Initialized, Mfrc522};
 
 use crate::config::{Analog, DigitalInput, Incline, Magnet, Signal};
 
@@ -82,6 +85,18 @@ impl<M: FnMut() -> Result<u16, String> + Send> Chip for TimeOfFlight<M> {
         };
         Ok(vec![distance(range)])
     }
+}
+
+/// Starts a VL53L0X at `address` and measures once at each look. The error says what the chip or the bus said.
+pub(super) fn start_vl53l0x<B>(bus: B, address: u8) -> Result<impl Chip, String>
+where
+    B: I2c + Send,
+{
+    let mut chip =
+        vl53l0x::VL53L0x::with_address(bus, address).map_err(|error| format!("{error:?}"))?;
+    Ok(TimeOfFlight(move || {
+        chip.read_range_single_millimeters_blocking().map_err(|error| format!("{error:?}"))
+    }))
 }
 
 /// A magnetometer as a bay sensor. Between the two thresholds the last state stands, and before there
@@ -285,11 +300,47 @@ impl<R: FnMut() -> Result<Option<Tag>, String> + Send> Chip for Cards<R> {
     }
 }
 
+/// Starts an MFRC522. The error says what the reader or the bus said.
+pub(super) fn start_mfrc522<S>(spi: S) -> Result<impl Chip, String>
+where
+    S: SpiDevice + Send,
+{
+    let reader = Mfrc522::new(SpiInterface::new(spi));
+    let mut reader = reader.init().map_err(|error| format!("{error:?}"))?;
+    answers(&mut reader)?;
+    let read = move || {
+        // Each time: of a reader that is gone the driver would wait for a card without end.
+        answers(&mut reader)?;
+        // A card that has been asked once sleeps; this wakes it, so that one that stays is seen.
+        let Ok(answer) = reader.wupa() else { return Ok(None) };
+        let Ok(card) = reader.select(&answer) else { return Ok(None) };
+        // Without it the card answers no further question; its silence is the right answer.
+        let _ = reader.hlta();
+        let digits: String = card.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Tag::from_hex(&digits))
+    };
+    Ok(Cards { read, present: None })
+}
+
+/// Whether it is there. 0x91 and 0x92 are NXP's, 0x88 is a common clone's; nothing at all answers with all zeros
+/// or ones.
+fn answers<S: SpiDevice>(
+    reader: &mut Mfrc522<SpiInterface<S, DummyDelay>, Initialized>,
+) -> Result<(), String> {
+    match reader.version() {
+        Ok(0x00 | 0xff) => Err("nothing answers".to_owned()),
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("{error:?}")),
+    }
+}
+
 /// A reader sits on the arm of a vehicle: a card at it is a bin that is being lifted.
 pub(super) const fn lift(tag: Tag) -> Quantity {
     Quantity::Lift(Lift { tag, gross: None, tare: None })
 }
 
+#[cfg(test)]
+mod mfrc522_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

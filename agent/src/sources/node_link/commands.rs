@@ -29,6 +29,7 @@ const TIME_EVERY: Span = Span::from_mins(60);
 enum Kind {
     Settings,
     Recalibrate,
+    NewBattery,
     Identify,
 }
 
@@ -44,6 +45,7 @@ impl Order {
         match self {
             Order::Settings(_) => Kind::Settings,
             Order::Asked(Wanted::Recalibrate) => Kind::Recalibrate,
+            Order::Asked(Wanted::NewBattery) => Kind::NewBattery,
             Order::Asked(Wanted::Identify { .. }) => Kind::Identify,
         }
     }
@@ -52,6 +54,7 @@ impl Order {
         match self {
             Order::Settings(settings) => keys.settings_frame(device, number, &settings),
             Order::Asked(Wanted::Recalibrate) => keys.recalibrate_frame(device, number),
+            Order::Asked(Wanted::NewBattery) => keys.new_battery_frame(device, number),
             Order::Asked(Wanted::Identify { seconds }) => {
                 keys.identify_frame(device, number, seconds)
             }
@@ -155,7 +158,7 @@ impl Commands {
 
     /// A node has just been heard: it listens now.
     pub(super) fn awake(&mut self, device: &DeviceKey, now: Now) {
-        for kind in [Kind::Settings, Kind::Recalibrate, Kind::Identify] {
+        for kind in [Kind::Settings, Kind::Recalibrate, Kind::NewBattery, Kind::Identify] {
             if let Some(waiting) = self.waiting.get_mut(&(device.clone(), kind)) {
                 waiting.at = waiting.at.min(now.monotonic);
             }

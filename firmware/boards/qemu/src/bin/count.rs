@@ -155,7 +155,7 @@ impl Bench {
 #[entry]
 fn main() -> ! {
     let bus = RefCell::new(board_qemu::start());
-    let mut board = Hardware::new(&bus);
+    let mut board = board_qemu::hardware(&bus);
     let identity = Identity::new(1, Kind::Bay, FIRMWARE).expect("1 is not the number of all");
     let mut bench = Bench {
         node: NODE.init_with(|| Node::new(identity, None, 0)),

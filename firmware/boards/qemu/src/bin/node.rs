@@ -17,11 +17,11 @@ static STATION: StaticCell<Station> = StaticCell::new();
 #[entry]
 fn main() -> ! {
     let bus = RefCell::new(board_qemu::start());
-    let mut board = Hardware::new(&bus);
+    let mut board = board_qemu::hardware(&bus);
     watchdog::start();
     let station = start(&mut board);
     loop {
-        while let Some(byte) = board.heard() {
+        while let Some(byte) = board.pins().heard() {
             station.hear(byte, &mut board, clock::now_ms());
         }
         if clock::now_ms() >= station.next_ms() {
