@@ -68,6 +68,14 @@ pub enum Outcome {
     Dropped(DropReason),
 }
 
+/// A message that is on its way.
+#[derive(Debug)]
+struct Taken {
+    slot: Slot,
+    /// Its path, if it is retained: nothing else goes there meanwhile.
+    retained: Option<String>,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct LaneState {
     pub(super) ledger: Ledger,
@@ -78,7 +86,7 @@ pub(super) struct LaneState {
     /// Where the next take begins.
     cursor: Position,
     /// Taken and not settled.
-    in_flight: BTreeMap<Position, Slot>,
+    in_flight: BTreeMap<Position, Taken>,
     /// Settled, and deleted by the next commit.
     pub(super) settled: BTreeMap<Position, (Slot, Outcome)>,
 }

@@ -2,7 +2,7 @@
 
 use domain::output::Lane;
 
-use super::{IN_FLIGHT_MAX, Outcome, Queue, Slot, Waiting, stored};
+use super::{IN_FLIGHT_MAX, Outcome, Queue, Slot, Taken, Waiting, stored};
 use crate::outbox::draft::Draft;
 use crate::outbox::entry::{self, Content, Entry, Key, Lanes};
 use crate::outbox::ledger::{DropReason, Position};
@@ -89,10 +89,11 @@ impl Queue {
             return false;
         }
         lane.cursor = behind;
-        lane.in_flight.insert(key.position, slot);
-        if stored.retain {
-            self.sending.insert(stored.path.clone(), key);
+        let retained = stored.retain.then(|| stored.path.clone());
+        if let Some(path) = &retained {
+            self.sending.insert(path.clone(), key);
         }
+        lane.in_flight.insert(key.position, Taken { slot, retained });
         if key.lane == Lane::State
             && let Some(waiting) = self.waiting.get_mut(&stored.path)
         {
@@ -132,9 +133,11 @@ impl Queue {
     /// The message is done with. One that is not in flight (any more) is left as it is.
     pub(in crate::outbox) fn settle(&mut self, key: Key, outcome: Outcome) {
         let lane = &mut self.lanes[key.lane as usize];
-        if let Some(slot) = lane.in_flight.remove(&key.position) {
+        if let Some(Taken { slot, retained }) = lane.in_flight.remove(&key.position) {
             lane.settled.insert(key.position, (slot, outcome));
-            self.sending.retain(|_, sending| *sending != key);
+            if let Some(path) = retained {
+                self.sending.remove(&path);
+            }
         }
     }
 
