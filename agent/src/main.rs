@@ -119,12 +119,12 @@ fn write_acl(config: Option<PathBuf>, wanted: &schema::acl::Wanted) -> anyhow::R
 
 fn install(command: UpdateCommand) -> anyhow::Result<bool> {
     log("info");
-    let UpdateCommand::Install { config, root, restart } = command;
+    let UpdateCommand::Install { config, root, restart, given_up } = command;
     // What was interrupted must be brought to its end whatever the file says by now.
     let config = check::load(&config)?;
     let settings = config.as_ref().and_then(|config| config.update.as_ref());
     let state = settings.map_or(update::install::STATE_DIR.into(), |s| s.state_dir.clone());
-    let place = update::install::Place { root, state, restart };
+    let place = update::install::Place { root, state, restart, given_up };
     let installation = config.as_ref().map(|config| (config.buffer.dir.as_path(), settings));
     let ended = runtime()?.block_on(update::install::install(&place, installation))?;
     Ok(matches!(ended, None | Some(update::Phase::Confirmed)))

@@ -190,6 +190,9 @@ pub(crate) enum UpdateCommand {
         /// What starts the program anew, a line of shell
         #[arg(long, value_name = "LINE", default_value = update::install::RESTART)]
         restart: String,
+        /// A line of shell that succeeds when the program is started no more: it is taken back at once
+        #[arg(long, value_name = "LINE", default_value = update::install::GIVEN_UP)]
+        given_up: String,
     },
 }
 

@@ -30,6 +30,10 @@ pub const STATE_DIR: &str = "/var/lib/steward-update";
 pub const RESTART: &str =
     "systemctl reset-failed steward.service; systemctl restart --no-block steward.service";
 
+/// Succeeds when the program is started no more, since it ended too often in a short time (the start limit
+/// of its unit); [`RESTART`] has it counted anew.
+pub const GIVEN_UP: &str = "systemctl is-failed --quiet steward.service";
+
 /// Files of root's, beside the status.
 const NEW: &str = "new.deb";
 const OLD: &str = "old.deb";
@@ -70,6 +74,8 @@ pub struct Place {
     pub state: PathBuf,
     /// A line of shell that starts the program anew.
     pub restart: String,
+    /// A line of shell that succeeds when nobody starts the program any more.
+    pub given_up: String,
 }
 
 /// Installs what waits in `buffer_dir`, or goes on with what was interrupted. `None`: there is nothing to
@@ -211,7 +217,7 @@ impl Place {
         // Said before it starts: by this a program knows that it is the one on trial.
         self.note(&trial, Phase::Trial)?;
         self.restart();
-        match trial.wait().await {
+        match trial.wait(|| self.has_given_up()).await {
             Ok(()) => self.end(&trial, Phase::Confirmed),
             Err(why) => self.take_back(trial, &why).await,
         }
@@ -285,6 +291,12 @@ impl Place {
         // What is installed is started here, and watched.
         dpkg.env("DEBIAN_FRONTEND", "noninteractive").env("STEWARD_RESTART", "no");
         ask(&mut dpkg).map(drop)
+    }
+
+    /// Whether the service manager starts the program no more. Where it cannot be asked, the time of the
+    /// trial decides.
+    fn has_given_up(&self) -> bool {
+        Command::new("sh").args(["-c", &self.given_up]).status().is_ok_and(|is| is.success())
     }
 
     fn restart(&self) {

@@ -41,8 +41,9 @@ pub(super) enum Step {
 }
 
 impl Trial {
-    /// Waits for the word of the new version; otherwise says why the old one must come back.
-    pub(super) async fn wait(&self) -> Result<(), String> {
+    /// Waits for the word of the new version; otherwise says why the old one must come back. `given_up`
+    /// answers whether the service manager starts it no more.
+    pub(super) async fn wait(&self, given_up: impl Fn() -> bool) -> Result<(), String> {
         let within = Duration::from_secs(self.request.within_s.into());
         let until = instant() + within;
         loop {
@@ -53,6 +54,12 @@ impl Trial {
                     let seconds = self.request.within_s;
                     return Err(format!(
                         "version {} did not show that it works in {seconds} s",
+                        self.to
+                    ));
+                }
+                None if given_up() => {
+                    return Err(format!(
+                        "version {} ended again and again, and the service manager has given it up",
                         self.to
                     ));
                 }
@@ -72,9 +79,7 @@ impl Trial {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn only_its_own_word_in_time_counts() {
-        let dir = tempfile::tempdir().unwrap();
+    fn trial(stage: &std::path::Path) -> Trial {
         let request = Request {
             id: "c1".into(),
             sha256: "ab".repeat(32),
@@ -82,26 +87,50 @@ mod tests {
             within_s: 30,
             allow_downgrade: false,
         };
-        let trial = Trial {
+        Trial {
             request,
             from: "1".into(),
             to: "2".into(),
-            stage: dir.path().to_owned(),
+            stage: stage.to_owned(),
             step: Step::Watching,
             starts: 1,
             why: None,
-        };
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_version_that_is_started_no_more_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let trial = trial(dir.path());
+        let begun = instant();
+        // Given up at the fifth look: long before its time is over.
+        let looks = std::cell::Cell::new(0);
+        let given_up = || looks.replace(looks.get() + 1) == 4;
+        assert!(trial.wait(given_up).await.unwrap_err().contains("has given it up"));
+        assert_eq!(begun.elapsed(), 4 * LOOK_EVERY);
+        // A word that was said counts more.
+        let word = "{\"id\":\"c1\",\"says\":\"confirmed\"}";
+        std::fs::write(dir.path().join(WORD), word).unwrap();
+        assert_eq!(trial.wait(|| true).await, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_its_own_word_in_time_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let trial = trial(dir.path());
         let say = |id: &str, says: &str| {
             let text = format!("{{\"id\":\"{id}\",\"says\":\"{says}\"}}");
             std::fs::write(dir.path().join(WORD), text).unwrap();
         };
         say("c0", "confirmed");
         let begun = instant();
-        assert!(trial.wait().await.unwrap_err().contains("did not show that it works in 30 s"));
+        assert!(
+            trial.wait(|| false).await.unwrap_err().contains("did not show that it works in 30 s")
+        );
         assert!(begun.elapsed() >= Duration::from_secs(30));
         say("c1", "confirmed");
-        assert_eq!(trial.wait().await, Ok(()));
+        assert_eq!(trial.wait(|| false).await, Ok(()));
         say("c1", "revert");
-        assert!(trial.wait().await.unwrap_err().contains("by command"));
+        assert!(trial.wait(|| false).await.unwrap_err().contains("by command"));
     }
 }
