@@ -111,6 +111,8 @@ impl Rig {
         root.args(["update", "install", "--config"]).arg(self.path("steward.toml"));
         root.arg("--root").arg(self.debian.at(""));
         root.args(["--restart", &format!("kill $(cat {})", self.path("pid").display())]);
+        // Here nobody else manages the program, whatever this machine's own service manager says.
+        root.args(["--given-up", &format!("test -e {}", self.path("given-up").display())]);
         root.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         root
     }
@@ -237,6 +239,28 @@ fn an_update_that_does_not_run_is_taken_back_by_itself() {
     assert_eq!(root.wait().unwrap().code(), Some(1));
     assert_eq!(rig.debian.version().as_deref(), Some("1.0"));
     rig.is_ours();
+}
+
+#[test]
+fn an_update_that_ends_again_and_again_is_not_waited_for() {
+    let Some(mut rig) = Rig::new() else { return };
+    let dir = rig.dir.path().display().to_string();
+    let mut args = rig.offer("3.0", |root| {
+        // The manager of this test starts whatever ends; at the third start somebody has enough.
+        let ends = format!(
+            "echo start >> {dir}/starts\n[ $(wc -l < {dir}/starts) -lt 3 ] || touch {dir}/given-up\nexit 1"
+        );
+        write_program(&root.join("usr/bin/steward"), &ends);
+    });
+    // Nobody lives to see the end of this.
+    args["within_s"] = json!(3600);
+    rig.command("c1", &args);
+    rig.wait("c1", "staged");
+    assert_eq!(rig.install().wait().unwrap().code(), Some(1));
+    let told = rig.wait("c1", "reverted");
+    let why = told["error"]["msg"].as_str().unwrap();
+    assert!(why.contains("the service manager has given it up"), "{why}");
+    assert_eq!(rig.debian.version().as_deref(), Some("1.0"));
 }
 
 #[test]
