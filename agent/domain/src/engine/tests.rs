@@ -503,6 +503,11 @@ fn a_sensor_that_is_stuck_is_one_fault_and_no_bill() {
 
 /// A car came at minute 10, and the box was down from minute 20 to minute 90.
 fn restarted_under_a_car() -> Engine {
+    back_under_a_car(90)
+}
+
+/// The same, with the box back at the minute `back`.
+fn back_under_a_car(back: u64) -> Engine {
     let mut engine = engine();
     let mut records = BTreeMap::new();
     let told = [
@@ -514,10 +519,28 @@ fn restarted_under_a_car() -> Engine {
         let out = engine.step(input, t(minute));
         records.extend(out.records.into_iter().map(|r| (r.key.clone(), r)));
     }
-    let mut engine = Engine::new(site(), records.into_values().collect(), boot(2, 1, 90));
-    let out = engine.step(Input::Start, boot(2, 1, 90));
+    let mut engine = Engine::new(site(), records.into_values().collect(), boot(2, 1, back));
+    let out = engine.step(Input::Start, boot(2, 1, back));
     assert!(ticket_events(&out.messages).is_empty(), "nobody was asked yet");
     engine
+}
+
+#[test]
+fn a_limit_that_passes_while_the_box_still_waits_to_be_told_is_not_judged_yet() {
+    // The limit of the stay passes in minute 75, a minute after the box is back; the car left in minute 70.
+    let mut engine = back_under_a_car(74);
+    let out = engine.step(Input::Tick, boot(2, 3, 76));
+    assert!(ticket_events(&out.messages).is_empty(), "its sensor has not been asked yet");
+    let Input::Sample(left) = say("b-1", 3, Quantity::Occupied(false)) else { unreachable!() };
+    let left = Input::Sample(Sample { at: Some(boot(1, 70, 70).utc), ..left });
+    let out = engine.step(left, boot(2, 4, 77));
+    assert!(ticket_events(&out.messages).is_empty());
+    let out = engine.step(Input::Tick, boot(2, 60, 133));
+    assert!(ticket_events(&out.messages).is_empty());
+    // And one that has said nothing in ten minutes is judged, at its own time.
+    let mut engine = back_under_a_car(74);
+    let out = engine.step(Input::Tick, boot(2, 12, 85));
+    assert_eq!(ticket_events(&out.messages), ["ticket.raised"]);
 }
 
 #[test]
