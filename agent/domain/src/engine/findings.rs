@@ -32,7 +32,7 @@ impl Engine {
     pub(super) fn conclude(&mut self, key: &AssetKey, seen: Seen, out: &mut Outputs) {
         out.records.extend(seen.records);
         for (rule, deadline) in seen.deadlines {
-            let deadline = self.late.hold(key, rule, deadline, self.present.monotonic);
+            let deadline = self.late.hold(key, rule, deadline);
             self.timers.set(Timer::Rule(rule, key.clone()), deadline);
         }
         for finding in seen.findings {

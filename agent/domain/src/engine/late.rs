@@ -35,18 +35,18 @@ pub(super) struct CatchUp {
 }
 
 impl CatchUp {
-    /// When to look: a deadline that has passed already waits while its asset is catching up.
+    /// When to look: a deadline that passes while its asset is catching up waits until that is over, for what
+    /// comes late may be from before it.
     pub(super) fn hold(
         &mut self,
         key: &AssetKey,
         rule: usize,
         deadline: Option<Monotonic>,
-        present: Monotonic,
     ) -> Option<Monotonic> {
         let place = (key.clone(), rule);
         let until = self.until.get(key).copied();
         match (deadline, until) {
-            (Some(deadline), Some(until)) if deadline <= present => {
+            (Some(deadline), Some(until)) if deadline <= until => {
                 self.held.insert(place, deadline);
                 Some(until)
             }
@@ -85,7 +85,7 @@ impl Engine {
         if heard.is_some_and(|heard| heard.boot != now.boot) {
             self.late.until.insert(key.clone(), now.monotonic + KEPT_WITHIN);
         }
-        self.late.hold(key, rule, deadline, now.monotonic)
+        self.late.hold(key, rule, deadline)
     }
 
     /// A report of an asset came that was measured at `at`: what was due before it is worked off first.
