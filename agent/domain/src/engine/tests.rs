@@ -567,6 +567,21 @@ fn a_car_that_still_stands_there_when_the_box_is_back_has_overstayed() {
 }
 
 #[test]
+fn a_car_that_overstayed_while_the_box_was_down_and_leaves_soon_after_has_overstayed() {
+    let mut engine = restarted_under_a_car();
+    // What its sensor kept comes first: it stood there in minute 69, before its limit. It leaves in minute 91.
+    let Input::Sample(kept) = say("b-1", 3, Quantity::Occupied(true)) else { unreachable!() };
+    let kept = Input::Sample(Sample { at: Some(boot(1, 69, 69).utc), ..kept });
+    let mut events = ticket_events(&engine.step(kept, boot(2, 3, 92)).messages);
+    let Input::Sample(left) = say("b-1", 4, Quantity::Occupied(false)) else { unreachable!() };
+    let left = Input::Sample(Sample { at: Some(boot(2, 2, 91).utc), ..left });
+    for (input, now) in [(left, boot(2, 3, 92)), (Input::Tick, boot(2, 10, 99))] {
+        events.extend(ticket_events(&engine.step(input, now).messages));
+    }
+    assert_eq!(events, ["ticket.raised", "ticket.cleared"]);
+}
+
+#[test]
 fn people_ask_sensors_to_learn_and_drivers_show_permits() {
     let mut engine = street();
     let out = engine.step(bay_command("c1", "b-1", BayStep::Recalibrate, None), t(1));
