@@ -366,14 +366,22 @@ impl Moment {
     }
 
     /// The monotonic instant `span` after this moment, seen from `now`'s boot: for a moment of an
-    /// earlier boot, or from before this one, it is worked out from wall time.
+    /// earlier boot, or from before this one, it is worked out from wall time, and is `now` when it is over.
     #[must_use]
     pub fn deadline(self, span: Span, now: Now) -> Monotonic {
+        let due = self.due(span, now);
+        if self.shares_monotonic(now) { due } else { due.max(now.monotonic) }
+    }
+
+    /// The same, but what was over before `now` keeps its own time, held at the start of the boot. `now` is the
+    /// present: a moment that is held there itself tells nothing about others.
+    #[must_use]
+    pub fn due(self, span: Span, now: Now) -> Monotonic {
         if self.shares_monotonic(now) {
             self.monotonic + span
         } else {
-            let passed = now.since(self);
-            now.monotonic + Span(span.0.saturating_sub(passed.0))
+            let due = now.monotonic + span;
+            Monotonic(due.0.saturating_sub(now.since(self).0))
         }
     }
 }
@@ -487,6 +495,10 @@ mod tests {
         let now = moment(2, 5_000, 1_040_000);
         assert_eq!(began.deadline(Span::from_mins(1), now), Monotonic(25_000));
         assert_eq!(began.deadline(Span::from_secs(10), now), Monotonic(5_000));
+        assert_eq!(began.due(Span::from_mins(1), now), Monotonic(25_000));
+        let passed = now.since(began).0;
+        assert_eq!(began.due(Span(passed - 2_000), now), Monotonic(3_000), "its own time");
+        assert_eq!(began.due(Span::from_secs(10), now), Monotonic(0), "before the boot");
     }
 
     #[test]

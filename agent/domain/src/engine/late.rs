@@ -95,6 +95,10 @@ impl Engine {
         } else {
             self.late.until.remove(key);
         }
+        if !at.is_of_boot(now.boot) {
+            // All of its past lies at the start of the boot, and tells no order.
+            return;
+        }
         for _ in 0..LOOKS_MAX {
             let Some((rule, deadline)) = self.late.next(key, at.monotonic) else { return };
             self.late.release(key, rule);

@@ -78,7 +78,7 @@ impl Leaf {
     /// When holding alone will make it so.
     pub(super) fn ripe_at(&self, need: Need, now: Now) -> Option<Monotonic> {
         let since = self.counting(need).filter(|_| need.hold > Span::ZERO)?;
-        Some(since.deadline(need.hold, now))
+        Some(since.due(need.hold, now))
     }
 
     /// Since when it has been counted often enough, and does not count as so yet.

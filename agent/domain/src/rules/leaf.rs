@@ -283,9 +283,10 @@ impl Leaf {
 
     /// When time alone may change it.
     pub(super) fn next(&self, condition: &Condition, scene: &Scene<'_>) -> Option<Monotonic> {
-        let now = scene.now;
+        // Of the present: what was told may be from before the boot, where the monotonic clock counts nothing.
+        let now = scene.heard;
         let waits = self.truth != Some(true);
-        let after = |moment: Moment, span: Span| moment.deadline(span, now);
+        let after = |moment: Moment, span: Span| moment.due(span, now);
         // Past the end of the window, not at it.
         let past = |span: Span| span.saturating_add(Span::from_ms(1));
         let oldest = || self.window.points().first().map(|point| point.at);
