@@ -503,11 +503,11 @@ fn a_sensor_that_is_stuck_is_one_fault_and_no_bill() {
 
 /// A car came at minute 10, and the box was down from minute 20 to minute 90.
 fn restarted_under_a_car() -> Engine {
-    back_under_a_car(90)
+    back_under_a_car(boot(2, 1, 90))
 }
 
-/// The same, with the box back at the minute `back`.
-fn back_under_a_car(back: u64) -> Engine {
+/// The same, with the box back at `back`.
+fn back_under_a_car(back: Now) -> Engine {
     let mut engine = engine();
     let mut records = BTreeMap::new();
     let told = [
@@ -519,8 +519,8 @@ fn back_under_a_car(back: u64) -> Engine {
         let out = engine.step(input, t(minute));
         records.extend(out.records.into_iter().map(|r| (r.key.clone(), r)));
     }
-    let mut engine = Engine::new(site(), records.into_values().collect(), boot(2, 1, back));
-    let out = engine.step(Input::Start, boot(2, 1, back));
+    let mut engine = Engine::new(site(), records.into_values().collect(), back);
+    let out = engine.step(Input::Start, back);
     assert!(ticket_events(&out.messages).is_empty(), "nobody was asked yet");
     engine
 }
@@ -528,7 +528,7 @@ fn back_under_a_car(back: u64) -> Engine {
 #[test]
 fn a_limit_that_passes_while_the_box_still_waits_to_be_told_is_not_judged_yet() {
     // The limit of the stay passes in minute 75, a minute after the box is back; the car left in minute 70.
-    let mut engine = back_under_a_car(74);
+    let mut engine = back_under_a_car(boot(2, 1, 74));
     let out = engine.step(Input::Tick, boot(2, 3, 76));
     assert!(ticket_events(&out.messages).is_empty(), "its sensor has not been asked yet");
     let Input::Sample(left) = say("b-1", 3, Quantity::Occupied(false)) else { unreachable!() };
@@ -538,7 +538,7 @@ fn a_limit_that_passes_while_the_box_still_waits_to_be_told_is_not_judged_yet() 
     let out = engine.step(Input::Tick, boot(2, 60, 133));
     assert!(ticket_events(&out.messages).is_empty());
     // And one that has said nothing in ten minutes is judged, at its own time.
-    let mut engine = back_under_a_car(74);
+    let mut engine = back_under_a_car(boot(2, 1, 74));
     let out = engine.step(Input::Tick, boot(2, 12, 85));
     assert_eq!(ticket_events(&out.messages), ["ticket.raised"]);
 }
@@ -579,6 +579,16 @@ fn a_car_that_overstayed_while_the_box_was_down_and_leaves_soon_after_has_overst
         events.extend(ticket_events(&engine.step(input, now).messages));
     }
     assert_eq!(events, ["ticket.raised", "ticket.cleared"]);
+}
+
+#[test]
+fn a_stay_that_a_start_without_the_time_hid_is_judged_once_the_time_is_known() {
+    // Its limit is in minute 75. The box is back in minute 90 and does not know that until minute 110.
+    let mut engine = back_under_a_car(Moment { clock: ClockQuality::Unset, ..boot(2, 1, 90) });
+    let out = engine.step(Input::Tick, Moment { clock: ClockQuality::Unset, ..boot(2, 15, 104) });
+    assert!(ticket_events(&out.messages).is_empty(), "who knows since when it stands there");
+    let out = engine.step(Input::Tick, boot(2, 21, 110));
+    assert_eq!(ticket_events(&out.messages), ["ticket.raised"]);
 }
 
 #[test]
