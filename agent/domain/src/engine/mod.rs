@@ -545,12 +545,13 @@ impl Engine {
         if self.knows_time && !knew {
             let news = self.desk.correct_times(&self.site, now);
             self.spread(news, out);
+            // What lasted from before the boot had no length until now.
             let keys = self.assets.keys();
-            let waiting = keys.flat_map(|key| {
-                self.rules.with_hours(key.class).map(|rule| Timer::Rule(rule, key.clone()))
-            });
-            for timer in waiting.collect::<Vec<_>>() {
-                self.timers.set(timer, Some(now.monotonic));
+            let looks = keys
+                .flat_map(|key| self.rules.by_the_clock(key.class).map(|rule| (rule, key.clone())));
+            for (rule, key) in looks.collect::<Vec<_>>() {
+                let deadline = self.late.hold(&key, rule, Some(now.monotonic));
+                self.timers.set(Timer::Rule(rule, key), deadline);
             }
         }
     }

@@ -51,8 +51,10 @@ impl Plan {
         }
     }
 
-    fn has_hours(&self) -> bool {
-        self.leaves.iter().any(|leaf| matches!(leaf, Condition::During(_)))
+    fn is_by_the_clock(&self) -> bool {
+        let by =
+            |leaf: &Condition| matches!(leaf, Condition::During(_) | Condition::Overstay { .. });
+        self.leaves.iter().any(by)
     }
 }
 
@@ -113,10 +115,11 @@ impl RuleBook {
         deadlines
     }
 
-    /// The rules of `class` that ask for hours: they look again when the clock has been set.
-    pub(crate) fn with_hours(&self, class: Class) -> impl Iterator<Item = usize> {
+    /// The rules of `class` that look again when the clock has been set: those that ask for hours, and for a
+    /// stay, which may have begun before the boot. Silence counts from the boot.
+    pub(crate) fn by_the_clock(&self, class: Class) -> impl Iterator<Item = usize> {
         let plans = self.plans.iter().enumerate();
-        plans.filter(move |(_, plan)| plan.class == class && plan.has_hours()).map(|(i, _)| i)
+        plans.filter(move |(_, plan)| plan.class == class && plan.is_by_the_clock()).map(|(i, _)| i)
     }
 
     /// Takes what became known of an asset at `at`.
