@@ -428,7 +428,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::site::{Sensing, Service};
     use crate::time::{Boot, ClockQuality, Monotonic};
-    use crate::units::Millimetres;
+    use crate::units::{MilliCelsius, Millimetres};
 
     pub(crate) const BIN: Bin = Bin {
         empty: Millimetres(1000),
@@ -465,6 +465,26 @@ pub(crate) mod tests {
         assert_eq!(c.full_at, Some(t(1)));
         fill(&mut c, 3, 60);
         assert_eq!((c.status(), c.full_at), (Status::Ok, None));
+    }
+
+    /// Reports that came at one moment to a box that does not know the time, each dated by its sensor.
+    fn kept(c: &mut Container, minutes: &[(u64, i32)]) -> Vec<Status> {
+        let told = minutes.iter().map(|&(m, celsius)| {
+            let at = Moment { monotonic: t(0).monotonic, clock: ClockQuality::Unset, ..t(m) };
+            c.report(&[Quantity::Temperature(MilliCelsius(celsius * 1000))], at, None, &BIN);
+            c.status()
+        });
+        told.collect()
+    }
+
+    #[test]
+    fn what_was_kept_for_a_box_without_the_time_is_told_apart_by_the_sensors_clock() {
+        let burns = kept(&mut Container::default(), &[(0, 21), (10, 85), (20, 85)]);
+        assert_eq!(burns.last(), Some(&Status::Burning));
+        let sun = kept(&mut Container::default(), &[(0, 36), (60, 48)]);
+        assert_ne!(sun.last(), Some(&Status::Burning), "an hour is no steep rise");
+        let late = kept(&mut Container::default(), &[(20, 21), (0, 85), (10, 85)]);
+        assert_ne!(late.last(), Some(&Status::Burning), "it was over before the latest");
     }
 
     #[test]
