@@ -327,6 +327,17 @@ impl Moment {
         }
     }
 
+    /// The same for two moments of measuring. Two that came at one instant, to a box that did not know the time, are
+    /// told apart by what dated them, the sensor's own clock.
+    #[must_use]
+    pub(crate) fn measured_since(self, earlier: Moment) -> Span {
+        if self.boot == earlier.boot && self.monotonic == earlier.monotonic {
+            self.utc.since(earlier.utc)
+        } else {
+            self.since(earlier)
+        }
+    }
+
     /// Whether this was in `boot`, and not before it and held at its start ([`Moment::at`]).
     #[must_use]
     pub fn is_of_boot(self, boot: Boot) -> bool {

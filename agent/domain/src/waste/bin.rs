@@ -199,7 +199,7 @@ impl Container {
     ) -> Change {
         let before = self.view();
         let mut change = Change::default();
-        let late = self.heard.is_some_and(|h| at.since(h) == Span::ZERO && at != h);
+        let late = self.heard.is_some_and(|h| at.measured_since(h) == Span::ZERO && at != h);
         for quantity in quantities {
             if let Quantity::Deposit(deposit) = *quantity {
                 let service = &bin.service;

@@ -56,7 +56,7 @@ impl Heat {
         self.hot = count(t >= fire_at, self.hot);
         self.cool = count(t.0 <= fire_at.0 - COOLED_BY, self.cool);
         let from = |(then, before): &(Moment, MilliCelsius)| {
-            at.since(*then) <= RISE_WITHIN && t.0 - before.0 >= RISE
+            at.measured_since(*then) <= RISE_WITHIN && t.0 - before.0 >= RISE
         };
         let rose = t.0 >= RISE_FROM && self.recent.iter().any(from);
         if self.hot >= IN_A_ROW || rose {
